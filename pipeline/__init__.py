@@ -1,0 +1,1 @@
+"""Aisle: what a shop's tills record each night becomes what the shop does next morning."""
