@@ -1,0 +1,71 @@
+"""The engine that runs Ibis expressions over the lake: DuckDB, within the memory and threads it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from tempfile import gettempdir
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from pipeline.lake import Lake
+from pipeline.settings import Settings
+
+DAY_COLUMNS = ("day", "as_of", "checked_on")
+
+
+def connect(settings: Settings) -> Backend:
+    """A fresh in-memory DuckDB that spills to disk beyond `settings.memory_limit` and downloads nothing."""
+    con = ibis.duckdb.connect(
+        threads=settings.threads,
+        memory_limit=settings.memory_limit,
+        temp_directory=str(Path(gettempdir()) / "aisle-spill"),
+        autoinstall_known_extensions=False,
+        preserve_insertion_order=False,
+    )
+    home = settings.home_path
+    if home.protocol not in ("", "file"):
+        con.register_filesystem(home.fs)
+    return con
+
+
+def table(
+    con: Backend,
+    lake: Lake,
+    name: str,
+    version: int | None = None,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    keep: Callable[[dict[str, str]], bool] | None = None,
+) -> ir.Table:
+    """A version of a lake table as an Ibis table over its list of active files.
+
+    Args:
+        since: first day that may be wanted; files of earlier days are not opened.
+        until: the day before which all wanted rows are (exclusive).
+        keep: chooses files by their partition values instead.
+    """
+    schema = lake.schema(name, version)
+    partitions = lake.partition_columns(name)
+    files = lake.files(name, version, keep or _between(since, until))
+    if not files:
+        return ibis.memtable(schema.empty_table())
+    found = con.read_parquet(files, hive_partitioning=bool(partitions), hive_types_autocast=False)
+    types = ibis.Schema.from_pyarrow(schema)
+    return found.mutate(**{column: found[column].cast(types[column]) for column in partitions}).select(schema.names)
+
+
+def _between(since: date | None, until: date | None) -> Callable[[dict[str, str]], bool] | None:
+    if since is None and until is None:
+        return None
+    low, high = (since or date.min).isoformat(), (until or date.max).isoformat()
+
+    def keep(partition: dict[str, str]) -> bool:
+        days = [partition[column] for column in DAY_COLUMNS if column in partition]
+        return all(low <= day < high for day in days)
+
+    return keep

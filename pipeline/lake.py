@@ -1,0 +1,262 @@
+"""Where every table and every file lives; the only module that knows a path.
+
+Tables are Delta tables: a write is one atomic commit, readers read a version, and two writers of the same partition
+cannot both succeed unnoticed (the second is refused and may start again from what the first wrote).
+Files (raw deliveries, reports) are written whole under a temporary name and then renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, BinaryIO, Self
+from urllib.parse import unquote
+from uuid import uuid4
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from upath import UPath
+
+from pipeline.errors import RefusedError, UsageError
+from pipeline.settings import Settings
+
+CHUNK_BYTES = 1 << 22
+CONFLICT_RETRIES = 20
+
+Partition = Mapping[str, Sequence[str | date]]
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A table's name and version, and the day it was written for: what travels between tasks instead of rows."""
+
+    table: str
+    version: int
+    day: date | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON can hold it."""
+        return asdict(self) | {"day": self.day.isoformat() if self.day else None}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The inverse of `as_dict`."""
+        day = record.get("day")
+        return cls(record["table"], int(record["version"]), date.fromisoformat(day) if day else None)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A file of the lake: its path below home, the SHA-256 of its bytes and their number."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class Lake:
+    """Tables and files under one home, a folder or a bucket."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.home = settings.home_path
+        self._options = settings.storage_options or None
+
+    # Tables
+
+    def exists(self, table: str) -> bool:
+        """Whether the table has been written at all."""
+        return DeltaTable.is_deltatable(self._uri(table), self._options)
+
+    def version(self, table: str) -> int:
+        """The newest version of a table.
+
+        Raises:
+            RefusedError: if the table was never written.
+        """
+        return int(self._open(table).version())
+
+    def schema(self, table: str, version: int | None = None) -> pa.Schema:
+        """Column names and types of a table."""
+        return pa.schema(self._open(table, version).schema().to_arrow())
+
+    def partition_columns(self, table: str) -> list[str]:
+        """The columns by which a table's files are laid out."""
+        return list(self._open(table).metadata().partition_columns)
+
+    def files(self, table: str, version: int | None = None, keep: Callable[[dict[str, str]], bool] | None = None) -> list[str]:
+        """Addresses of the active files of a table's version.
+
+        Args:
+            keep: says of a file's partition values whether it is wanted; all are when it is missing.
+        """
+        handle = self._open(table, version)
+        root = self._uri(table)
+        actions = pa.table(handle.get_add_actions(flatten=True))
+        columns = [name for name in actions.column_names if name.startswith("partition.")]
+        paths = actions.column("path").to_pylist()
+        if keep is not None and columns:
+            values = actions.select(columns).to_pylist()
+            wanted = [keep({k.removeprefix("partition."): str(v) for k, v in row.items()}) for row in values]
+            paths = [path for path, want in zip(paths, wanted, strict=True) if want]
+        return sorted(f"{root}/{unquote(path)}" for path in paths)
+
+    def partitions(self, table: str, column: str, version: int | None = None) -> list[str]:
+        """The distinct values of a partition column, sorted; none if the table was never written."""
+        if not self.exists(table):
+            return []
+        actions = pa.table(self._open(table, version).get_add_actions(flatten=True))
+        return sorted({str(value) for value in actions.column(f"partition.{column}").to_pylist()})
+
+    def days(self, table: str, version: int | None = None) -> list[date]:
+        """The days (or as-of days) that a table holds, sorted; none if the table was never written."""
+        if not self.exists(table):
+            return []
+        (column,) = (c for c in self.partition_columns(table) if c in ("day", "as_of", "checked_on"))
+        return [date.fromisoformat(value) for value in self.partitions(table, column, version)]
+
+    def read(self, table: str, version: int | None = None, where: Partition | None = None) -> pa.Table:
+        """A table, or some of its partitions, in memory: for what is small."""
+        filters = [(name, "in", [str(v) for v in values]) for name, values in (where or {}).items()]
+        return self._open(table, version).to_pyarrow_table(partitions=filters or None)
+
+    def replace(self, table: str, where: Partition, rows: pa.Table) -> TableRef:
+        """Make `rows` the whole content of the partitions named by `where`, in one commit.
+
+        Args:
+            where: partition column -> the values to be replaced; `rows` hold no others.
+            rows: the new content; none empties those partitions.
+        """
+        return self.update(table, where, lambda: rows)
+
+    def update(self, table: str, where: Partition, make_rows: Callable[[], pa.Table]) -> TableRef:
+        """Like `replace`, with rows made from what the lake holds.
+
+        `make_rows` is called after the target's version is fixed, and again whenever another writer has committed to
+        the same partitions meanwhile, so what is written never misses what they wrote.
+
+        Raises:
+            RefusedError: if other writers kept winning.
+        """
+        day = _single_day(where)
+        for attempt in range(CONFLICT_RETRIES):
+            target = self._open(table) if self.exists(table) else None
+            rows = make_rows()
+            try:
+                if target is None:
+                    write_deltalake(
+                        self._uri(table), rows, partition_by=list(where), mode="error", storage_options=self._options
+                    )
+                    return TableRef(table, self.version(table), day)
+                if rows.num_rows == 0:
+                    target.delete(_predicate(where))
+                else:
+                    write_deltalake(target, rows, mode="overwrite", predicate=_predicate(where))
+                target.update_incremental()
+                return TableRef(table, int(target.version()), day)
+            except (CommitFailedError, DeltaError) as error:
+                if not _is_conflict(error):
+                    raise
+                # Jitter keeps two writers from meeting again; it decides nothing about what is written.
+                time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311
+        raise RefusedError(
+            "Other writers kept changing the same partitions",
+            where=f"table {table}, {dict(where)}",
+            observed=f"{CONFLICT_RETRIES} conflicting commits",
+            todo="run the step again; if it persists, look for a task that runs in a loop",
+        )
+
+    def append(self, table: str, rows: pa.Table, partition: Sequence[str] = ()) -> TableRef:
+        """Add rows to a record that only grows."""
+        write_deltalake(
+            self._uri(table), rows, mode="append", partition_by=list(partition) or None, storage_options=self._options
+        )
+        return TableRef(table, self.version(table))
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable:
+        try:
+            return DeltaTable(self._uri(table), version=version, storage_options=self._options)
+        except TableNotFoundError as error:
+            raise RefusedError(
+                f"The table {table!r} does not exist yet",
+                where=self._uri(table),
+                todo="run the step that writes it first (aisle ingest, aisle score …)",
+            ) from error
+
+    def _uri(self, table: str) -> str:
+        return str(self.home / "lake" / table)
+
+    # Files
+
+    def path(self, *parts: str) -> UPath:
+        """A path below home."""
+        return self.home.joinpath(*parts)
+
+    def write_blob(self, path: str, data: bytes) -> UPath:
+        """Write a file below home so that nobody ever sees half of it."""
+        target = self.home / path
+        if _is_local(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{uuid4().hex}")
+            temporary.write_bytes(data)
+            temporary.replace(target)
+        else:
+            # An object store shows an object only when all of it has arrived.
+            target.write_bytes(data)
+        return target
+
+    def land(self, table: str, delivery: str, name: str, stream: BinaryIO) -> Blob:
+        """Keep a delivery's bytes as they came, under the hash of their content, so that none is ever overwritten."""
+        folder = self.home / "raw" / table / delivery
+        incoming = folder / f".{name}.{uuid4().hex}" if _is_local(folder) else folder / f"incoming-{uuid4().hex}"
+        if _is_local(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        with incoming.open("wb") as out:
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+                out.write(chunk)
+        sha256 = digest.hexdigest()
+        target = folder / f"{sha256[:16]}-{name}"
+        if _is_local(folder):
+            incoming.replace(target)
+        else:
+            incoming.fs.copy(incoming.path, target.path)
+            incoming.unlink()
+        return Blob(f"raw/{table}/{delivery}/{target.name}", sha256, size)
+
+    def open_blob(self, path: str) -> BinaryIO:
+        """Open a file below home for reading."""
+        stream: BinaryIO = (self.home / path).open("rb")
+        return stream
+
+
+def _is_local(path: UPath) -> bool:
+    return path.protocol in ("", "file")
+
+
+def _predicate(where: Partition) -> str:
+    """The partitions as SQL, the form in which Delta takes them."""
+    if not where:
+        raise UsageError("A replacement must name the partitions it replaces", allowed="at least one column")
+    clauses = []
+    for column, values in where.items():
+        listed = ", ".join("'" + str(value).replace("'", "''") + "'" for value in values)
+        clauses.append(f"{column} IN ({listed})")
+    return " AND ".join(clauses)
+
+
+def _single_day(where: Partition) -> date | None:
+    days = [value for values in where.values() for value in values if isinstance(value, date)]
+    return days[0] if len(days) == 1 else None
+
+
+def _is_conflict(error: DeltaError) -> bool:
+    """Whether another writer came first (and not, say, a full disk)."""
+    text = str(error).lower()
+    return any(word in text for word in ("concurrent", "already exists", "version already", "conflict"))

@@ -1,0 +1,86 @@
+"""The one place that reads the environment: every setting is an `AISLE_*` variable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from upath import UPath
+
+from pipeline.errors import UsageError
+
+
+class Settings(BaseSettings):
+    """Where things are and how much of the machine may be used.
+
+    Relative local paths are relative to the working directory. `home` may be a bucket (`gs://…`, `s3://…`).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AISLE_", frozen=True, extra="ignore")
+
+    home: str = Field(".aisle", description="Folder or bucket that holds the lake, the registry and the reports.")
+    sources: Path = Field(Path("sources.yaml"), description="The mapping file: where each table's deliveries are.")
+    data: str = Field(".", description="What relative addresses in the mapping file are relative to.")
+    expectations: Path = Field(Path("expectations"), description="Folder of the Great Expectations suites.")
+    tracking_uri: str = Field("", description="MLflow's database or server; empty: a SQLite file under `home`.")
+    artifacts: str = Field("", description="Where MLflow keeps model files; empty: a folder under `home`.")
+    storage_options: dict[str, str] = Field(
+        default_factory=dict, description="JSON of options that Delta Lake needs to reach a bucket (see docs)."
+    )
+    memory_limit: str = Field("4GB", description="The engine's memory limit; beyond it, it spills to disk.")
+    threads: int = Field(2, ge=1, description="Threads of the engine.")
+    seed: int = Field(7, description="Seed of everything that draws.")
+    window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
+    code_version: str = Field("", description="Commit of the running code, recorded with every model.")
+
+    @field_validator("home", "data")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        """Tasks run in other working directories, so a local folder is made absolute once, here."""
+        return value if "://" in value else str(Path(value).expanduser().absolute())
+
+    @field_validator("sources", "expectations")
+    @classmethod
+    def _absolute_path(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def home_path(self) -> UPath:
+        """`home` as a path, local or in a bucket."""
+        return UPath(self.home)
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Where MLflow tracks: the configured server or database, else a SQLite file under a local home."""
+        if self.tracking_uri:
+            return self.tracking_uri
+        if "://" in self.home:
+            raise UsageError(
+                "A home in a bucket cannot hold MLflow's database",
+                where="AISLE_TRACKING_URI",
+                observed="empty",
+                allowed="an MLflow server (https://…) or database (postgresql://…)",
+                todo="set AISLE_TRACKING_URI",
+            )
+        return f"sqlite:///{self.home}/mlflow.db"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """Where MLflow keeps model files."""
+        return self.artifacts or str(self.home_path / "mlflow-artifacts")
+
+
+def load_settings(**changes: object) -> Settings:
+    """Read the settings from the environment; `changes` win over it.
+
+    Raises:
+        UsageError: naming every variable whose value is not allowed.
+    """
+    try:
+        return Settings(**changes)  # type: ignore[arg-type]
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise UsageError(
+            "A setting has a value that is not allowed", where="AISLE_* variables", observed=str(error)
+        ) from error
