@@ -1,0 +1,256 @@
+"""Invoice lines in, one row of features a customer out, as of a day.
+
+What counts
+    Product lines (`is_product`) of kind `sale` or `return` with a customer, from `window_days` days before midnight of
+    `as_of` (included) to that midnight (left out). Nothing later is read, nor anything earlier: the same table comes
+    from the full history and from the history cut at `as_of`. A customer without a product sale in the window has no
+    row. Guests are left out; `guest_revenue` says how much they are.
+
+Words
+    invoice   the lines of one customer under one invoice number; its instant is its first line's. It is a purchase when
+              it holds at least one sale, and a cancellation when it only gives back.
+    money     in the currency of the table. Unit prices are taken to four decimals and summed as whole numbers, so the
+              sums are exact and do not depend on the order of the rows: same lines, same bits.
+    month     one of round(window_days / 30), at least one, near equal parts of the window in whole days, counted back
+              from `as_of`: for 365 days twelve of 30 or 31 days. No calendar, so `as_of` cuts no month short.
+
+The features: all float64, never null, NaN or infinite. "Single" is the value where one purchase, or one month, gives
+the definition no answer.
+
+    recency_days           days    from the day of the last purchase to as_of; yesterday is 1
+    invoices               count   purchases
+    units                  units   sold, before returns
+    revenue                money   sold minus given back; negative when returns of older purchases outweigh
+    average_ticket         money   sold, before returns, a purchase
+    distinct_products      count   stock codes among the sales
+    days_between_invoices  days    from the first purchase to the last / (invoices - 1); single: window_days
+    favourite_weekday      0..6    the weekday of most purchases, 0 = Monday; the earliest of equals
+    favourite_hour         0..23   the hour of most purchases; the earliest of equals
+    is_home_country        0 or 1  1 when at least half of the purchases name the home country; a missing one does not
+    cancellations          count   cancellations, whenever their goods were bought
+    cancellation_rate      0..1    cancellations / (invoices + cancellations)
+    monthly_spend_mean     money   sold minus given back a month, over the months from that of the first purchase to
+                                   the latest; months without any count as 0; what was given back in months before
+                                   that of the first purchase counts in none
+    monthly_spend_std      money   population standard deviation of the same months; single: 0
+    monthly_spend_trend    money   least-squares slope of the same months, a month, positive when growing; single: 0
+    return_units           units   given back, as a positive number
+    purchase_frequency     count   purchases in 30 days, between the day of the first purchase and as_of, taken as at
+                                   least 30 days: one purchase yesterday is not thirty a month
+    median_basket_units    units   median over purchases of the units sold in each
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+import ibis
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import ibis.expr.types as ir
+
+FEATURES: tuple[str, ...] = (
+    "recency_days",
+    "invoices",
+    "units",
+    "revenue",
+    "average_ticket",
+    "distinct_products",
+    "days_between_invoices",
+    "favourite_weekday",
+    "favourite_hour",
+    "is_home_country",
+    "cancellations",
+    "cancellation_rate",
+    "monthly_spend_mean",
+    "monthly_spend_std",
+    "monthly_spend_trend",
+    "return_units",
+    "purchase_frequency",
+    "median_basket_units",
+)
+
+MONTH_DAYS = 30
+SECONDS_A_DAY = 86_400
+MONEY_PARTS = 10_000  # money is summed in ten-thousandths, as whole numbers
+
+
+def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: int = 365, home_country: str) -> ir.Table:
+    """One row of `FEATURES` for each customer with a product sale in the window; the module's text defines each.
+
+    Args:
+        transactions: the clean table, one row an invoice line.
+        as_of: only what happened before midnight of this day is known.
+        window_days: length of the window, in days.
+        home_country: the shop's own country, as the table writes it.
+
+    Returns:
+        An expression with customer_id (str), as_of (date) and FEATURES (float64), in no particular order.
+
+    Raises:
+        UsageError: window_days is below 1.
+    """
+    lines = _window(transactions, as_of, window_days).filter(lambda t: t.customer_id.notnull())
+    sales = lines.filter(lines.quantity > 0)
+    products = sales.group_by("customer_id").agg(distinct_products=sales.stock_code.nunique())
+    customers = _customers(_invoices(lines, as_of, window_days, home_country), window_days)
+    # The inner join also drops customers who only gave back: they have no sale, hence no row in `products`.
+    joined = customers.join(products, "customer_id")
+    return joined.select(
+        "customer_id", as_of=ibis.date(as_of), **{name: joined[name].cast("float64") for name in FEATURES}
+    )
+
+
+def guest_revenue(transactions: ir.Table, as_of: dt.date, *, window_days: int = 365) -> ir.Table:
+    """What the customer features leave out: the revenue of guests beside that of known customers.
+
+    Returns:
+        One row: guest_revenue and known_revenue (money, sold minus given back, product lines of the window) and
+        guest_share (guests' part of both together; 0 where they come to nothing or less).
+
+    Raises:
+        UsageError: window_days is below 1.
+    """
+    lines = _window(transactions, as_of, window_days)
+    totals = lines.agg(
+        guest=_money(lines.amount.sum(where=lines.customer_id.isnull())),
+        known=_money(lines.amount.sum(where=lines.customer_id.notnull())),
+    )
+    total = totals.guest + totals.known
+    return totals.select(
+        guest_revenue=totals.guest,
+        known_revenue=totals.known,
+        guest_share=ibis.ifelse(total > 0, totals.guest / total, 0.0),
+    )
+
+
+def _window(transactions: ir.Table, as_of: dt.date, window_days: int) -> ir.Table:
+    """The lines that count, cut to the columns that are needed; guests included.
+
+    Among sales and returns the sign of the quantity says which is which, so the kind travels no further than this.
+    """
+    if window_days < 1:
+        raise UsageError(
+            "the feature window is empty",
+            observed=window_days,
+            allowed="1 day or more",
+            todo="set window_days to the number of days that features may look back",
+        )
+    until = dt.datetime.combine(as_of, dt.time.min)
+    since = until - dt.timedelta(days=window_days)
+    t = transactions
+    lines = t.filter(
+        t.invoiced_at >= ibis.timestamp(since),
+        t.invoiced_at < ibis.timestamp(until),
+        t.is_product,
+        t.kind.isin(["sale", "return"]),
+    )
+    return lines.select(
+        "customer_id",
+        "invoice",
+        "stock_code",
+        "quantity",
+        "invoiced_at",
+        "country",
+        amount=(lines.unit_price * MONEY_PARTS).round().cast("int64") * lines.quantity,
+    )
+
+
+def _invoices(lines: ir.Table, as_of: dt.date, window_days: int, home_country: str) -> ir.Table:
+    """Lines to invoices: one row a (customer, invoice)."""
+    sold = lines.quantity > 0
+    invoices = lines.group_by("customer_id", "invoice").agg(
+        at=lines.invoiced_at.min(),
+        units=_sum(lines.quantity, sold),
+        returned=-_sum(lines.quantity, ~sold),
+        sold=_sum(lines.amount, sold),
+        net=lines.amount.sum(),
+        home=(lines.country == home_country).fill_null(False).any(),
+    )
+    days = ibis.date(as_of).delta(invoices.at.date(), unit="day")
+    return invoices.mutate(
+        purchase=invoices.units > 0,
+        days=days,
+        month=((days - 1) * _months(window_days) // window_days).cast("int64"),
+        weekday=invoices.at.day_of_week.index().cast("int64"),
+        hour=invoices.at.hour().cast("int64"),
+    )
+
+
+def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
+    """Invoices to customers: every feature but distinct_products.
+
+    Counts a weekday and an hour and sums a month stand side by side as columns, which one pass fills; as groupings of
+    their own each would cost a pass and a join.
+    """
+    i, months = invoices, range(_months(window_days))
+    counted = i.group_by("customer_id").agg(
+        recency_days=i.days.min(where=i.purchase),
+        oldest_days=i.days.max(where=i.purchase),
+        oldest_month=i.month.max(where=i.purchase),
+        first=i["at"].min(where=i.purchase),
+        last=i["at"].max(where=i.purchase),
+        invoices=i.purchase.sum(),
+        cancellations=(~i.purchase).sum(),
+        units=i.units.sum(),
+        return_units=i.returned.sum(),
+        sold=_money(i.sold.sum()),
+        revenue=_money(i.net.sum()),
+        home_invoices=(i.purchase & i.home).sum(),
+        median_basket_units=i.units.nullif(0).median(),
+        **{f"weekday_{k}": (i.purchase & (i.weekday == k)).sum() for k in range(7)},
+        **{f"hour_{k}": (i.purchase & (i.hour == k)).sum() for k in range(24)},
+        **{f"month_{k}": _money(_sum(i.net, i.month == k)) for k in months},
+    )
+    c = counted.filter(counted.invoices > 0)
+    spend = {k: ibis.ifelse(c.oldest_month >= k, c[f"month_{k}"], 0.0) for k in months}
+    n = c.oldest_month + 1
+    c = c.mutate(months=n, monthly_spend_mean=_total(spend.values()) / n)
+    squares = (ibis.ifelse(c.oldest_month >= k, (c[f"month_{k}"] - c.monthly_spend_mean) ** 2, 0.0) for k in months)
+    # Months are numbered backwards, so a month's distance from the middle of the customer's months is oldest / 2 - k.
+    # A single month or purchase has 0 above the line; `greatest` keeps 0 from below it, where some engines refuse it.
+    slope = _total((c.oldest_month / 2 - k) * spend[k] for k in months) * 12
+    slope = slope / ibis.greatest(c.months * (c.months * c.months - 1), 1)
+    gap = (c["last"].epoch_seconds() - c["first"].epoch_seconds()) / SECONDS_A_DAY / ibis.greatest(c.invoices - 1, 1)
+    return c.mutate(
+        average_ticket=c.sold / c.invoices,
+        days_between_invoices=ibis.ifelse(c.invoices > 1, gap, float(window_days)),
+        favourite_weekday=_most_frequent([c[f"weekday_{k}"] for k in range(7)]),
+        favourite_hour=_most_frequent([c[f"hour_{k}"] for k in range(24)]),
+        is_home_country=(c.home_invoices * 2 >= c.invoices),
+        cancellation_rate=c.cancellations / (c.invoices + c.cancellations),
+        monthly_spend_std=(_total(squares) / c.months).sqrt(),
+        monthly_spend_trend=slope,
+        purchase_frequency=c.invoices * MONTH_DAYS / ibis.greatest(c.oldest_days, MONTH_DAYS),
+    )
+
+
+def _months(window_days: int) -> int:
+    return max(1, round(window_days / MONTH_DAYS))
+
+
+def _sum(values: ir.IntegerColumn, where: ir.BooleanValue) -> ir.IntegerScalar:
+    return values.sum(where=where).fill_null(0)
+
+
+def _money(parts: ir.IntegerScalar) -> ir.FloatingScalar:
+    return parts.fill_null(0).cast("float64") / MONEY_PARTS
+
+
+def _total(values: Iterable[ir.NumericValue]) -> ir.NumericValue:
+    """Added one by one in a fixed order, so that the last bits are the same each time."""
+    return reduce(add, values)
+
+
+def _most_frequent(counts: list[ir.IntegerColumn]) -> ir.IntegerValue:
+    """The position of the largest count, the first among equals: each count carries its position as a last digit."""
+    last = len(counts) - 1
+    marked = [count * len(counts) + (last - k) for k, count in enumerate(counts)]
+    return last - ibis.greatest(*marked) % len(counts)
