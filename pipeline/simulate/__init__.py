@@ -1,0 +1,1 @@
+"""Shops that do not exist, with known truths planted in them."""

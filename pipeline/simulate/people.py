@@ -1,0 +1,129 @@
+"""Who shops: customers with a planted segment, a day they join and perhaps a day they leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.simulate.seasons import next_open
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Segment(StrEnum):
+    """The planted segments."""
+
+    INSIDER = "insider"  # few, come often, spend the most
+    REGULAR = "regular"
+    OCCASIONAL = "occasional"
+    ONE_OFF = "one_off"  # buys once, on the day of joining
+    LAPSED = "lapsed"  # buys like a regular until a planted day, then never again
+    RESELLER = "reseller"  # comes seldom and buys in bulk
+
+
+@dataclass(frozen=True)
+class _Habit:
+    first_share: float  # of the customers of the opening year
+    later_share: float  # of those who join in each later year
+    visits: float  # median invoices a year
+    visits_spread: float  # sigma of its logarithm between customers
+    basket: float  # mean lines an invoice
+    units: float  # median quantity of a line at a usual price
+
+
+_HABITS = {
+    Segment.INSIDER: _Habit(0.03, 0.00, 26.0, 0.45, 14.0, 7.0),
+    Segment.REGULAR: _Habit(0.20, 0.00, 7.0, 0.30, 11.5, 4.0),
+    Segment.OCCASIONAL: _Habit(0.32, 0.08, 1.9, 0.35, 10.5, 3.5),
+    Segment.ONE_OFF: _Habit(0.25, 0.55, 0.0, 0.00, 10.0, 3.0),
+    Segment.LAPSED: _Habit(0.17, 0.37, 7.0, 0.30, 11.5, 4.0),
+    Segment.RESELLER: _Habit(0.03, 0.00, 4.0, 0.25, 6.0, 40.0),
+}
+SEGMENTS = tuple(_HABITS)
+LATER_COHORT = 0.45  # customers who join in each year after the first, as a share of the first year's
+FIRST_ID = 12_346
+NEVER = date.max.toordinal()
+
+HOME = "United Kingdom"
+ABROAD = {"Germany": 18, "France": 16, "EIRE": 15, "Spain": 5, "Netherlands": 4, "Belgium": 4, "Switzerland": 4}
+ABROAD |= {"Portugal": 3, "Australia": 2, "Norway": 2, "Italy": 2}
+NEW_COUNTRIES = ("Japan", "Brazil", "Poland")  # sold to only once a drift says so
+COUNTRIES = (HOME, *ABROAD, *NEW_COUNTRIES)
+_HOME_SHARE = 0.90
+
+
+@dataclass(frozen=True)
+class People:
+    """Customers, one position of every array each.
+
+    number: customer number. segment: position in SEGMENTS. joined, left: ordinals of the first day and of the day
+    after the last. visits: expected invoices a year. basket: mean lines an invoice. units: median quantity of a line.
+    country: position in COUNTRIES. weekday, hour: the favoured ones. mover: uniform in [0, 1), picks who a drift moves.
+    """
+
+    number: Ints
+    segment: Ints
+    joined: Ints
+    left: Ints
+    visits: Floats
+    basket: Floats
+    units: Floats
+    country: Ints
+    weekday: Ints
+    hour: Floats
+    mover: Floats
+
+
+def cohorts_by(opened: date, day: date) -> int:
+    """How many yearly cohorts have begun by `day`."""
+    return (day - opened).days // 365 + 1
+
+
+@lru_cache(maxsize=16)
+def people(seed: int, customers: int, opened: date, closed: tuple[int, ...], cohorts: int) -> People:
+    """Everybody of the first `cohorts` years; a longer list begins with the shorter one."""
+    parts = [_cohort(seed, customers, opened, closed, year) for year in range(cohorts)]
+    return People(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(People)})
+
+
+@lru_cache(maxsize=64)
+def _cohort(seed: int, customers: int, opened: date, closed: tuple[int, ...], year: int) -> People:
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, year)))
+    later = round(customers * LATER_COHORT)
+    size = later if year else customers
+    shares = [habit.later_share if year else habit.first_share for habit in _HABITS.values()]
+    segment = rng.permutation(np.searchsorted(np.cumsum(shares), (np.arange(size) + 0.5) / size)).astype(np.int64)
+
+    def habit(name: str) -> Floats:
+        return np.array([getattr(h, name) for h in _HABITS.values()], dtype=np.float64)[segment]
+
+    start = opened.toordinal() + 365 * year
+    one_off, lapsed = SEGMENTS.index(Segment.ONE_OFF), SEGMENTS.index(Segment.LAPSED)
+    joined = start + rng.integers(0, 365, size)
+    if not year:  # most of those who stay were there when the books open
+        joined[(segment != one_off) & (rng.random(size) < 0.75)] = start
+    trading = np.array([next_open(opened + timedelta(days=365 * year + d), closed).toordinal() for d in range(365)])
+    joined = np.where(segment == one_off, trading[joined - start], joined)
+    stay = rng.integers(90, 640, size)
+    left = np.where(segment == lapsed, joined + stay, np.where(segment == one_off, joined + 1, NEVER))
+    abroad = rng.choice(len(ABROAD), size, p=np.array(list(ABROAD.values())) / sum(ABROAD.values())) + 1
+    first = FIRST_ID + (customers + later * (year - 1) if year else 0)
+    return People(
+        number=np.arange(first, first + size, dtype=np.int64),
+        segment=segment,
+        joined=joined,
+        left=left,
+        visits=habit("visits") * np.exp(habit("visits_spread") * rng.standard_normal(size)),
+        basket=habit("basket") * np.exp(0.25 * rng.standard_normal(size)),
+        units=habit("units") * np.exp(0.45 * rng.standard_normal(size)),
+        country=np.where(rng.random(size) < _HOME_SHARE, 0, abroad),
+        weekday=rng.integers(0, 7, size),
+        hour=np.clip(rng.normal(12.5, 2.0, size), 8, 18),
+        mover=rng.random(size),
+    )
