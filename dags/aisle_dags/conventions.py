@@ -1,0 +1,46 @@
+"""The one vocabulary of every DAG: owner, retries, tags, assets, and the form fields that name days.
+
+`tests/dags/test_conventions.py` holds each DAG to it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, Param
+
+OWNER = "aisle"
+
+# The first day a nightly run may be asked for, in a backfill or by the schedule. Unpausing starts one run, not a year.
+FIRST_DAY = datetime(2009, 1, 1, tzinfo=UTC)
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": OWNER,
+    # For what passes by itself: a network, a full disk, a writer that came first. A verdict on data is never retried.
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=15),
+    "execution_timeout": timedelta(hours=2),
+}
+
+TAGS = {
+    "ingestion": "brings a source's rows in",
+    "domain": "turns clean tables into what the shop does next morning",
+    "training": "makes a model, or puts one into use",
+    "monitoring": "says whether a model still holds",
+    "customers": "about who buys",
+    "transactions": "about invoice lines",
+}
+
+TRANSACTIONS = Asset("transactions")
+CUSTOMER_FEATURES = Asset("customer_features")
+CUSTOMER_SEGMENTS = Asset("customer_segments")
+SEGMENTS_CHAMPION = Asset("customer_segments_champion")
+RETRAIN_SEGMENTS = Asset("retrain_customer_segments")
+
+
+def day_field(title: str, description: str) -> Param:
+    """A form field for an optional date."""
+    return Param(None, type=["null", "string"], format="date", title=title, description_md=description)

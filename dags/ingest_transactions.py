@@ -1,0 +1,119 @@
+"""
+### Ingest transactions
+
+Brings the invoice lines of a day, or of any stretch of days, from their source into the lake.
+
+**Purpose:** wait for the delivery → keep its bytes as they came → check every row → commit clean rows and quarantine.
+
+**Inputs:** the source of `transactions` in `sources.yaml`. A nightly run takes the day of its data interval (UTC).
+Started by hand, the form's *From* and *Until* say which days; *Source* picks one source where there are several.
+
+**Outputs:** tables `transactions`, `quarantine` and `ledger`; an event of the asset `transactions` with table, version
+and newest day. For each delivery: rows read = clean + quarantined + exact repeats.
+
+**Safe to run again?** Yes, at once or a year later. A delivery replaces itself; the same bytes again change nothing.
+Backfill from *Trigger → Backfill* or with *From* and *Until*.
+
+**When it fails**
+
+- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the shop; clear the task when it is there.
+- `refusals` is red: a whole delivery was refused (wrong columns, stale, far too few rows) and nothing of it was
+  committed; other deliveries of the run were. The log names each reason. Correct the file or `sources.yaml`, run again.
+- Rows in quarantine do not fail a run: see `aisle quarantine list`, mend, `aisle quarantine replay`.
+- Anything else was retried twice already: read the last lines of the log, then clear the task.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, PokeReturnValue, dag, get_current_context, task
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, TRANSACTIONS, day_field
+from aisle_dags.days import span_of
+from aisle_dags.steps import skip, step
+
+TABLE = "transactions"
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=FIRST_DAY,
+    catchup=False,
+    max_active_runs=1,  # a delivery's volume is judged against the days before it, so days go in order
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags={"ingestion", "transactions"},
+    params={
+        "from": day_field("From", "First day to bring in. Empty: the day of the run's data interval."),
+        "until": day_field("Until", "First day that no longer belongs to it. Empty: the day after *From*."),
+        "source": Param(None, type=["null", "string"], title="Source", description_md="Empty: every source."),
+    },
+)
+def ingest_transactions() -> None:
+    @task.sensor(mode="reschedule", poke_interval=timedelta(minutes=5), timeout=timedelta(hours=12))
+    @step
+    def wait_for_delivery() -> PokeReturnValue:
+        from pipeline.ingest import pending
+        from pipeline.settings import load_settings
+
+        context = get_current_context()
+        span = span_of(context)
+        found = pending(load_settings(), TABLE, span.since, span.until, source=context["params"]["source"])
+        return PokeReturnValue(bool(found), [delivery.id for delivery in found])
+
+    @task
+    @step
+    def land(deliveries: list[str]) -> list[dict[str, Any]]:
+        from pipeline import ingest
+        from pipeline.settings import load_settings
+
+        return [ingest.land(load_settings(), TABLE, delivery).as_dict() for delivery in deliveries]
+
+    @task(multiple_outputs=False)
+    @step
+    def check(landed: list[dict[str, Any]]) -> dict[str, Any]:
+        from pipeline import ingest
+        from pipeline.errors import RefusedError
+        from pipeline.settings import load_settings
+
+        accepted, refused = [], []
+        for record in landed:
+            try:
+                accepted.append(ingest.check(load_settings(), ingest.Landed.from_dict(record)).as_dict())
+            except RefusedError as error:
+                refused.append(str(error))
+        return {"accepted": accepted, "refused": refused}
+
+    @task(outlets=[TRANSACTIONS])
+    @step
+    def commit(checked: dict[str, Any]) -> list[dict[str, Any]]:
+        from pipeline import ingest
+        from pipeline.lake import Lake
+        from pipeline.settings import load_settings
+
+        if not checked["accepted"]:
+            raise skip("no delivery was accepted")
+        settings, context = load_settings(), get_current_context()
+        entries = [ingest.commit(settings, ingest.Checked.from_dict(record)) for record in checked["accepted"]]
+        lake = Lake(settings)
+        day = min(span_of(context).last, max(lake.days(TABLE)))
+        extra = {"table": TABLE, "version": lake.version(TABLE), "day": day.isoformat()}
+        context["outlet_events"][TRANSACTIONS].extra = extra
+        return [entry.as_dict() for entry in entries]
+
+    @task(trigger_rule="none_failed")
+    @step
+    def refusals(checked: dict[str, Any]) -> None:
+        from pipeline.errors import RefusedError
+
+        if checked["refused"]:
+            raise RefusedError("Deliveries were refused", observed="\n".join(checked["refused"]))
+
+    checked = check(land(wait_for_delivery()))
+    commit(checked) >> refusals(checked)
+
+
+ingest_transactions()

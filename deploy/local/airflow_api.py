@@ -1,0 +1,139 @@
+"""What the demo asks of Airflow, through its public REST API."""
+
+from __future__ import annotations
+
+import time
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DONE = ("success", "failed")
+
+
+class RunError(RuntimeError):
+    """A run did not end well or in time; the message names it and its failed tasks."""
+
+
+class AirflowApi:
+    """A client of one Airflow. Every answer is plain JSON."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+    def __enter__(self) -> Self:
+        token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def wait_for_dags(self, expected: set[str], timeout: float = 60) -> None:
+        """Wait until all DAGs are known.
+
+        Raises:
+            RunError: when a DAG file cannot be imported, or one is missing when the time is over.
+        """
+
+        def known() -> bool:
+            for error in self._get("/importErrors")["import_errors"]:
+                raise RunError(f"{error['filename']} cannot be imported:\n{error['stack_trace']}")
+            return expected <= {found["dag_id"] for found in self._get("/dags", limit=100)["dags"]}
+
+        _wait(known, timeout, f"Airflow did not find all of {sorted(expected)}")
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG run."""
+        self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+
+    def drop_scheduled_run(self, dag_id: str, timeout: float = 10) -> None:
+        """Remove the one run that unpausing starts, so that the caller chooses the days."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for run in self.runs(dag_id):
+                if run["run_type"] == "scheduled":
+                    path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}"
+                    self._send("PATCH", path, json={"state": "failed"})  # only what has ended can be removed
+                    self._send("DELETE", path)
+                    return
+            time.sleep(0.1)
+
+    def trigger(self, dag_id: str, form: Mapping[str, Any] | None = None) -> str:
+        """Start a run with the values of its form; the run's id."""
+        run = self._send("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(form or {})})
+        return str(run["dag_run_id"])
+
+    def backfill(self, dag_id: str, first: date, last: date) -> int:
+        """Start a run for each data interval that begins from `first` to `last`, oldest first; the backfill's id."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "max_active_runs": 1,
+        }
+        return int(self._send("POST", "/backfills", json=body)["id"])
+
+    def runs(self, dag_id: str = "~") -> list[dict[str, Any]]:
+        """The runs of a DAG, or of all, oldest first."""
+        found = self._get(f"/dags/{dag_id}/dagRuns", limit=1000, order_by="run_after")["dag_runs"]
+        return sorted(found, key=lambda run: run["start_date"] or run["queued_at"] or "")
+
+    def wait_run(self, dag_id: str, run_id: str, timeout: float) -> dict[str, Any]:
+        """Wait until a run has ended well; the run.
+
+        Raises:
+            RunError: when it failed or is not over in time.
+        """
+
+        def ended() -> dict[str, Any] | None:
+            run = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
+            return run if run["state"] in DONE else None
+
+        run = _wait(ended, timeout, f"run {run_id} of {dag_id} is not over")
+        if run["state"] == "failed":
+            failed = [
+                task for task in self.task_instances() if task["state"] == "failed" and task["dag_run_id"] == run_id
+            ]
+            raise RunError(f"run {run_id} of {dag_id} failed at {', '.join(task['task_id'] for task in failed)}")
+        return run
+
+    def task_instances(self) -> list[dict[str, Any]]:
+        """Every task instance of every run: state, start, duration in seconds."""
+        return list(self._pages("/dags/~/dagRuns/~/taskInstances", "task_instances"))
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """What a task handed on under `key`; None if nothing."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        answer = self._http.get(path, params={"deserialize": True})
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return answer.raise_for_status().json()["value"]
+
+    def _pages(self, path: str, key: str, size: int = 100) -> Any:
+        offset = 0
+        while page := self._get(path, limit=size, offset=offset)[key]:
+            yield from page
+            offset += size
+
+    def _get(self, path: str, **query: Any) -> Any:
+        return self._http.get(f"/api/v2{path}", params=query).raise_for_status().json()
+
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._http.request(method, f"/api/v2{path}", **options)
+        if answer.is_error:
+            raise RunError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
+
+
+def _wait(found: Callable[[], Any], timeout: float, otherwise: str) -> Any:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if result := found():
+            return result
+        time.sleep(0.3)
+    raise RunError(f"{otherwise} after {timedelta(seconds=round(timeout))}")

@@ -1,0 +1,191 @@
+"""A local Airflow (scheduler, DAG processor, API server) and a local MLflow server, on this machine only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from deploy.local.services import HOST, Service, free_port, run_once, stop_all, wait_until_healthy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def base_environment() -> dict[str, str]:
+    """This process's environment without what belongs to another Airflow."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+    return kept | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass
+class LocalAirflow:
+    """Airflow under one folder: LocalExecutor on SQLite, listening on 127.0.0.1 alone.
+
+    Whoever can reach the port is admin: that is everybody on this machine and nobody else.
+    It is no installation for production; docker-compose.yaml is the beginning of one.
+
+    home: where its database, logs and configuration live. settings: AISLE_* variables of the tasks.
+    """
+
+    home: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    port: int = 8080
+    timeout: float = 120
+
+    def __post_init__(self) -> None:
+        self.home = self.home.absolute()
+        self.port = free_port(self.port)
+        self._services: list[Service] = []
+        self._environment = base_environment() | self._configuration() | dict(self.settings)
+
+    @property
+    def url(self) -> str:
+        """Where the UI and the REST API are."""
+        return f"http://{HOST}:{self.port}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Bring the database up to date and start the components."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        airflow = [sys.executable, "-m", "airflow"]
+        logs = self.home / "logs" / "components"
+        run_once("airflow db migrate", [*airflow, "db", "migrate"], logs / "migrate.log", self._environment, PROJECT)
+        commands = {
+            "api-server": ["api-server", "--host", HOST, "--port", str(self.port), "--workers", "1"],
+            # Task logs are read from the folder, so nobody needs to serve them.
+            "scheduler": ["scheduler", "--skip-serve-logs"],
+            "dag-processor": ["dag-processor"],
+        }
+        for name, arguments in commands.items():
+            service = Service(
+                f"airflow {name}", [*airflow, *arguments], logs / f"{name}.log", self._environment, PROJECT
+            )
+            service.start()
+            self._services.append(service)
+
+    def wait_ready(self) -> None:
+        """Wait until every component says that it is healthy.
+
+        Raises:
+            StartError: when one ends or the time is over, with the last lines of its log.
+        """
+
+        def healthy(answer: httpx.Response) -> bool:
+            parts = answer.json()
+            return all(parts[name]["status"] == "healthy" for name in ("metadatabase", "scheduler", "dag_processor"))
+
+        wait_until_healthy(f"{self.url}/api/v2/monitor/health", self._services, self.timeout, healthy)
+
+    def check(self) -> None:
+        """Raise StartError if a component has ended."""
+        for service in self._services:
+            service.check()
+
+    def stop(self) -> None:
+        """End every component and whatever it started."""
+        stop_all(self._services)
+        self._services.clear()
+
+    def _configuration(self) -> dict[str, str]:
+        values = {
+            "core": {
+                "dags_folder": PROJECT / "dags",
+                "plugins_folder": PROJECT / "plugins",
+                "load_examples": False,
+                "executor": "LocalExecutor",
+                "parallelism": 4,
+                "execution_api_server_url": f"{self.url}/execution/",
+                "simple_auth_manager_all_admins": True,
+            },
+            "database": {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"},
+            "scheduler": {"scheduler_idle_sleep_time": 0.1, "enable_health_check": False},
+            "dag_processor": {"refresh_interval": 30},
+            "api": {"base_url": self.url, "secret_key": secrets.token_urlsafe(32)},
+            "api_auth": {"jwt_secret": secrets.token_urlsafe(64)},
+            "logging": {"base_log_folder": self.home / "logs"},
+            "usage_data_collection": {"enabled": False},
+        }
+        flat = {
+            f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
+            for section, options in values.items()
+            for name, value in options.items()
+        }
+        return {"AIRFLOW_HOME": str(self.home), **flat}
+
+
+@dataclass
+class LocalMlflow:
+    """MLflow's server over a database and a folder of model files, listening on 127.0.0.1 alone."""
+
+    store: str
+    artifacts: str
+    log: Path
+    port: int = 5000
+    timeout: float = 90
+
+    def __post_init__(self) -> None:
+        self.port = free_port(self.port)
+        environment = base_environment() | {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+        }
+        command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", self.store, "--default-artifact-root", self.artifacts]
+        self._service = Service("mlflow server", command, self.log.absolute(), environment, PROJECT)
+
+    @property
+    def url(self) -> str:
+        """Where its pages are."""
+        return f"http://{HOST}:{self.port}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server."""
+        self._service.start()
+
+    def wait_ready(self) -> None:
+        """Wait until it is healthy.
+
+        Raises:
+            StartError: when it ends or the time is over, with the last lines of its log.
+        """
+        wait_until_healthy(f"{self.url}/health", [self._service], self.timeout)
+
+    def check(self) -> None:
+        """Raise StartError if it has ended."""
+        self._service.check()
+
+    def stop(self) -> None:
+        """End the server and whatever it started."""
+        self._service.stop()
