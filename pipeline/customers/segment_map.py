@@ -1,0 +1,167 @@
+"""The fitted segments as plain numbers: what is stored beside the model, and how customers are assigned in the engine.
+
+A `SegmentMap` holds all that the assignment needs, so scoring a day reads one small JSON and runs one expression; no
+model is loaded and no customer passes through Python.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from pipeline.customers.features import FEATURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import ibis.expr.types as ir
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment, as it was at training.
+
+    Attributes:
+        segment_id: kept from one training to the next, never given to another segment.
+        name: plain English, unique among the segments of a model.
+        customers, share: how many, and of all customers.
+        revenue, revenue_share: their revenue in the window, and of everybody's (0 where that is not positive).
+        revenue_per_customer: revenue / customers.
+        profile: mean of each feature, in its own unit.
+        deviation: the centre in the scaled space: standard deviations from the average customer.
+        overlap: customers shared with the earlier segment whose identity this one keeps / customers in either;
+            None for a new segment.
+    """
+
+    segment_id: int
+    name: str
+    customers: int
+    share: float
+    revenue: float
+    revenue_share: float
+    revenue_per_customer: float
+    profile: dict[str, float]
+    deviation: dict[str, float]
+    overlap: float | None = None
+
+
+@dataclass(frozen=True)
+class SegmentMap:
+    """The numbers of a fitted segmentation. `means` to `logged` run along `features`, `centres` along `segments`.
+
+    Attributes:
+        features: names of the columns, in the order of the numbers.
+        logged: whether a column is replaced by sign(x) * log(1 + |x|).
+        means, scales: the column is then (x - mean) / scale.
+        centres: one point a segment, in that scaled space.
+        segments: in the order of the model's cluster numbers.
+        next_id: the first segment id that was never given.
+    """
+
+    features: tuple[str, ...]
+    logged: tuple[bool, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    centres: tuple[tuple[float, ...], ...]
+    segments: tuple[Segment, ...]
+    next_id: int
+
+    def to_json(self) -> str:
+        """Text that `from_json` turns into an equal map, bit for bit."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> SegmentMap:
+        record: dict[str, Any] = json.loads(text)
+        centres = tuple(tuple(centre) for centre in record.pop("centres"))
+        segments = tuple(Segment(**segment) for segment in record.pop("segments"))
+        next_id = record.pop("next_id")
+        return cls(
+            centres=centres, segments=segments, next_id=next_id, **{key: tuple(value) for key, value in record.items()}
+        )
+
+
+def assign(features: ir.Table, to: SegmentMap) -> ir.Table:
+    """Each customer's segment, as an expression of the fitted numbers.
+
+    Equal to the Pipeline's own predict, but for customers whose two nearest centres are equally far to within rounding:
+    there the engine takes the sum of squares as it stands, and the first of equal centres wins.
+
+    Args:
+        features: one row a customer: customer_id, as_of and the map's features.
+        to: the fitted segments.
+
+    Returns:
+        customer_id, as_of, segment (int64), segment_name (str), distance and next_distance (float64, scaled space: to
+        the own and to the nearest other centre). A customer with a missing feature has a missing segment.
+    """
+    positions = range(len(to.segments))
+    scaled = features.select(
+        "customer_id", "as_of", **{f"z{i}": _scaled(features, to, i) for i in range(len(to.features))}
+    )
+    squares = scaled.select(
+        "customer_id", "as_of", **{f"d{j}": _squared_distance(scaled, to.centres[j]) for j in positions}
+    )
+    distances = [squares[f"d{j}"] for j in positions]
+    nearest = squares.mutate(
+        position=ibis.cases(*((distance == ibis.least(*distances), j) for j, distance in enumerate(distances)))
+    )
+    others = [ibis.ifelse(nearest.position == j, float("inf"), nearest[f"d{j}"]) for j in positions]
+    return nearest.select(
+        "customer_id",
+        "as_of",
+        segment=_by_position(nearest, to, lambda segment: ibis.literal(segment.segment_id, "int64")),
+        segment_name=_by_position(nearest, to, lambda segment: ibis.literal(segment.name)),
+        distance=ibis.least(*(nearest[f"d{j}"] for j in positions)).sqrt(),
+        next_distance=ibis.least(*others).sqrt(),
+    )
+
+
+def profile(assigned: ir.Table, features: Sequence[str] = FEATURES) -> ir.Table:
+    """The segments as they are now, for the report.
+
+    Args:
+        assigned: one row a customer: segment, segment_name, revenue and the features.
+        features: what to take the mean of.
+
+    Returns:
+        One row a segment, the one with the highest revenue a customer first: segment, segment_name, customers, share,
+        revenue, revenue_share, revenue_per_customer, and mean_<feature> for each feature. Shares are 0..1;
+        revenue_share is missing where all revenue together is 0.
+    """
+    groups = assigned.group_by("segment", "segment_name").agg(
+        customers=assigned.count(),
+        revenue=assigned.revenue.sum(),
+        **{f"mean_{feature}": assigned[feature].mean() for feature in features},
+    )
+    shares = groups.mutate(
+        share=groups.customers / groups.customers.sum().over(),
+        revenue_share=groups.revenue / groups.revenue.sum().over().nullif(0),
+        revenue_per_customer=groups.revenue / groups.customers,
+    )
+    first = ("segment", "segment_name", "customers", "share", "revenue", "revenue_share", "revenue_per_customer")
+    return shares.select(*first, *(f"mean_{feature}" for feature in features)).order_by(
+        ibis.desc("revenue_per_customer"), "segment"
+    )
+
+
+def _scaled(features: ir.Table, to: SegmentMap, i: int) -> ir.NumericValue:
+    value = features[to.features[i]]
+    if to.logged[i]:
+        value = value.sign() * (value.abs() + 1).log()
+    return (value - to.means[i]) / to.scales[i]
+
+
+def _squared_distance(scaled: ir.Table, centre: Sequence[float]) -> ir.NumericValue:
+    # A product, not a power: the engine sees that both factors are the same and takes the difference once.
+    differences = [scaled[f"z{i}"] - coordinate for i, coordinate in enumerate(centre)]
+    return reduce(add, (difference * difference for difference in differences))
+
+
+def _by_position(table: ir.Table, to: SegmentMap, value: Callable[[Segment], ir.Scalar]) -> ir.Value:
+    return ibis.cases(*((table.position == j, value(segment)) for j, segment in enumerate(to.segments)))
