@@ -1,0 +1,106 @@
+"""What every DAG of this project has. Each message names the DAG, the task and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+FILES = sorted(DAGS.glob("*.py"))
+SECTIONS = ("**Purpose:**", "**Inputs:**", "**Outputs:**", "**Safe to run again?**", "**When it fails**")
+LONGEST = 120
+
+
+def faults_of(dag: DAG) -> list[str]:
+    """Everything about a DAG that breaks a convention."""
+    from aisle_dags.conventions import FIRST_DAY, OWNER, TAGS
+
+    found = []
+    for section in SECTIONS:
+        if section not in (dag.doc_md or ""):
+            found.append(f"{dag.dag_id}: its doc_md lacks {section}; write it in the file's docstring, doc_md=__doc__")
+    if unknown := set(dag.tags) - set(TAGS):
+        found.append(f"{dag.dag_id}: unknown tags {sorted(unknown)}; use those of TAGS in aisle_dags/conventions.py")
+    if not dag.tags:
+        found.append(f"{dag.dag_id}: no tags; choose from TAGS in aisle_dags/conventions.py")
+    if dag.catchup:
+        found.append(f"{dag.dag_id}: catchup is on, unpausing would start a run for each day; say catchup=False")
+    if dag.start_date != FIRST_DAY:
+        found.append(f"{dag.dag_id}: start_date is not FIRST_DAY, so backfills would miss days; use it")
+    if dag.max_active_runs != 1:
+        found.append(f"{dag.dag_id}: several runs at once would write the same days; say max_active_runs=1")
+    if isinstance(dag.schedule, str):
+        found.append(f"{dag.dag_id}: a cron string gives intervals of no width; name CronDataIntervalTimetable")
+    for task in dag.tasks:
+        where = f"{dag.dag_id}.{task.task_id}"
+        if task.owner != OWNER:
+            found.append(f"{where}: owner is {task.owner!r}; pass default_args=DEFAULT_ARGS")
+        if not task.retries:
+            found.append(
+                f"{where}: no retries; pass default_args=DEFAULT_ARGS and raise RefusedError for what is final"
+            )
+        if task.start_date != FIRST_DAY:
+            found.append(f"{where}: a start date of its own; leave it to the DAG")
+    return found
+
+
+def test_every_dag_keeps_the_conventions(dags: dict[str, DAG]) -> None:
+    faults = [fault for dag in dags.values() for fault in faults_of(dag)]
+    assert not faults, "\n".join(faults)
+
+
+def test_a_dag_without_any_convention_is_told_each(dags: dict[str, DAG]) -> None:
+    from airflow.sdk import DAG as NewDag
+    from airflow.sdk import task
+
+    with NewDag("careless", schedule="@daily", catchup=True, tags=["misc"]) as careless:
+
+        @task(owner="me")
+        def idle() -> None: ...
+
+        idle()
+    text = "\n".join(faults_of(careless))
+    for expected in (*SECTIONS, "unknown tags ['misc']", "catchup", "FIRST_DAY", "CronDataIntervalTimetable"):
+        assert expected in text
+    assert "careless.idle: owner is 'me'" in text
+    assert "careless.idle: no retries" in text
+
+
+def test_the_folder_holds_the_dags_of_the_design(dags: dict[str, DAG]) -> None:
+    assert set(dags) >= {"ingest_transactions", "customers", "train_customer_segments", "watch"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_is_short_and_named_like_its_dag(file: Path, dags: dict[str, DAG]) -> None:
+    lines = file.read_text(encoding="utf-8").count("\n")
+    assert lines <= LONGEST, f"{file.name} has {lines} lines; move what is not wiring to pipeline/ or dags/aisle_dags/"
+    assert file.stem in dags, f"{file.name} defines no DAG {file.stem!r}; name the DAG like its file"
+
+
+def test_dags_are_wired_by_assets(dags: dict[str, DAG]) -> None:
+    outlets = {dag_id: {asset.name for task in dag.tasks for asset in task.outlets} for dag_id, dag in dags.items()}
+    triggers = {
+        dag_id: {asset.name for _, asset in dag.timetable.asset_condition.iter_assets()}
+        for dag_id, dag in dags.items()
+        if dag_id != "ingest_transactions"
+    }
+    assert triggers["customers"] == outlets["ingest_transactions"] | outlets["train_customer_segments"]
+    assert triggers["watch"] <= outlets["customers"]
+    assert triggers["train_customer_segments"] == outlets["watch"]
+
+
+def test_the_form_of_a_training_rejects_nonsense(dags: dict[str, DAG]) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = dags["train_customer_segments"].params
+    params.validate()
+    for field, value in (("as_of", "yesterday"), ("seed", -1), ("promote", "always")):
+        good = params[field]
+        with pytest.raises(ParamValidationError):
+            params[field] = value
+        params[field] = good
