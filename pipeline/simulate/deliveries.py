@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,11 @@ from upath import UPath
 
 from pipeline.errors import UsageError
 from pipeline.simulate.defects import Defect, Planted, plant
+from pipeline.simulate.seasons import is_open
 from pipeline.simulate.shop import SCHEMA, Shop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
 _SECONDS = SCHEMA.set(SCHEMA.get_field_index("InvoiceDate"), pa.field("InvoiceDate", pa.timestamp("s")))
@@ -61,50 +64,58 @@ def write_deliveries(
     """
     if start >= end:
         raise UsageError("no day to write", observed=f"[{start}, {end})", allowed="a start before the end")
-    folder = UPath(out) / "transactions"
-    wanted = dict(defects or {})
-    days = ((day, table) for day, table in shop.days(start, end) if table.num_rows)
-    written = []
-    if one_file:
-        written.append(_write_one(shop, folder / f"{start}_{end}.csv", days, wanted.pop(start, {})))
-    else:
-        for day, table in days:
-            data, planted = plant(csv_bytes(table), wanted.pop(day, {}), shop.seed)
-            with _replacing(folder / f"{day}.csv") as file:
-                file.write(data)
-            written.append(Written(folder / f"{day}.csv", table.num_rows, tuple(planted)))
-    if wanted or not sum(item.rows for item in written):
+    defects = dict(defects or {})
+    misplaced = [
+        day
+        for day in defects
+        if (day != start if one_file else not (start <= day < end and day >= shop.opened and is_open(day, shop.closed)))
+    ]
+    if misplaced:
         raise UsageError(
-            "defects for deliveries that are not written" if wanted else "the shop sold nothing on these days",
-            observed=", ".join(map(str, wanted)) if wanted else f"[{start}, {end})",
-            allowed="the first day" if one_file else "days on which the shop is open, after it opened",
+            "defects for deliveries that will not be written",
+            observed=", ".join(map(str, misplaced)),
+            allowed=f"{start}, the first day" if one_file else f"days in [{start}, {end}) on which the shop is open",
         )
+    folder = UPath(out) / "transactions"
+    days = ((day, table) for day, table in shop.days(start, end) if table.num_rows)
+    if one_file:
+        written = [_write(shop, folder / f"{start}_{end}.csv", (table for _, table in days), defects.get(start, {}))]
+    else:
+        written = [_write(shop, folder / f"{day}.csv", [table], defects.get(day, {})) for day, table in days]
+    if not written:
+        raise _nothing_sold()
     return written
 
 
-def _write_one(
-    shop: Shop, path: UPath, days: Iterator[tuple[date, pa.Table]], defects: Mapping[Defect, int]
-) -> Written:
+def _write(shop: Shop, path: UPath, tables: Iterable[pa.Table], defects: Mapping[Defect, int]) -> Written:
     rows = 0
     planted: list[Planted] = []
     with _replacing(path) as file:
-        spoilt = io.BytesIO()
-        target = spoilt if defects else file
-        for _, table in days:
+        target = io.BytesIO() if defects else file
+        for table in tables:
             target.write(csv_bytes(table, header=not rows))
             rows += table.num_rows
-        if defects:
-            data, planted = plant(spoilt.getvalue(), defects, shop.seed)
+        if not rows:
+            raise _nothing_sold()
+        if isinstance(target, io.BytesIO):
+            data, planted = plant(target.getvalue(), defects, shop.seed)
             file.write(data)
     return Written(path, rows, tuple(planted))
+
+
+def _nothing_sold() -> UsageError:
+    return UsageError("the shop sold nothing on these days", allowed="days on which it is open, from its opening on")
 
 
 @contextmanager
 def _replacing(path: UPath) -> Iterator[BinaryIO]:
     """A file to write to that takes its name when the block ends well, and leaves nothing behind when it does not."""
-    if not isinstance(path, Path):  # a bucket shows an object only when its upload is complete
-        with path.open("wb") as file:
-            yield file
+    if not isinstance(path, Path):  # a bucket has no cheap rename, and would keep half a file that was begun there
+        with tempfile.TemporaryFile() as spool:
+            yield spool
+            spool.seek(0)
+            with path.open("wb") as file:
+                shutil.copyfileobj(spool, file)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipeline.errors import UsageError
+from pipeline.simulate.catalogue import PRODUCTS
+from pipeline.simulate.invoices import GUEST, Lines
+from pipeline.simulate.people import COUNTRIES, FIRST_ID, NEW_COUNTRIES, SEGMENTS, People, Segment
 
 if TYPE_CHECKING:
     from datetime import date
-
-    from pipeline.simulate.people import Segment
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,25 @@ class Drift:
             if not good:
                 allowed = "a share from 0 to 1" if name == "countries" else "a factor above 0, at most 1000"
                 raise UsageError("a planted drift is out of range", where=name, observed=value, allowed=allowed)
+
+    def change(self, sold: Lines, who: People) -> Lines:
+        """The same lines at the prices, in the quantities and from the countries of the changed shop."""
+        changed = sold.copy()
+        goods = sold["item"] < PRODUCTS
+        changed["price"][goods] = (sold["price"][goods] * self.prices).round(2)
+        changed["quantity"][goods] = np.ceil(sold["quantity"][goods] * self.baskets)
+        known = sold["customer"] != GUEST
+        customer = sold["customer"][known]
+        new = len(COUNTRIES) - len(NEW_COUNTRIES) + customer % len(NEW_COUNTRIES)
+        moved = who.mover[customer - FIRST_ID] < self.countries
+        changed["country"][known] = np.where(moved, new, sold["country"][known])
+        return changed
+
+    def without_stopped(self, lines: Lines, who: People) -> Lines:
+        """`lines` without those of the segment that stopped buying."""
+        if self.stops is None:
+            return lines
+        known = lines["customer"] != GUEST
+        segment = np.where(known, who.segment[np.where(known, lines["customer"] - FIRST_ID, 0)], -1)
+        kept: Lines = lines[segment != SEGMENTS.index(self.stops)]
+        return kept

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.simulate.catalogue import NOTES, PRODUCTS, Catalogue
-from pipeline.simulate.people import COUNTRIES, NEW_COUNTRIES, SEGMENTS, Floats, Ints, People, Segment
+from pipeline.simulate.people import COUNTRIES, SEGMENTS, Floats, Ints, People, Segment
 from pipeline.simulate.seasons import next_open
-
-if TYPE_CHECKING:
-    from pipeline.simulate.drift import Drift
 
 # One invoice line. `invoice` is a key within the day, `prefix` a position in PREFIXES, `item` and `text` positions in
 # the catalogue, `customer` a customer number or GUEST, `country` a position in COUNTRIES.
@@ -37,10 +34,11 @@ GUEST = -1
 LONGEST_RETURN = 28  # days; a due day on which the shop is shut moves to the next open one
 LOOK_BACK = LONGEST_RETURN + 7
 
-_PACKS = np.array(
-    (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 96, 144, 192, 288, 480, 720, 1440, 2880, 7200, 20000)
+_PACKS = np.array(  # the quantities in which people order
+    [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 96, 144, 192, 288, 480, 720, 1440, 2880, 7200, 20_000]
 )
-_GUEST_VISITS = 0.45  # guest invoices a year for each customer of the shop
+_EIRE = COUNTRIES.index("EIRE")
+_GUEST_VISITS = 0.47  # guest invoices a year for each customer of the shop
 _GUEST_BASKET = 38.0  # mean lines of one: the orders of another window come as one guest
 _ADJUSTMENTS = 0.28  # stock movements at price 0, likewise
 _RETURNED = 0.13  # share of invoices of which something comes back
@@ -64,31 +62,24 @@ def lines(size: int, **columns: Any) -> Lines:
     return out
 
 
-def sell(
-    rng: np.random.Generator, day: date, busy: float, who: People, goods: Catalogue, customers: int, drift: Drift | None
-) -> Lines:
+def sell(rng: np.random.Generator, day: date, busy: float, who: People, goods: Catalogue, customers: int) -> Lines:
     """What customers and guests buy on `day`, with postage and lines keyed in by hand."""
     today = day.toordinal()
-    stopped = SEGMENTS.index(Segment(drift.stops)) if drift and drift.stops else -1
     chance = who.visits / 365 * busy * np.where(who.weekday == day.weekday(), 2.2, 0.8)
     chance = np.where(who.segment == SEGMENTS.index(Segment.ONE_OFF), 1.0, chance)
-    here = (rng.random(len(chance)) < chance) & (who.joined <= today) & (today < who.left) & (who.segment != stopped)
+    here = (rng.random(len(chance)) < chance) & (who.joined <= today) & (today < who.left)
     buyers = np.flatnonzero(here)
     guests = rng.poisson(_GUEST_VISITS / 365 * busy * customers)
 
     customer = np.concatenate([who.number[buyers], np.full(guests, GUEST)])
     basket = np.concatenate([who.basket[buyers], np.full(guests, _GUEST_BASKET)])
     units = np.concatenate([who.units[buyers], np.full(guests, 1.3)])
-    country = np.concatenate([who.country[buyers], np.where(rng.random(guests) < 0.95, 0, 3)])
+    country = np.concatenate([who.country[buyers], np.where(rng.random(guests) < 0.95, 0, _EIRE)])
     spread = np.where(customer == GUEST, 1.5, 0.85)
     hour = np.concatenate([who.hour[buyers], np.full(guests, 13.0)])
     count = len(customer)
     minute = np.clip(60 * (hour + rng.normal(0, 1.0, count)), 7 * 60, 20 * 60).astype(np.int64)
     size = np.clip(basket * np.exp(rng.normal(-(spread**2) / 2, spread)), 1, 1000).astype(np.int64)
-    if drift and drift.countries:
-        mover = np.concatenate([who.mover[buyers], np.ones(guests)])
-        first_new = len(COUNTRIES) - len(NEW_COUNTRIES)
-        country = np.where(mover < drift.countries, first_new + customer % len(NEW_COUNTRIES), country)
 
     invoice = np.repeat(np.arange(count), size)
     total = len(invoice)
@@ -97,8 +88,6 @@ def sell(
     quantity = _quantities(rng, units[invoice], listed)
     # Guests come through another shop window, with a mark-up that is the same for everything.
     price = np.where(customer[invoice] == GUEST, listed * 1.6, listed)
-    if drift:
-        price, quantity = price * drift.prices, np.ceil(quantity * drift.baskets)
     sold = lines(
         total,
         invoice=invoice,

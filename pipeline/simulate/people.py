@@ -38,15 +38,15 @@ class _Habit:
 
 
 _HABITS = {
-    Segment.INSIDER: _Habit(0.03, 0.00, 26.0, 0.45, 14.0, 7.0),
-    Segment.REGULAR: _Habit(0.20, 0.00, 7.0, 0.30, 11.5, 4.0),
-    Segment.OCCASIONAL: _Habit(0.32, 0.08, 1.9, 0.35, 10.5, 3.5),
-    Segment.ONE_OFF: _Habit(0.25, 0.55, 0.0, 0.00, 10.0, 3.0),
-    Segment.LAPSED: _Habit(0.17, 0.37, 7.0, 0.30, 11.5, 4.0),
-    Segment.RESELLER: _Habit(0.03, 0.00, 4.0, 0.25, 6.0, 40.0),
+    Segment.INSIDER: _Habit(0.03, 0.00, 28.0, 0.35, 12.5, 8.0),
+    Segment.REGULAR: _Habit(0.15, 0.00, 10.0, 0.20, 9.0, 4.5),
+    Segment.OCCASIONAL: _Habit(0.27, 0.07, 3.2, 0.20, 8.5, 4.0),
+    Segment.ONE_OFF: _Habit(0.35, 0.60, 0.0, 0.00, 6.5, 1.7),
+    Segment.LAPSED: _Habit(0.17, 0.33, 10.0, 0.20, 9.0, 4.5),
+    Segment.RESELLER: _Habit(0.03, 0.00, 5.0, 0.20, 6.0, 45.0),
 }
 SEGMENTS = tuple(_HABITS)
-LATER_COHORT = 0.45  # customers who join in each year after the first, as a share of the first year's
+LATER_COHORT = 0.55  # customers who join in each year after the first, as a share of the first year's
 FIRST_ID = 12_346
 NEVER = date.max.toordinal()
 
@@ -62,9 +62,10 @@ _HOME_SHARE = 0.90
 class People:
     """Customers, one position of every array each.
 
-    number: customer number. segment: position in SEGMENTS. joined, left: ordinals of the first day and of the day
-    after the last. visits: expected invoices a year. basket: mean lines an invoice. units: median quantity of a line.
-    country: position in COUNTRIES. weekday, hour: the favoured ones. mover: uniform in [0, 1), picks who a drift moves.
+    number: customer number, counting on from FIRST_ID. segment: position in SEGMENTS. joined, left: ordinals of the
+    first day and of the day after the last. visits: expected invoices a year. basket: mean lines an invoice. units:
+    median quantity of a line. country: position in COUNTRIES. weekday, hour: the favoured ones. mover: uniform in
+    [0, 1), picks whom a drift moves abroad.
     """
 
     number: Ints
@@ -120,10 +121,10 @@ def _cohort(seed: int, customers: int, opened: date, closed: tuple[int, ...], ye
         joined=joined,
         left=left,
         visits=habit("visits") * np.exp(habit("visits_spread") * rng.standard_normal(size)),
-        basket=habit("basket") * np.exp(0.25 * rng.standard_normal(size)),
-        units=habit("units") * np.exp(0.45 * rng.standard_normal(size)),
+        basket=habit("basket") * np.exp(0.20 * rng.standard_normal(size)),
+        units=habit("units") * np.exp(0.30 * rng.standard_normal(size)),
         country=np.where(rng.random(size) < _HOME_SHARE, 0, abroad),
-        weekday=rng.integers(0, 7, size),
+        weekday=rng.choice([weekday for weekday in range(7) if weekday not in closed], size),
         hour=np.clip(rng.normal(12.5, 2.0, size), 8, 18),
         mover=rng.random(size),
     )

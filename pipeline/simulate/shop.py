@@ -111,13 +111,15 @@ class Shop:
             lines = np.zeros(0, dtype=LINE)
             if busy:
                 who = people(self.seed, self.customers, self.opened, self.closed, cohorts_by(self.opened, day))
-                drift = self.drift if self.drift and self.drift.since <= day else None
-                sold = sell(sales, day, busy, who, goods, self.customers, drift)
+                # The drift bends what was drawn and never what is drawn, so that the rest of the shop stays as it was.
+                drift = self.drift if self.drift and self.drift.since <= day else Drift(since=day)
+                sold = drift.change(sell(sales, day, busy, who, goods, self.customers), who)
                 for back_on, back in plan_returns(returns, day, sold, self.closed).items():
-                    due[back_on].append(back)
+                    due[back_on].append(drift.without_stopped(back, who))
                 if day >= start:
                     booked = book(office, busy, sold, goods, self.customers)
-                    lines = np.concatenate([sold, booked, *due.pop(day, [])])
+                    lines = drift.without_stopped(np.concatenate([sold, booked]), who)
+                    lines = np.concatenate([lines, *due.pop(day, [])])
             if day >= start:
                 yield day, self._table(day, lines)
             day += timedelta(days=1)
