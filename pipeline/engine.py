@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -24,7 +25,6 @@ def connect(settings: Settings) -> Backend:
         memory_limit=settings.memory_limit,
         temp_directory=str(Path(gettempdir()) / "aisle-spill"),
         autoinstall_known_extensions=False,
-        preserve_insertion_order=False,
     )
     home = settings.home_path
     if home.protocol not in ("", "file"):
@@ -40,14 +40,14 @@ def table(
     *,
     since: date | None = None,
     until: date | None = None,
-    keep: Callable[[dict[str, str]], bool] | None = None,
+    keep: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> ir.Table:
     """A version of a lake table as an Ibis table over its list of active files.
 
     Args:
         since: first day that may be wanted; files of earlier days are not opened.
         until: the day before which all wanted rows are (exclusive).
-        keep: chooses files by their partition values instead.
+        keep: chooses files by what the commit says of them instead (see `Lake.files`).
     """
     schema = lake.schema(name, version)
     partitions = lake.partition_columns(name)
@@ -59,13 +59,13 @@ def table(
     return found.mutate(**{column: found[column].cast(types[column]) for column in partitions}).select(schema.names)
 
 
-def _between(since: date | None, until: date | None) -> Callable[[dict[str, str]], bool] | None:
+def _between(since: date | None, until: date | None) -> Callable[[Mapping[str, Any]], bool] | None:
     if since is None and until is None:
         return None
     low, high = (since or date.min).isoformat(), (until or date.max).isoformat()
 
-    def keep(partition: dict[str, str]) -> bool:
-        days = [partition[column] for column in DAY_COLUMNS if column in partition]
+    def keep(file: Mapping[str, Any]) -> bool:
+        days = [str(file[f"partition.{column}"]) for column in DAY_COLUMNS if f"partition.{column}" in file]
         return all(low <= day < high for day in days)
 
     return keep

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -88,36 +89,32 @@ class Lake:
         """The columns by which a table's files are laid out."""
         return list(self._open(table).metadata().partition_columns)
 
-    def files(self, table: str, version: int | None = None, keep: Callable[[dict[str, str]], bool] | None = None) -> list[str]:
+    def files(
+        self, table: str, version: int | None = None, keep: Callable[[Mapping[str, Any]], bool] | None = None
+    ) -> list[str]:
         """Addresses of the active files of a table's version.
 
         Args:
-            keep: says of a file's partition values whether it is wanted; all are when it is missing.
+            keep: says whether a file is wanted, given what the commit says of it: `partition.<column>`,
+                `min.<column>`, `max.<column>` and `num_records`; all are when it is missing.
         """
-        handle = self._open(table, version)
         root = self._uri(table)
-        actions = pa.table(handle.get_add_actions(flatten=True))
-        columns = [name for name in actions.column_names if name.startswith("partition.")]
-        paths = actions.column("path").to_pylist()
-        if keep is not None and columns:
-            values = actions.select(columns).to_pylist()
-            wanted = [keep({k.removeprefix("partition."): str(v) for k, v in row.items()}) for row in values]
-            paths = [path for path, want in zip(paths, wanted, strict=True) if want]
+        paths = [file["path"] for file in self._actions(table, version) if keep is None or keep(file)]
         return sorted(f"{root}/{unquote(path)}" for path in paths)
 
-    def partitions(self, table: str, column: str, version: int | None = None) -> list[str]:
-        """The distinct values of a partition column, sorted; none if the table was never written."""
-        if not self.exists(table):
-            return []
-        actions = pa.table(self._open(table, version).get_add_actions(flatten=True))
-        return sorted({str(value) for value in actions.column(f"partition.{column}").to_pylist()})
+    def row_counts(self, table: str, column: str, version: int | None = None) -> dict[str, int]:
+        """Rows of each value of a partition column, known without opening a file; none if the table was never written."""
+        counts: Counter[str] = Counter()
+        for file in self._actions(table, version) if self.exists(table) else ():
+            counts[str(file[f"partition.{column}"])] += int(file["num_records"])
+        return dict(sorted(counts.items()))
 
     def days(self, table: str, version: int | None = None) -> list[date]:
         """The days (or as-of days) that a table holds, sorted; none if the table was never written."""
         if not self.exists(table):
             return []
         (column,) = (c for c in self.partition_columns(table) if c in ("day", "as_of", "checked_on"))
-        return [date.fromisoformat(value) for value in self.partitions(table, column, version)]
+        return [date.fromisoformat(value) for value in self.row_counts(table, column, version)]
 
     def read(self, table: str, version: int | None = None, where: Partition | None = None) -> pa.Table:
         """A table, or some of its partitions, in memory: for what is small."""
@@ -186,6 +183,10 @@ class Lake:
                 where=self._uri(table),
                 todo="run the step that writes it first (aisle ingest, aisle score …)",
             ) from error
+
+    def _actions(self, table: str, version: int | None) -> list[dict[str, Any]]:
+        actions: list[dict[str, Any]] = pa.table(self._open(table, version).get_add_actions(flatten=True)).to_pylist()
+        return actions
 
     def _uri(self, table: str) -> str:
         return str(self.home / "lake" / table)

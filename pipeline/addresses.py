@@ -1,0 +1,69 @@
+"""The addresses in `sources.yaml`: a path or bucket URI with globs and `{day}`, or `simulate://`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from fnmatch import translate
+
+from upath import UPath
+
+SIMULATED = "simulate://"
+DAY = "{day}"
+
+
+def is_simulated(address: str) -> bool:
+    """Whether the address is the simulated shop's."""
+    return address.startswith(SIMULATED)
+
+
+def resolve(address: str, data: str) -> str:
+    """An address made absolute: relative ones are below `data`."""
+    absolute = "://" in address or address.startswith("/")
+    return address if absolute else f"{data.rstrip('/')}/{address}"
+
+
+def fixed_part(address: str) -> UPath:
+    """The deepest folder (or the file itself) that the address names without a glob or `{day}`."""
+    parts = address.split("/")
+    fixed = next((i for i, part in enumerate(parts) if _is_pattern(part)), len(parts))
+    return UPath("/".join(parts[:fixed]))
+
+
+def missing(address: str) -> str | None:
+    """Why nothing can ever be found at the address, or None if its fixed part exists."""
+    if is_simulated(address):
+        return None
+    place = fixed_part(address)
+    return None if place.exists() else f"{place} does not exist"
+
+
+def matches(address: str, day: date | None = None) -> Iterator[tuple[UPath, str, date | None]]:
+    """The files an address names: each with its name below the fixed part, and its day if the address has `{day}`.
+
+    Args:
+        day: only that day's files, where the address has `{day}`.
+    """
+    base = fixed_part(address)
+    if not any(_is_pattern(part) for part in address.split("/")):
+        if base.exists():
+            yield base, base.name, None
+        return
+    pattern = address[len(str(base)) :].strip("/") if address.startswith(str(base)) else address.split("/")[-1]
+    glob = pattern.replace(DAY, day.isoformat() if day else "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]")
+    for path in sorted(base.glob(glob), key=str):
+        name = str(path)[len(str(base)) :].strip("/")
+        yield path, name, day or _day_of(pattern, name)
+
+
+def _is_pattern(part: str) -> bool:
+    return any(mark in part for mark in ("*", "?", "[", DAY))
+
+
+def _day_of(pattern: str, name: str) -> date | None:
+    if DAY not in pattern:
+        return None
+    regex = translate(pattern.replace(DAY, "@@")).replace("@@", r"(\d{4}-\d{2}-\d{2})", 1).replace("@@", r"\1")
+    found = re.match(regex, name)
+    return date.fromisoformat(found.group(1)) if found else None

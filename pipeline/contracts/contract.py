@@ -1,0 +1,81 @@
+"""The form of a contract, whatever the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+
+class Kind(StrEnum):
+    """What a delivered value must be readable as."""
+
+    TEXT = "text"
+    IDENTIFIER = "identifier"
+    """Text that spreadsheets like to turn into numbers: `17850.0` is `17850`."""
+    INTEGER = "integer"
+    NUMBER = "number"
+    TIMESTAMP = "timestamp"
+
+
+ARROW_TYPES: Mapping[Kind, pa.DataType] = {
+    Kind.TEXT: pa.string(),
+    Kind.IDENTIFIER: pa.string(),
+    Kind.INTEGER: pa.int64(),
+    Kind.NUMBER: pa.float64(),
+    Kind.TIMESTAMP: pa.timestamp("us"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a source brings.
+
+    Attributes:
+        optional: whether a source may do without it; its values are then missing.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a table is.
+
+    Attributes:
+        table: its name.
+        columns: what a source must bring, in the table's order.
+        derived: what the reader adds, with its Arrow type.
+        line_key: the columns that say which thing a row speaks of. Where deliveries overlap, the newest one that
+            speaks of a thing on a day is believed, with all its rows of that thing.
+        event_time: the timestamp column whose date is the row's `day`.
+        options: settings of `derive` that a source may set, with their defaults.
+        derive: adds the derived columns (but `delivery`, `row` and `day`) to typed rows, given the options.
+    """
+
+    table: str
+    columns: tuple[Column, ...]
+    derived: tuple[pa.Field, ...]
+    line_key: tuple[str, ...]
+    event_time: str
+    derive: Callable[[ir.Table, Mapping[str, str]], ir.Table]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The clean table's schema: the source's columns, the derived ones, and where a row came from."""
+        return pa.schema(
+            [
+                *(pa.field(column.name, ARROW_TYPES[column.kind]) for column in self.columns),
+                *self.derived,
+                pa.field("delivery", pa.string()),
+                pa.field("row", pa.int64()),
+                pa.field("day", pa.date32()),
+            ]
+        )

@@ -1,0 +1,38 @@
+"""`transactions`: one row an invoice line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from pipeline.contracts.contract import Column, Contract, Kind
+
+
+def _derive(rows: ir.Table, options: Mapping[str, str]) -> ir.Table:
+    """Tell sales from returns and adjustments, and merchandise from postage, fees and manual entries."""
+    adjustment = (rows.unit_price == 0) | rows.invoice.startswith("A")
+    kind = ibis.cases((adjustment, "adjustment"), (rows.quantity < 0, "return"), else_="sale")
+    return rows.mutate(kind=kind, is_product=rows.stock_code.re_search(options["merchandise"]))
+
+
+TRANSACTIONS = Contract(
+    table="transactions",
+    columns=(
+        Column("invoice", Kind.IDENTIFIER, "Invoice number; a cancellation starts with C, an adjustment with A"),
+        Column("stock_code", Kind.IDENTIFIER, "Article number, or a code such as POST for what is no article"),
+        Column("description", Kind.TEXT, "Article text", optional=True),
+        Column("quantity", Kind.INTEGER, "Units; negative where goods come back"),
+        Column("unit_price", Kind.NUMBER, "Price of one unit in the shop's currency"),
+        Column("invoiced_at", Kind.TIMESTAMP, "When the line was rung up, wall clock of the shop"),
+        Column("customer_id", Kind.IDENTIFIER, "Known customer; missing for a guest", optional=True),
+        Column("country", Kind.TEXT, "Where the customer is", optional=True),
+    ),
+    derived=(pa.field("kind", pa.string()), pa.field("is_product", pa.bool_())),
+    line_key=("invoice", "stock_code"),
+    event_time="invoiced_at",
+    derive=_derive,
+    options={"merchandise": r"^\d{5}[A-Za-z]*$"},
+)

@@ -1,0 +1,262 @@
+"""A delivery's bytes, as rows of text: CSV, XLSX and Parquet, plain or gzipped.
+
+Everything is read as text, whatever the form, so that the same rows give the same table from each; what text means
+is the business of `pipeline.conform`. What makes a delivery as a whole unreadable refuses it; what concerns one row
+is reported with the row.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections import Counter
+from csv import reader as split_fields
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from pipeline.errors import RefusedError
+from pipeline.sources import Format
+
+MAX_ROW_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A line that has the wrong number of fields."""
+
+    row: int
+    text: str
+    fault: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a delivery says, as text.
+
+    Attributes:
+        table: one string column for each of the source's columns; a missing value is null.
+        numbers: the 1-based position of each row of `table` among all the delivery's rows.
+        malformed: the rows that could not be split into columns.
+    """
+
+    table: pa.Table
+    numbers: pa.Array
+    malformed: tuple[Malformed, ...] = ()
+
+    @property
+    def read(self) -> int:
+        """How many rows the delivery has, readable or not."""
+        return self.table.num_rows + len(self.malformed)
+
+
+def read_rows(data: bytes, name: str, form: Format) -> Rows:
+    """Read a delivery.
+
+    Args:
+        data: its bytes as they were landed.
+        name: its file name, for messages and to tell gzip.
+        form: what `sources.yaml` says of its form.
+
+    Raises:
+        RefusedError: if it is empty, truncated, in another encoding or with another delimiter than said, has a column
+            twice, or is a workbook in which it is not said which sheet is meant.
+    """
+    if name.endswith(".gz"):
+        data = _decompress(data, name)
+    if not data.strip():
+        raise RefusedError("The delivery is empty", where=name, observed=f"{len(data)} bytes", todo="ask for it again")
+    rows = {"csv": _read_csv, "xlsx": _read_xlsx, "parquet": _read_parquet}[form.type](data, name, form)
+    _refuse_double_columns(rows.table.column_names, name)
+    if rows.read == 0:
+        raise RefusedError(
+            "The delivery has a header and no rows",
+            where=name,
+            observed="0 rows",
+            allowed="at least one row",
+            todo="ask for it again, or name the weekday under closed_on in sources.yaml if the shop is closed then",
+        )
+    return rows
+
+
+def _decompress(data: bytes, name: str) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RefusedError(
+            "The gzip file is damaged or ends early", where=name, observed=str(error), todo="ask for it again"
+        ) from error
+
+
+def _read_csv(data: bytes, name: str, form: Format) -> Rows:
+    data = _as_utf8(data, name, form.encoding)
+    header = _header(data, name, form)
+    malformed: list[Malformed] = []
+
+    def note(row: csv.InvalidRow) -> str:
+        fault = f"{row.actual_columns} fields instead of {row.expected_columns}"
+        malformed.append(Malformed(row.number - 1, row.text, fault))
+        return "skip"
+
+    try:
+        table = csv.read_csv(
+            io.BytesIO(data),
+            # One thread, or rows would have no numbers; one block must hold the longest row.
+            read_options=csv.ReadOptions(use_threads=False, block_size=MAX_ROW_BYTES),
+            parse_options=csv.ParseOptions(
+                delimiter=form.delimiter, newlines_in_values=b'"' in data, invalid_row_handler=note
+            ),
+            convert_options=csv.ConvertOptions(
+                column_types={column: pa.string() for column in header},
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise RefusedError(
+            "The delivery is not readable as CSV",
+            where=name,
+            observed=str(error),
+            allowed=f"rows of at most {MAX_ROW_BYTES} bytes, separated by {form.delimiter!r}",
+        ) from error
+    _refuse_truncated(data, table, malformed, name, form)
+    gone = {line.row for line in malformed}
+    numbers = [n for n in range(1, table.num_rows + len(malformed) + 1) if n not in gone] if gone else None
+    return Rows(table, pa.array(numbers or range(1, table.num_rows + 1), pa.int64()), tuple(malformed))
+
+
+def _as_utf8(data: bytes, name: str, encoding: str) -> bytes:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RefusedError(
+            f"The delivery is not in the encoding {encoding!r}",
+            where=f"{name}, line {line}, byte {error.start}",
+            observed=f"the bytes {data[error.start : error.start + 4]!r}",
+            allowed=encoding,
+            todo="set format.encoding in sources.yaml (cp1252 is common for files saved on Windows)",
+        ) from error
+    return data if encoding.lower().replace("_", "-") in ("utf-8", "utf8", "ascii") else text.encode()
+
+
+def _header(data: bytes, name: str, form: Format) -> list[str]:
+    line = data[: data.find(b"\n") if b"\n" in data else len(data)].decode().lstrip("\ufeff").strip("\r\n")
+    names = next(split_fields([line], delimiter=form.delimiter), [])
+    if len(names) == 1:
+        others = [mark for mark in (",", ";", "\t", "|") if mark != form.delimiter and mark in line]
+        if others:
+            raise RefusedError(
+                "The delivery has another delimiter than sources.yaml says",
+                where=f"{name}, line 1",
+                observed=f"one column {line[:80]!r}, which looks separated by {others[0]!r}",
+                allowed=repr(form.delimiter),
+                todo="set format.delimiter in sources.yaml",
+            )
+    _refuse_double_columns(names, name)
+    return names
+
+
+def _refuse_double_columns(names: list[str], where: str) -> None:
+    double = sorted(name for name, count in Counter(names).items() if count > 1)
+    if double:
+        raise RefusedError(
+            "A column stands twice in the header",
+            where=where,
+            observed=", ".join(double),
+            allowed="each name once",
+            todo="ask the source to name its columns apart",
+        )
+
+
+def _refuse_truncated(data: bytes, table: pa.Table, malformed: list[Malformed], name: str, form: Format) -> None:
+    ended = data.endswith((b"\n", b"\r"))
+    last = table.slice(max(table.num_rows - 1, 0)).to_pylist()
+    open_quote = data.count(b'"') % 2 == 1 and (not ended or any("\n" in str(v) for row in last for v in row.values()))
+    if open_quote:
+        raise RefusedError(
+            "The delivery ends inside a quoted field",
+            where=f"{name}, row {table.num_rows + len(malformed)}",
+            observed=repr(data[-60:].decode(errors="replace")),
+            todo="it was truncated, or a quote is never closed: ask for it again",
+        )
+    cut = malformed and malformed[-1].row == table.num_rows + len(malformed)
+    if not ended and (cut or form.final_newline == "required"):
+        raise RefusedError(
+            "The delivery ends in the middle of a line",
+            where=f"{name}, row {table.num_rows + len(malformed)}",
+            observed=repr(data[-60:].decode(errors="replace")),
+            allowed="a line end after the last row",
+            todo="it was truncated: ask for it again; "
+            "if this source never ends its last line, set format.final_newline: optional in sources.yaml",
+        )
+
+
+def _read_xlsx(data: bytes, name: str, form: Format) -> Rows:
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(data))
+    except (CalamineError, zipfile.BadZipFile) as error:
+        raise RefusedError(
+            "The workbook is damaged or ends early", where=name, observed=str(error), todo="ask for it again"
+        ) from error
+    sheets = book.sheet_names
+    if form.sheet is None and len(sheets) > 1 or form.sheet is not None and form.sheet not in sheets:
+        raise RefusedError(
+            "It is not said which sheet of the workbook is meant" if form.sheet is None else "The sheet is not there",
+            where=name,
+            observed=f"sheets {', '.join(sheets)}" + (f"; wanted {form.sheet}" if form.sheet else ""),
+            todo="name one of them as format.sheet in sources.yaml",
+        )
+    cells = book.get_sheet_by_name(form.sheet or sheets[0]).to_python(skip_empty_area=True)
+    if not cells:
+        raise RefusedError(
+            "The sheet is empty", where=f"{name}, sheet {form.sheet or sheets[0]}", todo="ask for it again"
+        )
+    names = [str(cell) for cell in cells[0]]
+    _refuse_double_columns(names, name)
+    columns = zip(*cells[1:], strict=True) if len(cells) > 1 else ([] for _ in names)
+    table = pa.table(
+        {n: pa.array([_cell_text(v) for v in column], pa.string()) for n, column in zip(names, columns, strict=True)}
+    )
+    return Rows(table, pa.array(range(1, table.num_rows + 1), pa.int64()))
+
+
+def _cell_text(value: object) -> str | None:
+    """A cell as it would stand in a CSV; a spreadsheet knows no whole numbers, so `6.0` is `6`."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if value not in ("", None) else None
+
+
+def _read_parquet(data: bytes, name: str, form: Format) -> Rows:
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RefusedError(
+            "The delivery is not readable as Parquet, or ends early",
+            where=name,
+            observed=str(error),
+            todo="ask for it again",
+        ) from error
+    _refuse_double_columns(table.column_names, name)
+    text = pa.table({column: _column_text(table.column(column)) for column in table.column_names})
+    return Rows(text, pa.array(range(1, text.num_rows + 1), pa.int64()))
+
+
+def _column_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type):
+        try:
+            # Whole seconds are written without a fraction, as a CSV has them.
+            column = column.cast(pa.timestamp("s", column.type.tz))
+        except pa.ArrowInvalid:
+            pass
+    text = column.cast(pa.string())
+    return pc.if_else(pc.equal(text, ""), None, text)

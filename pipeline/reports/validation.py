@@ -1,0 +1,96 @@
+"""The page of a delivery: what was expected of it, what came, and what became of its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipeline.lake import Lake
+from pipeline.ledger import LedgerEntry
+from pipeline.reports.page import Section, Table, Tile, count, share, write_page
+
+if TYPE_CHECKING:
+    from pipeline.validation import Validation, Verdict
+
+SHOWN_ROWS = 50
+SHOWN_CHARACTERS = 300
+
+
+def write_validation_page(
+    lake: Lake, entry: LedgerEntry, validation: Validation, read: int, clean: int, quarantined: pa.Table, repeats: int
+) -> str:
+    """Write the page and return its path below home."""
+    refused = bool(validation.refusals)
+    bad = quarantined.num_rows
+    tiles = [
+        Tile("verdict", "refused" if refused else "accepted", "bad" if refused else "good"),
+        Tile("rows read", count(read)),
+        Tile("clean", count(0 if refused else clean)),
+        Tile("quarantined", count(bad), "bad" if bad else ""),
+        Tile("exact repeats", count(repeats)),
+    ]
+    sections = [_expectations(validation)]
+    if bad:
+        sections += [_reasons(quarantined, read), _examples(quarantined)]
+    return write_page(
+        lake,
+        f"validation/{entry.table}/{entry.delivery}",
+        f"{entry.table}: {entry.delivery}",
+        f"{count(entry.size)} bytes, SHA-256 {entry.sha256[:16]}…, landed {entry.landed_at:%Y-%m-%d %H:%M} UTC",
+        sections,
+        tiles,
+    )
+
+
+def _expectations(validation: Validation) -> Section:
+    def said(verdict: Verdict) -> str:
+        if verdict.passed is None:
+            return "not known yet"
+        if verdict.passed:
+            return "kept"
+        return "refuses" if verdict.judges == "delivery" else f"{count(verdict.failing)} rows"
+
+    order = {False: 0, None: 1, True: 2}
+    verdicts = sorted(validation.verdicts, key=lambda v: order[v.passed])
+    kept = sum(v.passed is True for v in verdicts)
+    return Section(
+        "What was expected",
+        [
+            f"{kept} of {len(verdicts)} expectations were kept. Those on rows send rows to quarantine; those on the "
+            "delivery refuse all of it."
+        ],
+        Table(
+            ("verdict", "judges", "column", "would be wrong if", "bounds", "observed"),
+            [(said(v), v.judges, v.column, v.reason, v.bounds, v.observed[:SHOWN_CHARACTERS]) for v in verdicts],
+            tones={"kept": "good", "refuses": "bad", "not known yet": "wait"},
+        ),
+    )
+
+
+def _reasons(quarantined: pa.Table, read: int) -> Section:
+    # The observed value in brackets is the row's; without it, like reasons count as one.
+    reasons = Counter(r.split(" (")[0] for row in quarantined["reasons"].to_pylist() for r in row)
+    return Section(
+        "Why rows are in quarantine",
+        [f"{share(quarantined.num_rows, read)} of the rows did not keep the contract."],
+        Table(("reason", "rows"), [(r, count(n)) for r, n in reasons.most_common(SHOWN_ROWS)], frozenset({1})),
+    )
+
+
+def _examples(quarantined: pa.Table) -> Section:
+    rows = quarantined.slice(0, SHOWN_ROWS).to_pylist()
+    more = quarantined.num_rows - len(rows)
+    return Section(
+        "Rows in quarantine",
+        [
+            f"The first {len(rows)}, as they came." if more else "As they came.",
+            "aisle quarantine show gives them all as a CSV to be mended, aisle quarantine replay takes it back.",
+        ],
+        Table(
+            ("row", "reasons", "as it came"),
+            [(count(r["row"]), "; ".join(r["reasons"])[:SHOWN_CHARACTERS], r["raw"][:SHOWN_CHARACTERS]) for r in rows],
+            frozenset({0}),
+        ),
+    )

@@ -1,0 +1,303 @@
+"""`sources.yaml`: where each table's deliveries are, what form they have, and how their columns map onto the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.addresses import missing, resolve
+from pipeline.contracts import CONTRACTS
+from pipeline.errors import UsageError
+from pipeline.settings import Settings
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[str, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Format(_Model):
+    """The form of a delivery. Names ending in `.gz` are decompressed whatever the type."""
+
+    type: Literal["csv", "xlsx", "parquet"] = "csv"
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
+    sheet: str | None = None
+    final_newline: Literal["required", "optional"] = "required"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError as error:
+            raise ValueError(f"{value!r} is not an encoding that Python knows (utf-8, cp1252, …)") from error
+        return value
+
+
+class MappedColumn(_Model):
+    """The source's column that feeds a contract's column.
+
+    `format` is how it writes a timestamp (strptime; ISO 8601 when missing), `time_zone` the zone of that clock where
+    it is not the shop's.
+    """
+
+    source: str = Field(alias="from")
+    format: str | None = None
+    time_zone: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, str) else value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return None if value is None else _zone(value)
+
+
+class Source(_Model):
+    """One way in which a table's rows arrive."""
+
+    address: str = Field(alias="from")
+    format: Format = Field(default_factory=lambda: Format(delimiter=","))
+    columns: dict[str, MappedColumn]
+    ignore: tuple[str, ...] = ()
+    repeats: Literal["drop", "keep"] = "keep"
+    options: dict[str, str] = Field(default_factory=dict)
+    closed_on: tuple[Weekday, ...] = ()
+
+
+class SourceFile(_Model):
+    """The whole of `sources.yaml`."""
+
+    time_zone: str
+    home_country: str
+    tables: dict[str, dict[str, Source]]
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return _zone(value)
+
+
+@dataclass(frozen=True)
+class NamedSource:
+    """A source together with what an error message or a reader needs to know of its surroundings."""
+
+    table: str
+    name: str
+    spec: Source
+    time_zone: str
+    where: str
+    """File and line of the source's entry."""
+    column_lines: Mapping[str, int]
+    """Line of each mapped column, by its contract name."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The checked content of `sources.yaml`."""
+
+    file: Path
+    spec: SourceFile
+    lines: Mapping[tuple[str, ...], int]
+
+    def get(self, table: str, name: str | None = None) -> NamedSource:
+        """The source of a table: the one named, or the first.
+
+        Raises:
+            UsageError: if the file knows no such table or source.
+        """
+        if table not in self.spec.tables:
+            raise UsageError(
+                f"No source is configured for the table {table!r}",
+                where=str(self.file),
+                allowed=", ".join(self.spec.tables) or "none",
+                todo=f"add an entry below `tables:` in {self.file.name}",
+            )
+        named = self.spec.tables[table]
+        chosen = name or next(iter(named))
+        if chosen not in named:
+            raise UsageError(
+                f"The table {table!r} has no source {chosen!r}",
+                where=f"{self.file}, line {self.lines.get(('tables', table), 1)}",
+                allowed=", ".join(named),
+            )
+        at = ("tables", table, chosen)
+        return NamedSource(
+            table=table,
+            name=chosen,
+            spec=named[chosen],
+            time_zone=self.spec.time_zone,
+            where=f"{self.file}, line {self.lines[at]}",
+            column_lines={
+                column: self.lines.get((*at, "columns", column), self.lines[at]) for column in named[chosen].columns
+            },
+        )
+
+
+def load_sources(settings: Settings, table: str | None = None, name: str | None = None) -> Sources:
+    """Read and check the mapping file.
+
+    Args:
+        table: a table whose deliveries are about to be read, so that their address is checked too.
+        name: which of its sources; the first when missing.
+
+    Raises:
+        UsageError: listing every fault at once, each with its line.
+    """
+    file = settings.sources
+    try:
+        text = file.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except FileNotFoundError as error:
+        raise UsageError(
+            "The mapping file does not exist", where=str(file), todo="set AISLE_SOURCES to your sources.yaml"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError("The mapping file is not readable as YAML", where=str(file), observed=str(error)) from error
+    if not isinstance(node, yaml.MappingNode):
+        raise UsageError("The mapping file is empty", where=str(file), allowed="time_zone, home_country and tables")
+    lines: dict[tuple[str, ...], int] = {}
+    content = _content(node, (), lines)
+    try:
+        spec = SourceFile.model_validate(content)
+    except ValidationError as error:
+        faults = [(_line(lines, _path(e["loc"])), _said(_path(e["loc"]), e["msg"])) for e in error.errors()]
+        # What the schema objects to must not hide what the contracts would object to.
+        faults += [*_contract_faults(content, lines), *_address_faults(content, lines, settings, table, name)]
+        raise _faulty(file, faults) from error
+    faults = [*_contract_faults(content, lines), *_address_faults(content, lines, settings, table, name)]
+    if faults:
+        raise _faulty(file, faults)
+    return Sources(file, spec, lines)
+
+
+def _content(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Any:
+    """A node's value as plain Python, noting on which line each key stands."""
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        yaml.SafeLoader("").flatten_mapping(node)
+        content = {}
+        for key, value in node.value:
+            name = str(key.value)
+            lines[(*path, name)] = key.start_mark.line + 1
+            content[name] = _content(value, (*path, name), lines)
+        return content
+    if isinstance(node, yaml.SequenceNode):
+        return [_content(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _contract_faults(content: Mapping[str, Any], lines: Mapping[tuple[str, ...], int]) -> Iterator[tuple[int, str]]:
+    """What the schema alone cannot see: tables, columns and options that no contract knows, and what is missing."""
+    tables = content.get("tables")
+    for table, sources in tables.items() if isinstance(tables, dict) else ():
+        at: tuple[str, ...] = ("tables", table)
+        if table not in CONTRACTS:
+            yield _line(lines, at), f"{table}: no such table; the contracts are {', '.join(CONTRACTS)}"
+            continue
+        contract = CONTRACTS[table]
+        known = [column.name for column in contract.columns]
+        required = [column.name for column in contract.columns if not column.optional]
+        if not sources:
+            yield _line(lines, at), f"{table}: no source is given"
+        for name, source in sources.items() if isinstance(sources, dict) else ():
+            if not isinstance(source, dict):
+                continue
+            here = (*at, name)
+            mapped = source.get("columns")
+            mapped = mapped if isinstance(mapped, dict) else {}
+            for column in mapped:
+                if column not in known:
+                    yield (
+                        _line(lines, (*here, "columns", column)),
+                        f"{table}.{name}: the contract has no column {column!r}; it has {', '.join(known)}",
+                    )
+            for column in required:
+                if column not in mapped:
+                    yield (
+                        _line(lines, (*here, "columns")),
+                        f"{table}.{name}: the required column {column!r} is not mapped",
+                    )
+            options = source.get("options")
+            for option, value in options.items() if isinstance(options, dict) else ():
+                line = _line(lines, (*here, "options", option))
+                if option not in contract.options:
+                    yield (
+                        line,
+                        f"{table}.{name}: no option {option!r}; there is {', '.join(contract.options) or 'none'}",
+                    )
+                elif fault := _regex_fault(value):
+                    yield line, f"{table}.{name}: {option} is no regular expression: {fault}"
+
+
+def _address_faults(
+    content: Mapping[str, Any],
+    lines: Mapping[tuple[str, ...], int],
+    settings: Settings,
+    table: str | None,
+    name: str | None,
+) -> Iterator[tuple[int, str]]:
+    """What is not there of the deliveries that are about to be read."""
+    tables = content.get("tables")
+    sources = tables.get(table) if isinstance(tables, dict) else None
+    if not isinstance(sources, dict) or not sources:
+        return
+    chosen = name or next(iter(sources))
+    source = sources.get(chosen)
+    address = source.get("from") if isinstance(source, dict) else None
+    if isinstance(address, str) and (fault := missing(resolve(address, settings.data))):
+        yield _line(lines, ("tables", str(table), chosen, "from")), f"{table}.{chosen}: {fault} (see AISLE_DATA)"
+
+
+def _regex_fault(value: object) -> str | None:
+    try:
+        re.compile(str(value))
+    except re.error as error:
+        return str(error)
+    return None
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a time zone (Europe/London, UTC, …)") from error
+    return name
+
+
+def _path(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    return tuple(str(part) for part in loc)
+
+
+def _line(lines: Mapping[tuple[str, ...], int], path: tuple[str, ...]) -> int:
+    """The line of the nearest key that stands in the file."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)
+
+
+def _said(path: tuple[str, ...], message: str) -> str:
+    return f"{'.'.join(path)}: {message.removeprefix('Value error, ')}"
+
+
+def _faulty(file: Path, faults: list[tuple[int, str]]) -> UsageError:
+    listed = "\n".join(f"    {file}:{line}: {fault}" for line, fault in sorted(set(faults)))
+    count = len(set(faults))
+    return UsageError(
+        f"{file.name} has {count} {'fault' if count == 1 else 'faults'}:\n{listed}",
+        todo="mend these lines and run again",
+    )

@@ -1,0 +1,208 @@
+"""Great Expectations on a delivery; the only module that knows its API.
+
+A suite is a JSON file that people edit (`expectations/<table>.json`, Great Expectations' own form). Expectations on
+the values of a column judge rows: those that fail go to quarantine, whatever `mostly` says of the rest.
+All others judge the delivery as a whole: one that fails refuses it.
+A keyword `{"$PARAMETER": name, "times": factor}` is filled in for each delivery; see `Parameters`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import pandas as pd
+import pyarrow as pa
+from great_expectations.core.batch_definition import BatchDefinition
+from great_expectations.exceptions import GreatExpectationsError
+from pydantic import ValidationError
+
+from pipeline.errors import UsageError
+
+RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+POSITION = "position"
+SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a suite may ask of the delivery and its surroundings; an expectation whose bounds are all unknown is left out.
+
+    Attributes:
+        not_after: an event cannot have happened later than this.
+        last_day: the last day that the delivery is for, where its address says so.
+        recent_rows: the median number of rows of the recent days, for a delivery of one day.
+    """
+
+    not_after: datetime
+    last_day: datetime | None = None
+    recent_rows: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one expectation said.
+
+    Attributes:
+        judges: `row` or `delivery`.
+        passed: None where it could not be asked, because what it compares with is not known yet.
+        failing: how many rows it sends to quarantine.
+    """
+
+    expectation: str
+    column: str
+    judges: str
+    reason: str
+    bounds: str
+    passed: bool | None
+    failing: int = 0
+    observed: str = ""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a suite said of a delivery.
+
+    Attributes:
+        verdicts: one for each expectation, in the suite's order.
+        faults: for each failing row (its position in the table), the reasons by column.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    faults: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def refusals(self) -> list[Verdict]:
+        """The verdicts that refuse the delivery as a whole."""
+        return [v for v in self.verdicts if v.judges == "delivery" and v.passed is False]
+
+
+def validate(rows: pa.Table, suite: Path, parameters: Parameters) -> Validation:
+    """Hold a delivery's typed rows against a suite.
+
+    Raises:
+        UsageError: if the suite is missing, is no suite, or asks what cannot be asked of these rows.
+    """
+    asked, left_out = _fill_in(_load(suite), asdict(parameters))
+    frame = rows.to_pandas(split_blocks=True)
+    try:
+        expectations = gx.ExpectationSuite(name=suite.stem, expectations=asked)
+    except (GreatExpectationsError, ValidationError, ValueError, TypeError) as error:
+        raise UsageError(
+            "The suite is not one that Great Expectations takes", where=str(suite), observed=error
+        ) from error
+    batch = _batch_definition().get_batch(batch_parameters={"dataframe": frame})
+    results = batch.validate(expectations, result_format=RESULT_FORMAT).results
+    faults: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    verdicts: dict[int, Verdict] = {}
+    for result in results:
+        # Great Expectations answers in an order of its own.
+        position = result.expectation_config.meta[POSITION]
+        verdict = verdicts[position] = _verdict(result, asked[position], suite)
+        for index in result.result.get("unexpected_index_list") or []:
+            observed = frame.at[index, verdict.column]
+            shown = "" if pd.isna(observed) else f" ({str(observed)[:SHOWN]})"
+            faults[int(index)][verdict.column].append(verdict.reason + shown)
+    ordered = [verdicts[position] for position in sorted(verdicts)]
+    return Validation((*ordered, *left_out), {row: dict(columns) for row, columns in faults.items()})
+
+
+@cache
+def _batch_definition() -> BatchDefinition:
+    """Great Expectations' way to a data frame, made once a process: nothing of it is kept on disk."""
+    for name in ("great_expectations", "great_expectations.data_context"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    return (
+        context.data_sources.add_pandas("aisle").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+    )
+
+
+def _load(suite: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(suite.read_text(encoding="utf-8"))
+        return [dict(expectation) for expectation in content["expectations"]]
+    except FileNotFoundError as error:
+        raise UsageError("The suite does not exist", where=str(suite), todo="set AISLE_EXPECTATIONS") from error
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            "The suite is not readable",
+            where=str(suite),
+            observed=error,
+            allowed='{"name": …, "expectations": [{"type": …}]}',
+        ) from error
+
+
+def _fill_in(
+    expectations: list[dict[str, Any]], parameters: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[Verdict]]:
+    """Put parameters in; set aside the expectations whose bounds are all unknown for this delivery."""
+    asked, left_out = [], []
+    for expectation in expectations:
+        kwargs = expectation.get("kwargs", {})
+        wanted = {k: v["$PARAMETER"] for k, v in kwargs.items() if isinstance(v, dict) and "$PARAMETER" in v}
+        if unknown := sorted(set(wanted.values()) - set(parameters)):
+            raise UsageError(
+                "The suite asks for a parameter that does not exist",
+                where=str(expectation.get("type")),
+                observed=", ".join(unknown),
+                allowed=", ".join(parameters),
+            )
+        filled = kwargs | {k: _times(parameters[name], kwargs[k].get("times")) for k, name in wanted.items()}
+        meta = expectation.get("meta", {})
+        if wanted and all(filled[k] is None for k in wanted) and not _has_fixed_bound(filled):
+            left_out.append(
+                Verdict(
+                    expectation["type"],
+                    filled.get("column", ""),
+                    "delivery",
+                    meta.get("reason", ""),
+                    "not known yet",
+                    None,
+                )
+            )
+            continue
+        asked.append({**expectation, "kwargs": filled, "meta": {**meta, POSITION: len(asked)}})
+    return asked, left_out
+
+
+def _times(value: Any, factor: float | None) -> Any:
+    return value if value is None or factor is None else round(value * factor)
+
+
+def _has_fixed_bound(kwargs: Mapping[str, Any]) -> bool:
+    return any(kwargs.get(bound) is not None for bound in ("min_value", "max_value"))
+
+
+def _verdict(result: Any, asked: Mapping[str, Any], suite: Path) -> Verdict:
+    if result.exception_info and "raised_exception" not in result.exception_info:
+        messages = {str(info.get("exception_message")) for info in result.exception_info.values()}
+        raise UsageError(
+            "An expectation cannot be asked of these rows",
+            where=f"{suite}: {asked['type']} on {asked['kwargs'].get('column', 'the table')}",
+            observed="; ".join(sorted(messages)),
+            todo="mend the suite",
+        )
+    found = result.result
+    by_row = "unexpected_index_list" in found or "unexpected_count" in found
+    failing = int(found.get("unexpected_count") or 0)
+    bounds = ", ".join(f"{k} {v}" for k, v in asked["kwargs"].items() if k != "column" and v is not None)
+    return Verdict(
+        expectation=asked["type"],
+        column=asked["kwargs"].get("column", ""),
+        judges="row" if by_row else "delivery",
+        reason=asked.get("meta", {}).get("reason", asked["type"].removeprefix("expect_").replace("_", " ")),
+        bounds=bounds,
+        passed=failing == 0 if by_row else bool(result.success),
+        failing=failing,
+        observed="" if by_row else str(found.get("observed_value", "")),
+    )
