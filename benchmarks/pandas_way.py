@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.stats import linregress
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from pathlib import Path
 
 KEY = "customer_id"
 
@@ -75,7 +79,7 @@ def features(df: pd.DataFrame, as_of: dt.date, window_days: int, home_country: s
     own = pd.Series(own_months)
     out["monthly_spend_mean"] = own.apply(np.mean)
     out["monthly_spend_std"] = own.apply(np.std)
-    out["monthly_spend_trend"] = own.apply(lambda y: np.polyfit(np.arange(len(y)), y, 1)[0] if len(y) > 1 else 0.0)
+    out["monthly_spend_trend"] = own.apply(lambda y: linregress(np.arange(len(y)), y).slope if len(y) > 1 else 0.0)
 
     out["return_units"] = -returns.groupby(KEY)["quantity"].sum()
     out["return_units"] = out["return_units"].fillna(0)

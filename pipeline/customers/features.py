@@ -175,12 +175,14 @@ def _invoices(lines: ir.Table, as_of: dt.date, window_days: int, home_country: s
         home=(lines.country == home_country).fill_null(False).any(),
     )
     days = ibis.date(as_of).delta(invoices.at.date(), unit="day")
+    purchase = invoices.units > 0
     return invoices.mutate(
-        purchase=invoices.units > 0,
+        purchase=purchase,
         days=days,
         month=((days - 1) * _months(window_days) // window_days).cast("int64"),
-        weekday=invoices.at.day_of_week.index().cast("int64"),
-        hour=invoices.at.hour().cast("int64"),
+        # Null for cancellations, so that counting skips them.
+        weekday=ibis.ifelse(purchase, invoices.at.day_of_week.index(), ibis.null()),
+        hour=ibis.ifelse(purchase, invoices.at.hour(), ibis.null()),
     )
 
 
@@ -205,29 +207,32 @@ def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
         revenue=_money(i.net.sum()),
         home_invoices=(i.purchase & i.home).sum(),
         median_basket_units=i.units.nullif(0).median(),
-        **{f"weekday_{k}": (i.purchase & (i.weekday == k)).sum() for k in range(7)},
-        **{f"hour_{k}": (i.purchase & (i.hour == k)).sum() for k in range(24)},
-        **{f"month_{k}": _money(_sum(i.net, i.month == k)) for k in months},
+        **{f"weekday_{k}": (i.weekday == k).sum() for k in range(7)},
+        **{f"hour_{k}": (i.hour == k).sum() for k in range(24)},
+        **{f"month_{k}": ibis.ifelse(i.month == k, i.net, 0).sum() for k in months},
     )
     c = counted.filter(counted.invoices > 0)
-    spend = {k: ibis.ifelse(c.oldest_month >= k, c[f"month_{k}"], 0.0) for k in months}
-    n = c.oldest_month + 1
-    c = c.mutate(months=n, monthly_spend_mean=_total(spend.values()) / n)
-    squares = (ibis.ifelse(c.oldest_month >= k, (c[f"month_{k}"] - c.monthly_spend_mean) ** 2, 0.0) for k in months)
-    # Months are numbered backwards, so a month's distance from the middle of the customer's months is oldest / 2 - k.
+    # Spend in whole parts of money; months are numbered backwards, from the latest to the customer's oldest.
+    spend = [ibis.ifelse(c.oldest_month >= k, c[f"month_{k}"], 0) for k in months]
+    c = c.mutate(months=c.oldest_month + 1, mean=_total(spend) / (c.oldest_month + 1))
+    gaps = [ibis.ifelse(c.oldest_month >= k, c[f"month_{k}"] - c["mean"], 0.0) for k in months]
+    # From the middle of the customer's months, at oldest / 2, month k is oldest / 2 - k away, forwards in time.
+    rise = _total((c.oldest_month / 2 - k) * gap for k, gap in enumerate(gaps)) * 12
     # A single month or purchase has 0 above the line; `greatest` keeps 0 from below it, where some engines refuse it.
-    slope = _total((c.oldest_month / 2 - k) * spend[k] for k in months) * 12
-    slope = slope / ibis.greatest(c.months * (c.months * c.months - 1), 1)
-    gap = (c["last"].epoch_seconds() - c["first"].epoch_seconds()) / SECONDS_A_DAY / ibis.greatest(c.invoices - 1, 1)
+    slope = rise / ibis.greatest(c.months * (c.months * c.months - 1), 1)
+    between = (
+        (c["last"].epoch_seconds() - c["first"].epoch_seconds()) / SECONDS_A_DAY / ibis.greatest(c.invoices - 1, 1)
+    )
     return c.mutate(
         average_ticket=c.sold / c.invoices,
-        days_between_invoices=ibis.ifelse(c.invoices > 1, gap, float(window_days)),
+        days_between_invoices=ibis.ifelse(c.invoices > 1, between, float(window_days)),
         favourite_weekday=_most_frequent([c[f"weekday_{k}"] for k in range(7)]),
         favourite_hour=_most_frequent([c[f"hour_{k}"] for k in range(24)]),
         is_home_country=(c.home_invoices * 2 >= c.invoices),
         cancellation_rate=c.cancellations / (c.invoices + c.cancellations),
-        monthly_spend_std=(_total(squares) / c.months).sqrt(),
-        monthly_spend_trend=slope,
+        monthly_spend_mean=c["mean"] / MONEY_PARTS,
+        monthly_spend_std=(_total(gap * gap for gap in gaps) / c.months).sqrt() / MONEY_PARTS,
+        monthly_spend_trend=slope / MONEY_PARTS,
         purchase_frequency=c.invoices * MONTH_DAYS / ibis.greatest(c.oldest_days, MONTH_DAYS),
     )
 

@@ -155,9 +155,7 @@ lines_of_a_shop = st.lists(
     ),
     max_size=40,
 )
-property_test = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+property_test = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @property_test
