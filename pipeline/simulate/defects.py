@@ -86,7 +86,7 @@ _FIELDS: dict[Defect, tuple[str, str | Callable[[str], str]]] = {
     Defect.OTHER_DATE_FORMAT: ("InvoiceDate", _day_first),
     Defect.DATE_1900: ("InvoiceDate", "1900-01-01 00:00:00"),
     Defect.DATE_2999: ("InvoiceDate", "2999-12-31 00:00:00"),
-    Defect.HUGE_DESCRIPTION: ("Description", "X" * HUGE_FIELD),
+    Defect.HUGE_DESCRIPTION: ("Description", lambda _: "X" * HUGE_FIELD),
 }
 ROW_DEFECTS = (*_FIELDS, Defect.SHORT_ROW, Defect.REPEATED_HEADER)
 FILE_DEFECTS = tuple(defect for defect in Defect if defect not in ROW_DEFECTS)

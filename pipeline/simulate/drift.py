@@ -45,7 +45,7 @@ class Drift:
         """The same lines at the prices, in the quantities and from the countries of the changed shop."""
         changed = sold.copy()
         goods = sold["item"] < PRODUCTS
-        changed["price"][goods] = (sold["price"][goods] * self.prices).round(2)
+        changed["price"][goods] = np.maximum((sold["price"][goods] * self.prices).round(2), 0.01)
         changed["quantity"][goods] = np.ceil(sold["quantity"][goods] * self.baskets)
         known = sold["customer"] != GUEST
         customer = sold["customer"][known]

@@ -32,7 +32,7 @@ PREFIXES = ("", "C", "A")  # sold, cancelled, written off
 SOLD, CANCELLED, WRITTEN_OFF = range(3)
 GUEST = -1
 LONGEST_RETURN = 28  # days; a due day on which the shop is shut moves to the next open one
-LOOK_BACK = LONGEST_RETURN + 7
+LOOK_BACK = LONGEST_RETURN + 21  # a shop open one day a week may be shut on two of them in a row, at Christmas
 
 _PACKS = np.array(  # the quantities in which people order
     [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 96, 144, 192, 288, 480, 720, 1440, 2880, 7200, 20_000]

@@ -86,14 +86,14 @@ def cohorts_by(opened: date, day: date) -> int:
     return (day - opened).days // 365 + 1
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def people(seed: int, customers: int, opened: date, closed: tuple[int, ...], cohorts: int) -> People:
     """Everybody of the first `cohorts` years; a longer list begins with the shorter one."""
     parts = [_cohort(seed, customers, opened, closed, year) for year in range(cohorts)]
     return People(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(People)})
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _cohort(seed: int, customers: int, opened: date, closed: tuple[int, ...], year: int) -> People:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, year)))
     later = round(customers * LATER_COHORT)

@@ -76,8 +76,10 @@ def test_a_segment_stops_and_the_others_go_on_as_they_were() -> None:
     assert not insiders & set(bought["CustomerID"].dropna())
     assert insiders & set(calm["CustomerID"].dropna())
     numberless = [column for column in calm.columns if column != "InvoiceNo"]
-    others = [frame[~frame["CustomerID"].isin(insiders)][numberless].reset_index(drop=True) for frame in (calm, moved)]
-    pd.testing.assert_frame_equal(*others)
+    calm_others, moved_others = (
+        frame[~frame["CustomerID"].isin(insiders)][numberless].reset_index(drop=True) for frame in (calm, moved)
+    )
+    pd.testing.assert_frame_equal(calm_others, moved_others)
 
 
 def test_a_share_of_customers_buys_from_countries_never_seen() -> None:

@@ -57,14 +57,27 @@ def test_the_same_shop_gives_the_same_lines(table: pa.Table) -> None:
     length=st.integers(0, 40),
     cut=st.integers(0, 40),
     drift_day=st.dates(date(2024, 1, 1), date(2026, 6, 1)),
+    closed=st.sampled_from([(), (5,), (5, 6), (0, 1, 2, 3, 4, 5)]),
 )
 def test_any_slice_is_the_concatenation_of_its_parts(
-    seed: int, start: date, length: int, cut: int, drift_day: date
+    seed: int, start: date, length: int, cut: int, drift_day: date, closed: tuple[int, ...]
 ) -> None:
-    shop = Shop(seed=seed, customers=150, drift=Drift(since=drift_day, prices=1.6, stops=Segment.REGULAR))
+    drift = Drift(since=drift_day, prices=1.6, stops=Segment.REGULAR)
+    shop = Shop(seed=seed, customers=150, closed=closed, drift=drift)
     end, middle = start + timedelta(days=length), start + timedelta(days=min(cut, length))
     parts = [shop.lines(start, middle), shop.lines(middle, end)]
     assert pa.concat_tables(parts).equals(shop.lines(start, end))
+
+
+def test_what_comes_back_after_a_long_closure_does_not_depend_on_the_slice() -> None:
+    # Open on Sundays only, and 2033-12-25 and 2034-01-01 are Sundays.
+    shop = Shop(customers=5_000, closed=(0, 1, 2, 3, 4, 5), opened=date(2033, 1, 1))
+    day = date(2034, 1, 8)
+    whole = shop.lines(date(2033, 11, 1), day + timedelta(days=1)).to_pandas()
+    alone = shop.lines(day, day + timedelta(days=1)).to_pandas()
+    of_day = whole[whole["InvoiceDate"] >= f"{day}"].reset_index(drop=True)
+    assert alone["InvoiceNo"].str.startswith("C").any()
+    pd.testing.assert_frame_equal(alone, of_day)
 
 
 def test_a_day_alone_is_the_day_within_its_year(shop: Shop, table: pa.Table, lines: pd.DataFrame) -> None:
