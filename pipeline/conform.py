@@ -22,7 +22,7 @@ SHOWN = 40
 """How much of a faulty cell a message quotes."""
 
 
-@ibis.udf.scalar.builtin(signature=(("string", "string"), "timestamp"))
+@ibis.udf.scalar.builtin(signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
 def try_strptime(text: str, form: str) -> None:
     """DuckDB's parser of timestamps that gives null where the text does not follow the form."""
 
@@ -118,9 +118,9 @@ def _read(text: ir.Table, column: Column, source: NamedSource) -> tuple[ir.Value
             number = (cell.replace(".", "_").replace(",", ".") if decimal == "," else cell).try_cast("float64")
             finite = ~(number.isnan() | number.isinf())
             if column.kind is Kind.INTEGER:
-                finite &= (number == number.floor()) & (number.abs() < 2**53)
+                finite &= (number % 1 == 0) & (number.abs() < 2**53)
             value = ibis.ifelse(finite, number, None)
-            value = value.cast("int64") if column.kind is Kind.INTEGER else value
+            value = value.try_cast("int64") if column.kind is Kind.INTEGER else value
     return value, cell.notnull() & value.isnull()
 
 

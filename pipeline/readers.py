@@ -52,7 +52,7 @@ class Rows:
     @property
     def read(self) -> int:
         """How many rows the delivery has, readable or not."""
-        return self.table.num_rows + len(self.malformed)
+        return int(self.table.num_rows) + len(self.malformed)
 
 
 def read_rows(data: bytes, name: str, form: Format) -> Rows:
