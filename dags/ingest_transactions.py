@@ -8,8 +8,8 @@ Brings the invoice lines of a day, or of any stretch of days, from their source 
 **Inputs:** the source of `transactions` in `sources.yaml`. A nightly run takes the day of its data interval (UTC).
 Started by hand, the form's *From* and *Until* say which days; *Source* picks one source where there are several.
 
-**Outputs:** tables `transactions`, `quarantine` and `ledger`; an event of the asset `transactions` with table, version
-and newest day. For each delivery: rows read = clean + quarantined + exact repeats.
+**Outputs:** tables `transactions`, `transactions.quarantine` and `ledger`; an event of the asset `transactions` with
+the newest day. For each delivery: rows read = clean + quarantined + exact repeats.
 
 **Safe to run again?** Yes, at once or a year later. A delivery replaces itself; the same bytes again change nothing.
 Backfill from *Trigger → Backfill* or with *From* and *Until*.
@@ -30,12 +30,11 @@ from typing import Any
 
 from airflow.sdk import Param, PokeReturnValue, dag, get_current_context, task
 from airflow.timetables.interval import CronDataIntervalTimetable
+from pipeline.errors import RefusedError
 
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, TRANSACTIONS, day_field
 from aisle_dags.days import span_of
 from aisle_dags.steps import skip, step
-
-TABLE = "transactions"
 
 
 @dag(
@@ -56,27 +55,31 @@ def ingest_transactions() -> None:
     @task.sensor(mode="reschedule", poke_interval=timedelta(minutes=5), timeout=timedelta(hours=12))
     @step
     def wait_for_delivery() -> PokeReturnValue:
-        from pipeline.ingest import pending
+        from pipeline.deliveries import find, is_closed
         from pipeline.settings import load_settings
+        from pipeline.sources import load_sources
 
-        context = get_current_context()
-        span = span_of(context)
-        found = pending(load_settings(), TABLE, span.since, span.until, source=context["params"]["source"])
-        return PokeReturnValue(bool(found), [delivery.id for delivery in found])
+        settings, context = load_settings(), get_current_context()
+        span, name = span_of(context), context["params"]["source"]
+        source = load_sources(settings, TRANSACTIONS.name, name).get(TRANSACTIONS.name, name)
+        if all(is_closed(source, day) for day in span.days):
+            raise skip("the shop is closed, so nothing will come")
+        found = find(settings, source, since=span.since, until=span.until)
+        return PokeReturnValue(bool(found), [delivery.as_dict() for delivery in found])
 
     @task
     @step
-    def land(deliveries: list[str]) -> list[dict[str, Any]]:
+    def land(deliveries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from pipeline import ingest
+        from pipeline.deliveries import Delivery
         from pipeline.settings import load_settings
 
-        return [ingest.land(load_settings(), TABLE, delivery).as_dict() for delivery in deliveries]
+        return [ingest.land(load_settings(), Delivery.from_dict(delivery)).as_dict() for delivery in deliveries]
 
     @task(multiple_outputs=False)
     @step
     def check(landed: list[dict[str, Any]]) -> dict[str, Any]:
         from pipeline import ingest
-        from pipeline.errors import RefusedError
         from pipeline.settings import load_settings
 
         accepted, refused = [], []
@@ -89,25 +92,26 @@ def ingest_transactions() -> None:
 
     @task(outlets=[TRANSACTIONS])
     @step
-    def commit(checked: dict[str, Any]) -> list[dict[str, Any]]:
+    def commit(checked: dict[str, Any]) -> None:
         from pipeline import ingest
-        from pipeline.lake import Lake
         from pipeline.settings import load_settings
 
         if not checked["accepted"]:
             raise skip("no delivery was accepted")
-        settings, context = load_settings(), get_current_context()
-        entries = [ingest.commit(settings, ingest.Checked.from_dict(record)) for record in checked["accepted"]]
-        lake = Lake(settings)
-        day = min(span_of(context).last, max(lake.days(TABLE)))
-        extra = {"table": TABLE, "version": lake.version(TABLE), "day": day.isoformat()}
-        context["outlet_events"][TRANSACTIONS].extra = extra
-        return [entry.as_dict() for entry in entries]
+        landed = [ingest.Landed.from_dict(record) for record in checked["accepted"]]
+        done = [ingest.commit(load_settings(), delivery) for delivery in landed]
+        context = get_current_context()
+        day = max((day for delivery in done for day in delivery.days), default=span_of(context).last)
+        version = max(delivery.ref.version for delivery in done)
+        context["outlet_events"][TRANSACTIONS].extra = {
+            "table": TRANSACTIONS.name,
+            "version": version,
+            "day": day.isoformat(),
+        }
 
-    @task(trigger_rule="none_failed")
+    @task(trigger_rule="none_failed_min_one_success")
     @step
     def refusals(checked: dict[str, Any]) -> None:
-        from pipeline.errors import RefusedError
 
         if checked["refused"]:
             raise RefusedError("Deliveries were refused", observed="\n".join(checked["refused"]))

@@ -18,7 +18,7 @@ import time
 
 import psutil
 
-PATIENCE = 8.0
+PATIENCE = float(os.environ.get("LEASH_PATIENCE", "8"))
 """Seconds between asking and insisting."""
 
 

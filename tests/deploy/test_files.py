@@ -1,0 +1,157 @@
+"""The image, the compose file and the workflows: valid, pinned, and naming only what exists."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+COMPOSE = PROJECT / "docker-compose.yaml"
+DOCKERFILE = PROJECT / "Dockerfile"
+WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
+SECRET = re.compile(r"password|secret|key", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [("vendor.compose-spec", COMPOSE), *(("vendor.github-workflows", file) for file in WORKFLOWS)],
+    ids=lambda value: value.name if isinstance(value, Path) else None,
+)
+def test_a_file_keeps_its_schema(schema: str, file: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_copied_path_exists_and_reaches_the_build() -> None:
+    ignored = (PROJECT / ".dockerignore").read_text(encoding="utf-8")
+    sent = set(re.findall(r"^!(\S+)$", ignored, re.MULTILINE))
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE):
+        for path in line.split()[:-1]:
+            assert (PROJECT / path).exists(), f"Dockerfile copies {path}, which is not there"
+            assert path in sent, f".dockerignore keeps {path} out of the build; add !{path}"
+
+
+def test_the_image_is_pinned_hashed_compiled_and_not_root() -> None:
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    for image in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
+        assert re.search(r":\d+\.\d+\.\d+", image), f"{image} is not pinned to a version"
+    assert "--require-hashes" in text
+    assert "--compile" in text
+    assert re.findall(r"^USER (\S+)", text, re.MULTILINE)[-1] not in ("root", "0")
+
+
+def test_images_of_services_are_pinned(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        tag = service["image"].partition(":")[2]
+        assert re.match(r"\d+\.\d+", tag), f"service {name}: image {service['image']} is not pinned to a version"
+
+
+def test_every_service_that_stays_is_watched(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service.get("restart") == "no" or "healthcheck" in service, f"service {name} has no healthcheck"
+
+
+def test_dependencies_are_services_and_wait_for_health(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in services, f"service {name} waits for {other}, which is not there"
+            wanted = "service_completed_successfully" if services[other].get("restart") == "no" else "service_healthy"
+            assert how["condition"] == wanted
+
+
+def test_secrets_are_required_and_never_written_down(services: dict[str, Any]) -> None:
+    named = set((PROJECT / "deploy/compose/env.example").read_text(encoding="utf-8").replace("=", " ").split())
+    for name, service in services.items():
+        for variable, value in service.get("environment", {}).items():
+            references = re.findall(r"\$\{(\w+)(:\?)?", str(value))
+            for reference, required in references:
+                assert required, f"service {name}: {reference} may be empty; write ${{{reference}:?…}}"
+                assert reference in named, f"{reference} is missing in deploy/compose/env.example"
+            if SECRET.search(variable) and not variable.endswith("_FILE"):
+                assert references, f"service {name}: {variable} is written down; take it from the environment"
+
+
+def test_ports_are_open_on_this_host_alone(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"service {name} is open to the network at {port}"
+
+
+def test_nothing_phones_home(services: dict[str, Any]) -> None:
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    for switch in (
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=false",
+        "DO_NOT_TRACK=true",
+        "MLFLOW_DISABLE_TELEMETRY=true",
+        "GX_ANALYTICS_ENABLED=false",
+    ):
+        assert switch in text
+
+
+def test_files_that_services_name_exist(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        words = [*service.get("command", []), *service.get("healthcheck", {}).get("test", [])]
+        mounts = [volume.split(":")[0] for volume in service.get("volumes", []) if volume.startswith("./")]
+        for word in [word for word in words if word.startswith("deploy/")] + mounts:
+            assert (PROJECT / word).exists(), f"service {name} names {word}, which is not there"
+
+
+AIRFLOW_PARSER = """
+import json, sys
+from airflow.cli.cli_parser import get_parser
+for arguments in json.loads(sys.argv[1]):
+    get_parser().parse_args(arguments)
+"""
+MLFLOW_PARSER = """
+import json, sys
+from mlflow.cli import cli
+for name, *arguments in json.loads(sys.argv[1]):
+    cli.commands[name].make_context(name, arguments)
+"""
+
+
+@pytest.mark.parametrize(("program", "parser"), [("airflow", AIRFLOW_PARSER), ("mlflow", MLFLOW_PARSER)])
+def test_programs_that_services_run_accept_their_arguments(
+    services: dict[str, Any], program: str, parser: str, tmp_path: Path
+) -> None:
+    lines = [
+        words
+        for service in services.values()
+        for words in (service.get("command", []), service.get("healthcheck", {}).get("test", [])[1:])
+    ]
+    given = [words[1:] for words in lines if words[:1] == [program]]
+    assert given, f"no service runs {program}"
+    answer = subprocess.run(
+        [sys.executable, "-c", parser, json.dumps(given)],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_a_workflow_is_pinned_and_may_do_little(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    for action in re.findall(r"uses: (\S+)", text):
+        assert re.search(r"@[0-9a-f]{40}$", action), f"{action} is not pinned to a commit"
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for target in re.findall(r"run: make (\S+)", text):
+        assert target in targets, f"{file.name} runs make {target}, which the Makefile does not have"
