@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import RefusedError
 
@@ -111,9 +112,11 @@ def choose_k(
     _enough(features, floors)
     rows = sample(features, CURVE_ROWS, seed)
     draws = resamples(len(rows), seed)
-    curve = tuple(
-        _measure(recipe(k, seed).fit(rows), rows, draws, floors, seed) for k in range(SMALLEST_K, LARGEST_K + 1)
-    )
+    # One thread: several add up in the order they happen to finish, and the last bits with it.
+    with threadpool_limits(1):
+        curve = tuple(
+            _measure(recipe(k, seed).fit(rows), rows, draws, floors, seed) for k in range(SMALLEST_K, LARGEST_K + 1)
+        )
     scaled = recipe(SMALLEST_K, seed)[:-1].fit_transform(rows)
     whole = float(((scaled - scaled.mean(axis=0)) ** 2).sum())
     at = elbow([whole, *(point.inertia for point in curve)])

@@ -6,7 +6,6 @@ model is loaded and no customer passes through Python.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
@@ -17,7 +16,7 @@ import ibis
 from pipeline.customers.features import FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import ibis.expr.types as ir
 
@@ -71,18 +70,19 @@ class SegmentMap:
     segments: tuple[Segment, ...]
     next_id: int
 
-    def to_json(self) -> str:
-        """Text that `from_json` turns into an equal map, bit for bit."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+    def to_record(self) -> dict[str, Any]:
+        """A record that JSON can hold, and that `from_record` turns into an equal map, bit for bit."""
+        return asdict(self)
 
     @classmethod
-    def from_json(cls, text: str) -> SegmentMap:
-        record: dict[str, Any] = json.loads(text)
-        centres = tuple(tuple(centre) for centre in record.pop("centres"))
-        segments = tuple(Segment(**segment) for segment in record.pop("segments"))
-        next_id = record.pop("next_id")
+    def from_record(cls, record: Mapping[str, Any]) -> SegmentMap:
+        """The inverse of `to_record`."""
+        rest = dict(record)
+        centres = tuple(tuple(centre) for centre in rest.pop("centres"))
+        segments = tuple(Segment(**segment) for segment in rest.pop("segments"))
+        next_id = rest.pop("next_id")
         return cls(
-            centres=centres, segments=segments, next_id=next_id, **{key: tuple(value) for key, value in record.items()}
+            centres=centres, segments=segments, next_id=next_id, **{key: tuple(value) for key, value in rest.items()}
         )
 
 

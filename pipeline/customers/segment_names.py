@@ -10,7 +10,9 @@ Names
 
 Identity
     Both models sort the same customers; segments are paired so that the sum of their overlaps (Jaccard: customers in
-    both / customers in either) is highest (Hungarian method: Kuhn 1955). A pair below `SAME` is no pair. Overlap of
+    both / customers in either) is highest (Hungarian method: Kuhn 1955). A pair below `SAME` is no pair. Insiders are a
+    role: if old and new ones reach `SAME` they are paired first, even where the larger part of the old ones went to
+    another segment, so that a split does not give the best customers a new identity. Overlap of
     customers was preferred to distance of centres: it does not depend on the features or the scaling of either model,
     and it is what "the same segment" means to those who work with the lists.
 """
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 Profile = Mapping[str, float]
 
 INSIDERS = "insiders"
-CLEAR = 0.3  # standard deviations from the average customer
+CLEAR = 0.25  # standard deviations from the average customer
 SAME = 1 / 3  # of two segments of equal size, half the customers are in both
 
 # What each name says of a segment: +1 above the average customer, -1 below. The telling ones come first.
@@ -90,21 +92,24 @@ def name_segments(
 
 
 def match_segments(
-    old: NDArray[np.int64], new: NDArray[np.int64], old_count: int, new_count: int
+    old: NDArray[np.int64], new: NDArray[np.int64], *, old_insiders: Sequence[bool], new_insiders: Sequence[bool]
 ) -> dict[int, tuple[int, float]]:
     """Which new segment is which old one: new position -> (old position, overlap). The unmatched are left out.
 
     Args:
         old: for each customer, the position of the old model's segment.
         new: for the same customers in the same order, the position of the new model's.
-        old_count: segments of the old model, empty ones too.
-        new_count: segments of the new model.
+        old_insiders: for each position of the old model, whether that segment is the insiders; one is.
+        new_insiders: the same of the new model.
     """
-    both = np.zeros((new_count, old_count))
+    both = np.zeros((len(new_insiders), len(old_insiders)))
     np.add.at(both, (new, old), 1)
     either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
     overlap = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
-    pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
+    weight = overlap.copy()
+    # More than all other pairs together can be worth.
+    weight[np.outer(new_insiders, old_insiders) & (overlap >= SAME)] = 1 + min(overlap.shape)
+    pairs = zip(*linear_sum_assignment(weight, maximize=True), strict=True)
     return {int(i): (int(j), float(overlap[i, j])) for i, j in pairs if overlap[i, j] >= SAME}
 
 

@@ -41,7 +41,7 @@ from pipeline.customers.choose_k import (
     stability,
 )
 from pipeline.customers.segment_map import Segment, SegmentMap
-from pipeline.customers.segment_names import match_segments, name_segments
+from pipeline.customers.segment_names import INSIDERS, match_segments, name_segments
 from pipeline.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def train(
     _usable(features, SEGMENT_FEATURES)
     features = features.sort_values("customer_id", ignore_index=True)
     inputs = features[list(SEGMENT_FEATURES)]
+    choice = choose_k(inputs, build_pipeline, seed=seed, floors=floors)
     with threadpool_limits(1):
-        choice = choose_k(inputs, build_pipeline, seed=seed, floors=floors)
         pipeline = build_pipeline(choice.k, seed).fit(inputs)
         labels = pipeline.predict(inputs)
     return Training(SegmentModel(pipeline, _map(pipeline, features, labels, champion)), choice)
@@ -190,7 +190,8 @@ def _map(
     deviations = [dict(zip(SEGMENT_FEATURES, centre.tolist(), strict=True)) for centre in centres]
 
     old = champion.map.segments if champion else ()
-    kept = _matched(champion, features, labels, len(positions)) if champion else {}
+    top = int(per_customer.argmax())
+    kept = _matched(champion, features, labels, [i == top for i in positions]) if champion else {}
     names = name_segments(deviations, per_customer.tolist(), {i: old[j].name for i, (j, _) in kept.items()})
     next_id = champion.map.next_id if champion else 1
     ids = {i: old[j].segment_id for i, (j, _) in kept.items()}
@@ -226,11 +227,12 @@ def _map(
 
 
 def _matched(
-    champion: SegmentModel, features: pd.DataFrame, labels: NDArray[np.int64], count: int
+    champion: SegmentModel, features: pd.DataFrame, labels: NDArray[np.int64], insiders: list[bool]
 ) -> dict[int, tuple[int, float]]:
     _usable(features, champion.map.features)
     before = champion.pipeline.predict(features[list(champion.map.features)])
-    return match_segments(before, labels, len(champion.map.segments), count)
+    old_insiders = [segment.name == INSIDERS for segment in champion.map.segments]
+    return match_segments(before, labels, old_insiders=old_insiders, new_insiders=insiders)
 
 
 def _usable(features: pd.DataFrame, needed: tuple[str, ...]) -> None:

@@ -1,0 +1,124 @@
+"""The number of segments: planted numbers are found, and each floor can say no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from pipeline.customers.choose_k import (
+    LARGEST_K,
+    SMALLEST_K,
+    CurvePoint,
+    Floors,
+    _decide,
+    choose_k,
+    elbow,
+    silhouette,
+    smallest_share,
+)
+from pipeline.customers.segments import build_pipeline
+from pipeline.errors import RefusedError
+from sklearn.datasets import make_blobs
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+def islands(k: int, rows: int = 300, seed: int = 3) -> pd.DataFrame:
+    values, _ = make_blobs(rows, centers=k, n_features=5, cluster_std=0.6, center_box=(-9, 9), random_state=seed)
+    return pd.DataFrame(values, columns=list("abcde"))
+
+
+def recipe(k: int, seed: int) -> Pipeline:
+    return build_pipeline(k, seed)
+
+
+def point(k: int, silhouette: float, stability: float = 0.9, refused: str = "") -> CurvePoint:
+    return CurvePoint(k, 100.0 / k, silhouette, 0.01, stability, 0.1, refused)
+
+
+@pytest.mark.parametrize("planted", [2, 5, 8])
+def test_planted_number_is_found(planted: int) -> None:
+    choice = choose_k(islands(planted), recipe, seed=7)
+    assert choice.k == planted
+    assert [p.k for p in choice.curve] == list(range(SMALLEST_K, LARGEST_K + 1))
+    assert str(planted) in choice.reason
+
+
+def test_curve_is_a_record_with_finite_figures_and_falls() -> None:
+    record = choose_k(islands(4), recipe, seed=7).to_record()
+    curve = pd.DataFrame(record["curve"])
+    assert np.isfinite(curve.drop(columns="refused").to_numpy(dtype=float)).all()
+    assert curve["inertia"].is_monotonic_decreasing
+    assert record["rows"] == 300
+
+
+def test_same_seed_same_choice() -> None:
+    assert choose_k(islands(4), recipe, seed=5) == choose_k(islands(4), recipe, seed=5)
+
+
+def test_stability_floor_says_no() -> None:
+    noise = pd.DataFrame(np.random.default_rng(0).uniform(size=(300, 5)), columns=list("abcde"))
+    with pytest.raises(RefusedError, match="no number of segments is admissible") as refused:
+        choose_k(noise, recipe, seed=7, floors=Floors(stability=0.95))
+    assert "stability" in str(refused.value.observed)
+
+
+def test_smallest_share_floor_says_no() -> None:
+    with pytest.raises(RefusedError, match="smallest share"):
+        choose_k(islands(3), recipe, seed=7, floors=Floors(smallest_share=0.6))
+
+
+def test_smallest_share_floor_strikes_out_the_handful_of_outliers() -> None:
+    crowd, handful = islands(3), islands(1, rows=5) + 60
+    rows = pd.concat([crowd, handful], ignore_index=True)
+    choice = choose_k(rows, recipe, seed=7)
+    split = [p for p in choice.curve if p.smallest_share < 0.03]
+    assert split
+    assert all("smallest share" in p.refused for p in split)
+    assert all(p.k != choice.k for p in split)
+
+
+def test_too_few_customers_says_how_many() -> None:
+    with pytest.raises(RefusedError) as refused:
+        choose_k(islands(3, rows=99), recipe, seed=7)
+    assert refused.value.observed == "99 customers"
+    assert refused.value.allowed == "100 or more"
+
+
+def test_customers_all_alike_are_refused() -> None:
+    with pytest.raises(RefusedError, match="too alike"):
+        choose_k(pd.DataFrame(np.ones((200, 5)), columns=list("abcde")), recipe, seed=7)
+
+
+def test_elbow_is_farthest_below_the_chord() -> None:
+    assert elbow([100, 60, 20, 18, 16, 14]) == 3
+    assert elbow([100, 10, 9, 8, 7, 6]) == 2
+
+
+def test_below_the_elbow_a_better_silhouette_does_not_count() -> None:
+    assert _decide([point(2, 0.6), point(3, 0.3), point(4, 0.2)], 3)[0] == 3
+
+
+def test_silhouettes_that_cannot_be_told_apart_leave_it_to_stability() -> None:
+    k, reason = _decide([point(3, 0.305, 0.8), point(4, 0.310, 0.7), point(5, 0.303, 0.95), point(6, 0.2, 0.99)], 3)
+    assert k == 5
+    assert "most stable" in reason
+
+
+def test_refused_k_is_not_taken_however_good() -> None:
+    assert _decide([point(3, 0.3), point(4, 0.9, refused="stability")], 3)[0] == 3
+
+
+def test_nothing_admissible_from_the_elbow_up_takes_the_largest_below() -> None:
+    k, reason = _decide([point(2, 0.5), point(3, 0.4), point(4, 0.6, refused="smallest share")], 4)
+    assert k == 3
+    assert "only 2, 3 kept the floors" in reason
+
+
+def test_one_cluster_has_no_silhouette_and_an_empty_one_has_no_share() -> None:
+    labels = np.zeros(50, dtype=np.int64)
+    assert np.isnan(silhouette(np.random.default_rng(0).normal(size=(50, 2)), labels, seed=1)[0])
+    assert smallest_share(labels, 2) == 0
