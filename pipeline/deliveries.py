@@ -67,7 +67,7 @@ def find(
         return _simulated(source, address, since, until)
     found = []
     for path, name, day in matches(address, since if since and until == since + timedelta(days=1) else None):
-        if day and (since and day < since or until and day >= until):
+        if day and ((since and day < since) or (until and day >= until)):
             continue
         last = day + timedelta(days=1) if day else None
         found.append(Delivery(source.table, source.name, _id(source.name, name), path.name, str(path), day, last))
@@ -75,8 +75,10 @@ def find(
 
 
 def is_closed(source: NamedSource, day: date) -> bool:
-    """Whether the source says that the shop is closed on that day of the week, so that nothing will come."""
-    return WEEKDAYS[day.weekday()] in source.spec.closed_on
+    """Whether it is known that the shop is closed on a day, so that nothing will come."""
+    if is_simulated(source.spec.address) and not Shop.from_uri(source.spec.address).is_open(day):
+        return True
+    return day in source.spec.closed_on or WEEKDAYS[day.weekday()] in source.spec.closed_on
 
 
 def open_delivery(delivery: Delivery) -> BinaryIO:

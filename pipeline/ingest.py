@@ -28,7 +28,7 @@ from ibis.backends.duckdb import Backend
 from pipeline import engine, ledger
 from pipeline.conform import ROW, Conformed, conform, exact_repeats
 from pipeline.contracts import CONTRACTS, Contract
-from pipeline.deliveries import Delivery, find, open_delivery
+from pipeline.deliveries import Delivery, find, is_closed, open_delivery
 from pipeline.errors import RefusedError
 from pipeline.lake import Lake, TableRef
 from pipeline.ledger import LedgerEntry, Status
@@ -208,7 +208,7 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
     distinct = _without(conformed.rows, repeated)
     parameters = validation.Parameters(
         not_after=entry.landed_at + CLOCK_SLACK,
-        last_day=_last_day(delivery),
+        last_day=_last_day(delivery, source),
         recent_rows=_recent_rows(lake, delivery),
     )
     verdict = validation.validate(distinct, settings.expectations / f"{delivery.table}.json", parameters)
@@ -340,10 +340,13 @@ def _recent_rows(lake: Lake, delivery: Delivery) -> float | None:
     return float(median(recent)) if len(recent) >= FEWEST_RECENT_DAYS else None
 
 
-def _last_day(delivery: Delivery) -> datetime | None:
-    if delivery.until is None or delivery.mends:
+def _last_day(delivery: Delivery, source: NamedSource) -> datetime | None:
+    """The last day that a delivery is for and on which the shop was open; None where its address names no days."""
+    if delivery.first is None or delivery.until is None:
         return None
-    return datetime.combine(delivery.until - timedelta(days=1), datetime.min.time())
+    days = (delivery.until - timedelta(days=n) for n in range(1, (delivery.until - delivery.first).days + 1))
+    last = next((day for day in days if not is_closed(source, day)), None)
+    return datetime.combine(last, datetime.min.time()) if last else None
 
 
 def _source_of(settings: Settings, delivery: Delivery) -> NamedSource:

@@ -110,7 +110,7 @@ class Lake:
         return dict(sorted(counts.items()))
 
     def days(self, table: str, version: int | None = None) -> list[date]:
-        """The days (or as-of days) that a table holds, sorted; none if the table was never written."""
+        """The days (or as-of days) for which a table has rows, sorted; none if it was never written."""
         if not self.exists(table):
             return []
         (column,) = (c for c in self.partition_columns(table) if c in ("day", "as_of", "checked_on"))

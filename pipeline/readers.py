@@ -12,6 +12,7 @@ import io
 import zipfile
 import zlib
 from collections import Counter
+from contextlib import suppress
 from csv import reader as split_fields
 from dataclasses import dataclass
 
@@ -71,7 +72,13 @@ def read_rows(data: bytes, name: str, form: Format) -> Rows:
         data = _decompress(data, name)
     if not data.strip():
         raise RefusedError("The delivery is empty", where=name, observed=f"{len(data)} bytes", todo="ask for it again")
-    rows = {"csv": _read_csv, "xlsx": _read_xlsx, "parquet": _read_parquet}[form.type](data, name, form)
+    match form.type:
+        case "csv":
+            rows = _read_csv(data, name, form)
+        case "xlsx":
+            rows = _read_xlsx(data, name, form)
+        case "parquet":
+            rows = _read_parquet(data, name)
     _refuse_double_columns(rows.table.column_names, name)
     if rows.read == 0:
         raise RefusedError(
@@ -208,7 +215,7 @@ def _read_xlsx(data: bytes, name: str, form: Format) -> Rows:
             "The workbook is damaged or ends early", where=name, observed=str(error), todo="ask for it again"
         ) from error
     sheets = book.sheet_names
-    if form.sheet is None and len(sheets) > 1 or form.sheet is not None and form.sheet not in sheets:
+    if (form.sheet is None and len(sheets) > 1) or (form.sheet is not None and form.sheet not in sheets):
         raise RefusedError(
             "It is not said which sheet of the workbook is meant" if form.sheet is None else "The sheet is not there",
             where=name,
@@ -236,7 +243,7 @@ def _cell_text(value: object) -> str | None:
     return str(value) if value not in ("", None) else None
 
 
-def _read_parquet(data: bytes, name: str, form: Format) -> Rows:
+def _read_parquet(data: bytes, name: str) -> Rows:
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowInvalid, OSError) as error:
@@ -253,10 +260,8 @@ def _read_parquet(data: bytes, name: str, form: Format) -> Rows:
 
 def _column_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_timestamp(column.type):
-        try:
-            # Whole seconds are written without a fraction, as a CSV has them.
+        # Whole seconds are written without a fraction, as a CSV has them.
+        with suppress(pa.ArrowInvalid):
             column = column.cast(pa.timestamp("s", column.type.tz))
-        except pa.ArrowInvalid:
-            pass
     text = column.cast(pa.string())
     return pc.if_else(pc.equal(text, ""), None, text)

@@ -1,10 +1,11 @@
-"""`sources.yaml`: where each table's deliveries are, what form they have, and how their columns map onto the contract."""
+"""`sources.yaml`: where a table's deliveries are, what form they have, and how their columns map onto the contract."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -68,7 +69,10 @@ class MappedColumn(_Model):
 
 
 class Source(_Model):
-    """One way in which a table's rows arrive."""
+    """One way in which a table's rows arrive.
+
+    `closed_on` names the weekdays and dates on which the shop is closed, so that nobody waits for a delivery.
+    """
 
     address: str = Field(alias="from")
     format: Format = Field(default_factory=lambda: Format(delimiter=","))
@@ -76,7 +80,7 @@ class Source(_Model):
     ignore: tuple[str, ...] = ()
     repeats: Literal["drop", "keep"] = "keep"
     options: dict[str, str] = Field(default_factory=dict)
-    closed_on: tuple[Weekday, ...] = ()
+    closed_on: tuple[Weekday | date, ...] = ()
 
 
 class SourceFile(_Model):

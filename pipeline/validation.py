@@ -122,15 +122,17 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
     """The rows as Great Expectations judges them fastest: it loops over other timestamps than those in nanoseconds,
     and hashes every text unless they are categories."""
     columns = {}
-    for field in rows.schema:
-        column = rows[field.name]
-        if pa.types.is_timestamp(field.type):
-            column = pc.max_element_wise(pc.min_element_wise(column, LATEST, skip_nulls=False), EARLIEST, skip_nulls=False)
+    for of in rows.schema:
+        column = rows[of.name]
+        if pa.types.is_timestamp(of.type):
+            column = pc.min_element_wise(column, LATEST, skip_nulls=False)
+            column = pc.max_element_wise(column, EARLIEST, skip_nulls=False)
             column = column.cast(pa.timestamp("ns"))
-        elif pa.types.is_string(field.type):
+        elif pa.types.is_string(of.type):
             column = column.dictionary_encode()
-        columns[field.name] = column
-    return pa.table(columns).to_pandas(split_blocks=True)
+        columns[of.name] = column
+    frame: pd.DataFrame = pa.table(columns).to_pandas(split_blocks=True)
+    return frame
 
 
 @cache

@@ -18,7 +18,7 @@ from pipeline.simulate.catalogue import catalogue
 from pipeline.simulate.drift import Drift
 from pipeline.simulate.invoices import GUEST, LINE, LOOK_BACK, PREFIXES, Lines, book, plan_returns, sell
 from pipeline.simulate.people import COUNTRIES, NEVER, SEGMENTS, Segment, cohorts_by, people
-from pipeline.simulate.seasons import weight
+from pipeline.simulate.seasons import is_open, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +97,10 @@ class Shop:
                 "the simulated shop's address is wrong", where=uri, observed="; ".join(faults), allowed=allowed
             )
         return cls(**values, drift=Drift(since=drift.pop("from"), **drift) if drift else None)
+
+    def is_open(self, day: date) -> bool:
+        """Whether anything is sold on a day."""
+        return day >= self.opened and is_open(day, self.closed)
 
     def days(self, start: date, end: date) -> Iterator[tuple[date, pa.Table]]:
         """Each day of `[start, end)` with its lines, in the order in which the tills printed them."""

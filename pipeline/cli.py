@@ -1,0 +1,394 @@
+"""`aisle`: every step by hand, for any day, outside Airflow.
+
+Exit codes: 0 done, 1 the data or a gate said no, 2 wrong usage or settings. With --json a command prints one JSON
+object on stdout and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from pipeline.errors import AisleError, RefusedError, UsageError
+from pipeline.settings import Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+quarantine = typer.Typer(no_args_is_help=True, help="Rows that did not keep their contract: list, show, replay.")
+app.add_typer(quarantine, name="quarantine")
+out, err = Console(), Console(stderr=True)
+
+
+class Domain(StrEnum):
+    """The domains that are scored and reported."""
+
+    CUSTOMERS = "customers"
+
+
+class Model(StrEnum):
+    """The models that are trained."""
+
+    CUSTOMER_SEGMENTS = "customer_segments"
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a day of the form 2025-01-31") from error
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Day = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="The day, as 2025-01-31.")]
+Since = Annotated[date | None, typer.Option("--from", parser=_day, metavar="DAY", help="First day.")]
+Until = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="The day after the last one.")]
+AsOf = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="Know only what came before this day.")]
+TableName = Annotated[str, typer.Argument(help="A table of sources.yaml: transactions.")]
+
+
+def main() -> None:
+    """Run the command line; an error that teaches is printed without a traceback."""
+    try:
+        app(standalone_mode=True)
+    except AisleError as error:
+        err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise SystemExit(1 if isinstance(error, RefusedError) else 2) from error
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the deliveries go; a file a day below transactions/.")],
+    since: Since = None,
+    days: Annotated[int, typer.Option(min=1, help="How many days.")] = 28,
+    customers: Annotated[int, typer.Option(help="Scale: customers of the first year; 900 make 55,000 lines.")] = 900,
+    seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
+    one_file: Annotated[bool, typer.Option(help="All days in one file.")] = False,
+    drift: Annotated[str, typer.Option(help="Planted drift: from=2025-06-01&prices=1.6&baskets=2&stops=…")] = "",
+    defects: Annotated[str, typer.Option(help="Planted on the last day: zero_quantity=3,negative_price=2 …")] = "",
+    as_json: Json = False,
+) -> None:
+    """Write deliveries of the simulated shop, in the form in which any till would."""
+    from upath import UPath
+
+    from pipeline.simulate.defects import parse_defects
+    from pipeline.simulate.deliveries import write_deliveries
+    from pipeline.simulate.shop import Shop
+
+    settings = load_settings()
+    start = since or date(2025, 1, 1)
+    address = f"simulate://shop?seed={settings.seed if seed is None else seed}&customers={customers}"
+    address += "".join(f"&drift_{part}" for part in drift.split("&") if part)
+    shop = Shop.from_uri(address)
+    end = start + timedelta(days=days)
+    last_open = next(day for n in range(1, days + 1) if shop.is_open(day := end - timedelta(days=n)))
+    planted = {last_open: parse_defects(defects)} if defects else None
+    began = time.monotonic()
+    written = write_deliveries(shop, UPath(folder), start, end, one_file=one_file, defects=planted)
+    result = {
+        "files": [str(w.path) for w in written],
+        "planted": [str(p) for w in written for p in w.planted],
+        "seconds": _since(began),
+    }
+    _print(result, as_json, f"{len(written)} files in {folder}, {result['seconds']} s")
+
+
+@app.command()
+def fetch(
+    what: Annotated[str, typer.Argument(help="online-retail")],
+    folder: Annotated[Path, typer.Option(help="Where the file goes.")] = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """Download open data from its publisher, checked and resumable."""
+    from pipeline.fetch import DATASETS, fetch_dataset
+
+    if what not in DATASETS:
+        raise UsageError("There is no such data set", observed=what, allowed=", ".join(DATASETS))
+    done = fetch_dataset(DATASETS[what], folder)
+    _print({"file": str(done.path), "rows": done.rows, "bytes": done.size}, as_json, f"{done.path}: {done.rows:,} rows")
+
+
+@app.command()
+def ingest(
+    table: TableName,
+    day: Day = None,
+    since: Since = None,
+    until: Until = None,
+    every: Annotated[bool, typer.Option("--all", help="Every delivery that the source has.")] = False,
+    source: Annotated[str | None, typer.Option(help="Which of the table's sources; the first when missing.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring deliveries in: land, validate, commit. A delivery that is refused does not stop the others."""
+    from pipeline import ingest as steps
+
+    settings = load_settings()
+    if sum((day is not None, every, since is not None or until is not None)) != 1:
+        raise UsageError("Say which deliveries", allowed="one of --day D, --from D --until D, or --all")
+    if day:
+        since, until = day, day + timedelta(days=1)
+    began = time.monotonic()
+    found = steps.pending(settings, table, source, since=since, until=until)
+    if not found:
+        raise RefusedError(
+            "There is no delivery", where=f"{table}, {day or 'any day'}", todo="look at the address in sources.yaml"
+        )
+    totals = dict.fromkeys(("read", "clean", "quarantined", "repeats"), 0)
+    refused: dict[str, str] = {}
+    for delivery in track(found, "ingesting", console=err, disable=as_json or len(found) < 3, transient=True):
+        try:
+            entry = steps.ingest(settings, delivery)
+        except RefusedError as refusal:
+            refused[delivery.id] = str(refusal)
+            continue
+        for name in totals:
+            totals[name] += getattr(entry, name)
+    result = {"table": table, "deliveries": len(found) - len(refused), **totals, "seconds": _since(began)}
+    if refused:
+        result["refused"] = refused
+    _print(
+        result,
+        as_json,
+        f"{table}: {result['deliveries']} deliveries, {totals['read']:,} rows read = {totals['clean']:,} clean + "
+        f"{totals['quarantined']:,} quarantined + {totals['repeats']:,} exact repeats, {result['seconds']} s",
+    )
+    for name, reason in refused.items():
+        err.print(f"[bold red]refused:[/] {name}\n  {reason}", highlight=False, soft_wrap=True)
+    if refused:
+        raise typer.Exit(1)
+
+
+@quarantine.command("list")
+def quarantine_list(table: TableName, as_json: Json = False) -> None:
+    """What waits in quarantine, a delivery a line."""
+    from pipeline.quarantine import held
+
+    waiting = held(load_settings(), table)
+    shown = Table("delivery", "rows", "reasons")
+    for entry in waiting:
+        shown.add_row(entry.delivery, f"{entry.rows:,}", "\n".join(f"{n:,} × {r}" for r, n in entry.reasons.items()))
+    _print(
+        {"table": table, "deliveries": [vars(entry) for entry in waiting]},
+        as_json,
+        shown if waiting else "Nothing waits.",
+    )
+
+
+@quarantine.command("show")
+def quarantine_show(
+    table: TableName,
+    delivery: str,
+    file: Annotated[Path | None, typer.Option("--csv", help="Write it here instead of printing it.")] = None,
+) -> None:
+    """The rows of a delivery that are in quarantine, as a CSV to be mended."""
+    from pipeline.quarantine import export
+
+    text = export(load_settings(), table, delivery)
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+        err.print(f"{file}: mend the cells, leave _row as it is, then aisle quarantine replay … --csv {file}")
+
+
+@quarantine.command("replay")
+def quarantine_replay(
+    table: TableName,
+    delivery: str,
+    file: Annotated[Path | None, typer.Option("--csv", help="The mended rows; missing: as they came.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring rows of the quarantine again: mended, or after the suite or the mapping was mended."""
+    from pipeline.quarantine import replay
+
+    mended = file.read_text(encoding="utf-8") if file else None
+    entry = replay(load_settings(), table, delivery, mended)
+    result = {name: getattr(entry, name) for name in ("delivery", "read", "clean", "quarantined", "repeats")}
+    _print(
+        result, as_json, f"{entry.read:,} rows again: {entry.clean:,} clean, {entry.quarantined:,} in quarantine again"
+    )
+
+
+@app.command()
+def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
+    """Train a challenger, hold it against the gate, and promote it if the gate agrees."""
+    from pipeline.customers import steps
+
+    settings, began = load_settings(), time.monotonic()
+    day = as_of or _newest(settings, "transactions") + timedelta(days=1)
+    steps.build_features(settings, day)
+    trained = steps.train(settings, day)
+    decision = steps.gate(settings, trained.version)
+    if decision.accepted:
+        steps.promote(settings, trained.version, decision, by="aisle train")
+    result = {
+        "model": model,
+        "as_of": day,
+        **trained.as_dict(),
+        "promoted": decision.accepted,
+        "reasons": list(decision.reasons),
+        "seconds": _since(began),
+    }
+    verdict = "promoted" if decision.accepted else "not promoted"
+    lines = [f"{model} version {trained.version}: {verdict}, {result['seconds']} s", trained.reason, *decision.reasons]
+    _print(result, as_json, "\n  ".join(lines))
+    if not decision.accepted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
+    """Features as of a day, scored with the champion, and the page."""
+    from pipeline.customers import steps
+
+    settings, began = load_settings(), time.monotonic()
+    as_of = day or _newest(settings, "transactions") + timedelta(days=1)
+    features = steps.build_features(settings, as_of)
+    scored = steps.score(settings, as_of)
+    if scored is None:
+        raise RefusedError("There is no champion to score with", where=steps.MODEL, todo=f"aisle train {steps.MODEL}")
+    page = steps.write_report(settings, as_of)
+    result = {
+        "domain": domain,
+        "as_of": as_of,
+        "features": features.as_dict(),
+        "scores": scored.as_dict(),
+        "page": str(settings.home_path / page),
+        "seconds": _since(began),
+    }
+    _print(result, as_json, f"{domain} as of {as_of}: {result['page']}, {result['seconds']} s")
+
+
+@app.command()
+def report(domain: Domain, day: Day = None, as_json: Json = False) -> None:
+    """Write a domain's page of a day that is scored already."""
+    from pipeline.customers import steps
+
+    settings = load_settings()
+    as_of = day or _newest(settings, "customer_segments")
+    page = str(settings.home_path / steps.write_report(settings, as_of))
+    _print({"domain": domain, "as_of": as_of, "page": page}, as_json, page)
+
+
+@app.command()
+def watch(day: Day = None, as_json: Json = False) -> None:
+    """Drift of every champion on a day, and whether to train again."""
+    from pipeline import drift
+
+    settings = load_settings()
+    results = drift.watch(settings, day or _newest(settings, "customer_features"))
+    shown = Table("model", "version", "verdict", "drifted", "retrain", "reason")
+    for r in results:
+        shown.add_row(
+            r.model,
+            str(r.model_version or "–"),
+            r.verdict,
+            ", ".join(r.drifted),
+            "yes" if r.retrain else "no",
+            r.reason,
+        )
+    _print({"models": [r.as_dict() for r in results]}, as_json, shown)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """The registered models: champion, challenger, figures, and the last word on each."""
+    from pipeline.registry import Registry
+
+    summaries = Registry(load_settings()).models()
+    shown = Table("model", "champion", "challenger", "versions", "trained as of", "figures", "last on record")
+    records = []
+    for summary in summaries:
+        champion, last = summary.champion, summary.last
+        shown.add_row(
+            summary.name,
+            str(champion.version) if champion else "–",
+            str(summary.challenger.version) if summary.challenger else "–",
+            str(summary.versions),
+            str(champion.provenance.as_of) if champion else "–",
+            "\n".join(f"{k} {v:.3f}" for k, v in champion.metrics.items() if v is not None) if champion else "",
+            f"{last.action} {last.version} by {last.by}, {last.at:%Y-%m-%d %H:%M}: {last.reason}" if last else "",
+        )
+        records.append(
+            {
+                "model": summary.name,
+                "champion": champion.version if champion else None,
+                "challenger": summary.challenger.version if summary.challenger else None,
+                "versions": summary.versions,
+                "as_of": champion.provenance.as_of if champion else None,
+                "tables": dict(champion.provenance.tables) if champion else {},
+                "metrics": dict(champion.metrics) if champion else {},
+                "last": {**vars(last), "figures": dict(last.figures)} if last else None,
+            }
+        )
+    _print({"models": records}, as_json, shown if summaries else "No model is registered yet: aisle train …")
+
+
+By = Annotated[str, typer.Option(help="Who does it, for the record.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+
+
+@app.command()
+def promote(model: Model, version: int, reason: Reason, by: By = "by hand", as_json: Json = False) -> None:
+    """Make a version the champion, whatever the gate said; it goes on record."""
+    _on_record(lambda registry: registry.promote(model, version, by=by, reason=reason), as_json)
+
+
+@app.command()
+def rollback(model: Model, reason: Reason, by: By = "by hand", as_json: Json = False) -> None:
+    """Make the champion before this one champion again; it goes on record."""
+    _on_record(lambda registry: registry.rollback(model, by=by, reason=reason), as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check settings, sources.yaml, the lake, the ledger and the registry; list every fault at once."""
+    from pipeline.doctor import examine
+
+    findings = examine(load_settings)
+    shown = Table("what", "state", "detail")
+    for finding in findings:
+        shown.add_row(finding.what, "[green]well[/]" if finding.well else "[red]fault[/]", finding.detail)
+    _print({"findings": [vars(finding) for finding in findings]}, as_json, shown)
+    if not all(finding.well for finding in findings):
+        raise typer.Exit(1)
+
+
+def _on_record(act: Callable[[Any], Any], as_json: bool) -> None:
+    from pipeline.registry import Registry
+
+    done = act(Registry(load_settings()))
+    result = {**vars(done), "figures": dict(done.figures)}
+    said = f"{done.model}: {done.action} of version {done.version} (before: {done.previous}) is on record"
+    _print(result, as_json, said)
+
+
+def _newest(settings: Settings, table: str) -> date:
+    from pipeline.lake import Lake
+
+    days = Lake(settings).days(table)
+    if not days:
+        raise RefusedError(f"The table {table!r} has no days yet", todo="aisle ingest transactions --all")
+    return days[-1]
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 2)
+
+
+def _print(result: dict[str, Any], as_json: bool, shown: object) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, default=_plain))
+    else:
+        out.print(shown, highlight=False, soft_wrap=isinstance(shown, str))
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)

@@ -1,0 +1,194 @@
+"""What the nightly run does with customers, a step a function: read from the lake, call the pure parts, write back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import ibis
+
+from pipeline import engine
+from pipeline.customers import features, segment_map, segments
+from pipeline.customers.report import CustomersReport, write_customers_report
+from pipeline.errors import RefusedError
+from pipeline.gate import Better, Decision, Floor, NotWorse, Window, decide
+from pipeline.lake import Lake, TableRef
+from pipeline.registry import Loaded, ModelVersion, Promotion, Provenance, Registry, code_version
+from pipeline.settings import Settings
+from pipeline.sources import load_sources
+
+MODEL = "customer_segments"
+TRANSACTIONS, FEATURES, SEGMENTS = "transactions", "customer_features", "customer_segments"
+SEGMENTS_FILE, CURVE_FILE = "segments.json", "choice_of_k.json"
+
+RULES = (
+    Floor("silhouette", 0.15),
+    Floor("stability", 0.7),
+    Floor("smallest_share", 0.02),
+    NotWorse("stability", 0.05),
+    NotWorse("smallest_share", 0.05),
+    Better("silhouette"),
+)
+"""What a challenger must show on its own window, where the champion is measured too."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A registered challenger, and why it has as many segments as it has."""
+
+    version: int
+    segments: int
+    reason: str
+    metrics: dict[str, float | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON can hold it."""
+        return asdict(self)
+
+
+def build_features(settings: Settings, as_of: date) -> TableRef:
+    """Write every customer's features as of a day; that day of the table is replaced.
+
+    Raises:
+        RefusedError: if no known customer bought anything in the window.
+    """
+    lake, con = Lake(settings), engine.connect(settings)
+    since = as_of - timedelta(days=settings.window_days)
+    transactions = engine.table(con, lake, TRANSACTIONS, since=since, until=as_of)
+    home = load_sources(settings).spec.home_country
+    rows = con.to_pyarrow(
+        features.customer_features(transactions, as_of, window_days=settings.window_days, home_country=home)
+    )
+    if rows.num_rows == 0:
+        raise RefusedError(
+            "No known customer bought anything in the window",
+            where=f"{TRANSACTIONS}, {since} to {as_of}",
+            todo="ingest the days of the window first, or choose another as-of day",
+        )
+    return lake.replace(FEATURES, {"as_of": [as_of]}, rows.sort_by("customer_id"))
+
+
+def train(settings: Settings, as_of: date) -> Trained:
+    """Train on the features as of a day and register the model as challenger.
+
+    Raises:
+        RefusedError: if the features are missing, or no number of segments is admissible.
+    """
+    lake, registry = Lake(settings), Registry(settings)
+    version = lake.version(FEATURES)
+    frame = lake.read(FEATURES, version, {"as_of": [as_of]}).to_pandas()
+    if frame.empty:
+        raise RefusedError(
+            "There are no features to train on",
+            where=f"{FEATURES}, as of {as_of}",
+            observed=f"days up to {max(lake.days(FEATURES), default=None)}",
+            todo="build them first: aisle score customers --day …, or aisle train does both",
+        )
+    champion = registry.load(MODEL) if registry.champion(MODEL) else None
+    training = segments.train(frame, seed=settings.seed, champion=_segment_model(champion) if champion else None)
+    model = training.model
+    metrics = segments.segment_quality(model.pipeline, frame, settings.seed)
+    registered = registry.log_challenger(
+        MODEL,
+        model.pipeline,
+        provenance=Provenance(
+            as_of,
+            {TRANSACTIONS: lake.version(TRANSACTIONS), FEATURES: version},
+            segments.SEGMENT_FEATURES,
+            settings.seed,
+            code_version(settings),
+        ),
+        example=frame[list(segments.SEGMENT_FEATURES)],
+        metrics=metrics,
+        params={"k": training.choice.k, "window_days": settings.window_days},
+        artefacts={SEGMENTS_FILE: model.map.to_record(), CURVE_FILE: training.choice.to_record()},
+    )
+    return Trained(registered.version, training.choice.k, training.choice.reason, dict(registered.metrics))
+
+
+def gate(settings: Settings, version: int) -> Decision:
+    """Decide whether a challenger may become champion; a refusal goes on record, a yes is left to `promote`.
+
+    Both are measured on the features that the challenger was trained on, read by their Delta version.
+    """
+    lake, registry = Lake(settings), Registry(settings)
+    challenger, champion = registry.load(MODEL, version), registry.champion(MODEL)
+    made_from = challenger.version.provenance
+    window = Window(FEATURES, made_from.tables[FEATURES], made_from.as_of)
+    frame = lake.read(FEATURES, window.version, {"as_of": [window.as_of]}).to_pandas()
+
+    def measure(model: Loaded) -> dict[str, float]:
+        return segments.segment_quality(model.model, frame, made_from.seed)
+
+    in_use = champion is not None and champion.version != version
+    decision = decide(
+        measure(challenger), measure(registry.load(MODEL)) if in_use else None, None, RULES, window=window
+    )
+    if not decision.accepted:
+        reason = "; ".join(decision.reasons)
+        registry.refuse(MODEL, version, by="gate", reason=reason, figures=decision.figures)
+    return decision
+
+
+def promote(settings: Settings, version: int, decision: Decision, *, by: str) -> Promotion:
+    """Make a version that the gate let through the champion."""
+    reason = "; ".join(decision.reasons)
+    return Registry(settings).promote(MODEL, version, by=by, reason=reason, figures=decision.figures)
+
+
+def score(settings: Settings, as_of: date) -> TableRef | None:
+    """Assign every customer as of a day to a segment of the champion; None while there is no champion.
+
+    Raises:
+        RefusedError: if the day's features are missing.
+    """
+    registry = Registry(settings)
+    champion = registry.champion(MODEL)
+    if champion is None:
+        return None
+    lake, con = Lake(settings), engine.connect(settings)
+    model = _segment_model(registry.load(MODEL, champion.version))
+    day = as_of + timedelta(days=1)
+    rows = segment_map.assign(engine.table(con, lake, FEATURES, since=as_of, until=day), model.map)
+    table = con.to_pyarrow(rows.mutate(model_version=ibis.literal(champion.version, "int64")))
+    if table.num_rows == 0:
+        raise RefusedError(
+            "There are no features to score", where=f"{FEATURES}, as of {as_of}", todo="build them first"
+        )
+    return lake.replace(SEGMENTS, {"as_of": [as_of]}, table.sort_by("customer_id"))
+
+
+def write_report(settings: Settings, as_of: date) -> str:
+    """Write the customers' page of a day and return its path below home."""
+    lake, con = Lake(settings), engine.connect(settings)
+    since, day = as_of - timedelta(days=settings.window_days), as_of + timedelta(days=1)
+    assigned = engine.table(con, lake, SEGMENTS, since=as_of, until=day)
+    made = engine.table(con, lake, FEATURES, since=as_of, until=day).drop("as_of")
+    transactions = engine.table(con, lake, TRANSACTIONS, since=since, until=as_of)
+    champion = Registry(settings).get(MODEL, _model_version(con.to_pyarrow(assigned.select("model_version").limit(1))))
+    guests = con.to_pyarrow(features.guest_revenue(transactions, as_of, window_days=settings.window_days)).to_pylist()[
+        0
+    ]
+    report = CustomersReport(
+        as_of=as_of,
+        window_days=settings.window_days,
+        champion=champion,
+        choice=Registry(settings).load(MODEL, champion.version).artefacts[CURVE_FILE],
+        profile=con.to_pandas(segment_map.profile(assigned.join(made, "customer_id"))),
+        guests=guests,
+    )
+    return write_customers_report(lake, report)
+
+
+def _segment_model(loaded: Loaded) -> segments.SegmentModel:
+    return segments.SegmentModel(loaded.model, segment_map.SegmentMap.from_record(loaded.artefacts[SEGMENTS_FILE]))
+
+
+def _model_version(rows: Any) -> int:
+    if rows.num_rows == 0:
+        raise RefusedError("No customers are scored as of that day", where=SEGMENTS, todo="run aisle score customers")
+    return int(rows["model_version"][0].as_py())
+
+
+__all__ = ["MODEL", "ModelVersion", "Trained", "build_features", "gate", "promote", "score", "train", "write_report"]

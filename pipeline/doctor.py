@@ -1,0 +1,78 @@
+"""`aisle doctor`: is everything that a nightly run needs there, and does the ledger still add up?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pipeline import ledger
+from pipeline.contracts import CONTRACTS
+from pipeline.errors import AisleError
+from pipeline.ingest import quarantine_table, received_table
+from pipeline.lake import Lake
+from pipeline.ledger import Status
+from pipeline.settings import Settings
+from pipeline.sources import load_sources
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    well: bool
+    detail: str
+
+
+def examine(load: Callable[[], Settings]) -> list[Finding]:
+    """Look at everything; one fault does not hide the next."""
+    settings = load()
+    checks: list[tuple[str, Callable[[], str]]] = [("home", lambda: _home(settings))]
+    checks += [(f"source of {table}", lambda table=table: _source(settings, table)) for table in CONTRACTS]  # type: ignore[misc]
+    checks += [(f"ledger of {table}", lambda table=table: _ledger(settings, table)) for table in CONTRACTS]  # type: ignore[misc]
+    checks.append(("registry", lambda: _registry(settings)))
+    return list(_run(checks))
+
+
+def _run(checks: list[tuple[str, Callable[[], str]]]) -> Iterator[Finding]:
+    for what, check in checks:
+        try:
+            yield Finding(what, True, check())
+        except AisleError as error:
+            yield Finding(what, False, str(error))
+
+
+def _home(settings: Settings) -> str:
+    Lake(settings).write_blob("doctor.txt", b"This home can be written to.\n").unlink()
+    return settings.home
+
+
+def _source(settings: Settings, table: str) -> str:
+    return load_sources(settings, table).get(table).spec.address
+
+
+def _ledger(settings: Settings, table: str) -> str:
+    """Hold the ledger against the tables: what it says each delivery brought must be there."""
+    lake = Lake(settings)
+    done = [e for e in ledger.entries(lake, table) if e.status is Status.COMMITTED]
+    received = lake.row_counts(received_table(table), "delivery")
+    held = lake.row_counts(quarantine_table(table), "delivery")
+    faults = [f"{e.delivery}: {e}" for e in done if not e.accounted_for]
+    faults += [
+        f"{e.delivery}: the ledger says {e.clean} clean and {e.quarantined} quarantined, the tables hold "
+        f"{received.get(e.delivery, 0)} and {held.get(e.delivery, 0)}"
+        for e in done
+        if (received.get(e.delivery, 0), held.get(e.delivery, 0)) != (e.clean, e.quarantined)
+    ]
+    if faults:
+        raise AisleError(
+            "The ledger and the tables disagree", observed="; ".join(faults), todo="ingest these deliveries again"
+        )
+    return f"{len(done)} deliveries, {sum(e.read for e in done):,} rows read, each accounted for"
+
+
+def _registry(settings: Settings) -> str:
+    from pipeline.registry import Registry
+
+    champions = [f"{m.name} {m.champion.version}" for m in Registry(settings).models() if m.champion]
+    return f"{settings.mlflow_uri}: {', '.join(champions) or 'no champion yet'}"

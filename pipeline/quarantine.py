@@ -1,0 +1,148 @@
+"""Rows that did not keep their contract: see them, mend them, and bring them again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import ledger
+from pipeline.conform import ROW
+from pipeline.deliveries import Delivery
+from pipeline.errors import RefusedError, UsageError
+from pipeline.ingest import QUARANTINE_SCHEMA, ingest, quarantine_table
+from pipeline.lake import Lake
+from pipeline.ledger import LedgerEntry, Status
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Held:
+    """The rows of a delivery that are in quarantine and were not brought again."""
+
+    delivery: str
+    rows: int
+    reasons: dict[str, int]
+
+
+def held(settings: Settings, table: str) -> list[Held]:
+    """What is in quarantine, a delivery an entry."""
+    by_delivery: dict[str, list[list[str]]] = {}
+    for row in _rows(Lake(settings), table).to_pylist():
+        if row["replayed_in"] is None:
+            by_delivery.setdefault(row["delivery"], []).append(row["reasons"])
+    return [
+        # What was observed stands in brackets and differs from row to row.
+        Held(delivery, len(rows), dict(Counter(reason.split(" (")[0] for row in rows for reason in row).most_common()))
+        for delivery, rows in sorted(by_delivery.items())
+    ]
+
+
+def export(settings: Settings, table: str, delivery: str) -> str:
+    """The rows of a delivery that are in quarantine as a CSV in the source's own columns, to be mended.
+
+    The column `_row` says which row of the delivery each is; it is to be left as it is.
+    """
+    rows = _open_rows(settings, table, delivery)
+    cells = [json.loads(row["raw"]) for row in rows]
+    columns = list(dict.fromkeys(name for record in cells for name in record if name))
+    columns = columns or _columns_of(settings, table, delivery)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([ROW, *columns])
+    for row, record in zip(rows, cells, strict=True):
+        # A line that could not be split stands whole in the first column.
+        values = [record.get("", ""), *[""] * (len(columns) - 1)] if "" in record else [record[c] for c in columns]
+        writer.writerow([row["row"], *values])
+    return out.getvalue()
+
+
+def replay(settings: Settings, table: str, delivery: str, mended: str | None = None) -> LedgerEntry:
+    """Bring rows of the quarantine again, as a delivery of their own.
+
+    Rows that keep the contract now stand; the others are in quarantine again, under the new delivery. The rows that
+    were brought again are marked so; those that `mended` leaves out stay as they are.
+
+    Args:
+        mended: a CSV as `export` gives it, with its cells mended; missing: the rows as they came, for when the suite
+            or the mapping was mended instead.
+
+    Raises:
+        UsageError: if `mended` has rows that are not in quarantine.
+    """
+    lake = Lake(settings)
+    text = mended if mended is not None else export(settings, table, delivery)
+    waiting = {row["row"] for row in _open_rows(settings, table, delivery)}
+    brought = _brought(text, waiting, delivery)
+    data = text.encode()
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"raw/{table}/{delivery}/mended-{digest[:16]}.csv"
+    lake.write_blob(path, data)
+    source = next(e.source for e in ledger.entries(lake, table, delivery) if e.status is Status.COMMITTED)
+    name = f"{delivery}--replay-{digest[:8]}"
+    entry = ingest(settings, Delivery(table, source, name, f"{name}.csv", str(lake.path(path)), mends=delivery))
+
+    def marked() -> pa.Table:
+        rows = _rows(lake, table, delivery).to_pylist()
+        for row in rows:
+            if row["row"] in brought and row["replayed_in"] is None:
+                row["replayed_in"] = name
+        return pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
+
+    lake.update(quarantine_table(table), {"delivery": [delivery]}, marked)
+    return entry
+
+
+def _brought(text: str, waiting: set[int], delivery: str) -> set[int]:
+    reader = csv.DictReader(io.StringIO(text))
+    if ROW not in (reader.fieldnames or []):
+        raise UsageError(
+            "The mended file does not say which rows it mends",
+            where=delivery,
+            observed=f"columns {', '.join(reader.fieldnames or [])}",
+            allowed=f"the column {ROW}, as `aisle quarantine show --csv` writes it",
+        )
+    rows = [record[ROW] for record in reader]
+    numbers = {int(row) for row in rows if row.isdigit()}
+    strangers = sorted({row for row in rows if not row.isdigit() or int(row) not in waiting})
+    if strangers or len(numbers) != len(rows):
+        raise UsageError(
+            "The mended file has rows that are not waiting in quarantine, or has one twice",
+            where=delivery,
+            observed=f"{ROW} {', '.join(strangers) or 'twice'}",
+            allowed=f"each of {len(waiting)} rows at most once",
+            todo="start from `aisle quarantine show --csv`",
+        )
+    return numbers
+
+
+def _open_rows(settings: Settings, table: str, delivery: str) -> list[dict[str, Any]]:
+    rows = [row for row in _rows(Lake(settings), table, delivery).to_pylist() if row["replayed_in"] is None]
+    if not rows:
+        raise RefusedError(
+            "Nothing of this delivery waits in quarantine",
+            where=f"{table}, {delivery}",
+            todo="see aisle quarantine list",
+        )
+    return sorted(rows, key=lambda row: int(row["row"]))
+
+
+def _rows(lake: Lake, table: str, delivery: str | None = None) -> pa.Table:
+    name = quarantine_table(table)
+    if not lake.exists(name):
+        return QUARANTINE_SCHEMA.empty_table()
+    return lake.read(name, where={"delivery": [delivery]} if delivery else None).select(QUARANTINE_SCHEMA.names)
+
+
+def _columns_of(settings: Settings, table: str, delivery: str) -> list[str]:
+    from pipeline.sources import load_sources
+
+    source = next(e.source for e in ledger.entries(Lake(settings), table, delivery))
+    spec = load_sources(settings).get(table, source).spec
+    return [*(column.source for column in spec.columns.values()), *spec.ignore]
