@@ -6,7 +6,7 @@ Brings the invoice lines of a day, or of any stretch of days, from their source 
 **Purpose:** wait for the delivery → keep its bytes as they came → check every row → commit clean rows and quarantine.
 
 **Inputs:** the source of `transactions` in `sources.yaml`. A nightly run takes the day of its data interval (UTC).
-Started by hand, the form's *From* and *Until* say which days; *Source* picks one source where there are several.
+Started by hand, the form's *From* and *Until* say which days; *Source* picks one of several sources.
 
 **Outputs:** tables `transactions`, `transactions.quarantine` and `ledger`; an event of the asset `transactions` with
 the newest day. For each delivery: rows read = clean + quarantined + exact repeats.
@@ -20,7 +20,6 @@ Backfill from *Trigger → Backfill* or with *From* and *Until*.
 - `refusals` is red: a whole delivery was refused (wrong columns, stale, far too few rows) and nothing of it was
   committed; other deliveries of the run were. The log names each reason. Correct the file or `sources.yaml`, run again.
 - Rows in quarantine do not fail a run: see `aisle quarantine list`, mend, `aisle quarantine replay`.
-- Anything else was retried twice already: read the last lines of the log, then clear the task.
 """
 
 from __future__ import annotations
@@ -98,16 +97,12 @@ def ingest_transactions() -> None:
 
         if not checked["accepted"]:
             raise skip("no delivery was accepted")
-        landed = [ingest.Landed.from_dict(record) for record in checked["accepted"]]
-        done = [ingest.commit(load_settings(), delivery) for delivery in landed]
+        settings = load_settings()
+        done = [ingest.commit(settings, ingest.Landed.from_dict(record)) for record in checked["accepted"]]
         context = get_current_context()
         day = max((day for delivery in done for day in delivery.days), default=span_of(context).last)
-        version = max(delivery.ref.version for delivery in done)
-        context["outlet_events"][TRANSACTIONS].extra = {
-            "table": TRANSACTIONS.name,
-            "version": version,
-            "day": day.isoformat(),
-        }
+        extra = {"table": TRANSACTIONS.name, "version": max(delivery.ref.version for delivery in done)}
+        context["outlet_events"][TRANSACTIONS].extra = extra | {"day": day.isoformat()}
 
     @task(trigger_rule="none_failed_min_one_success")
     @step

@@ -6,7 +6,8 @@ Makes a challenger, and lets it replace the champion if it is better.
 **Purpose:** features → train, choose k, register as challenger → gate → promote at once, or when a person agrees.
 
 **Inputs:** table `transactions` up to the as-of day. Runs each Monday, when `watch` asks (asset
-`retrain_customer_segments`), or by hand: the form's defaults are those of the nightly runs.
+`retrain_customer_segments`), or by hand: the form's defaults are those of the weekly run. The window is that of the
+nightly features (`AISLE_WINDOW_DAYS`): a model of another window would be scored on what it never saw.
 
 **Outputs:** a version of the registered model `customer_segments` with its curve of k, the gate's decision and figures
 on the version and in table `promotions`, and an event of the asset `customer_segments_champion` when it was promoted.
@@ -19,7 +20,7 @@ champion on a tie.
 - `promote` skipped: the gate kept the champion (or a person rejected). The log of `gate` and `aisle models` say why.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses for lack of customers: the window holds too few. Ingest more history, or choose a later as-of day.
-- `train` finds no stable k: see the curve on the version. Widen the range of k, or the window.
+- `train` finds no admissible k: the message holds the curve. Look at the features' page for what changed.
 """
 
 from __future__ import annotations
@@ -51,11 +52,6 @@ AT_ONCE, ASK = "as soon as the gate agrees", "when a person agrees as well"
     tags={"training", "customers"},
     params={
         "as_of": day_field("As of", "The model knows what happened strictly before this day. Empty: the newest day."),
-        "window_days": Param(
-            365, type="integer", minimum=28, maximum=1830, title="Window", description_md="Days back."
-        ),
-        "k_min": Param(2, type="integer", minimum=2, maximum=12, title="Fewest segments"),
-        "k_max": Param(12, type="integer", minimum=2, maximum=12, title="Most segments"),
         "seed": Param(7, type="integer", minimum=0, title="Seed", description_md="Same seed and tables, same model."),
         "promote": Param(AT_ONCE, enum=[AT_ONCE, ASK], title="Promote"),
     },
@@ -68,9 +64,8 @@ def train_customer_segments() -> None:
         from pipeline.lake import Lake
         from pipeline.settings import load_settings
 
-        context = get_current_context()
-        settings = load_settings(window_days=context["params"]["window_days"])
-        as_of = training_day(context, Lake(settings).days("transactions"))
+        settings = load_settings()
+        as_of = training_day(get_current_context(), Lake(settings).days("transactions"))
         return steps.build_features(settings, as_of).as_dict()
 
     @task(multiple_outputs=False)
@@ -79,10 +74,8 @@ def train_customer_segments() -> None:
         from pipeline.customers import steps
         from pipeline.settings import load_settings
 
-        form = get_current_context()["params"]
-        settings = load_settings(window_days=form["window_days"], seed=form["seed"])
-        as_of = date.fromisoformat(features["day"])
-        return steps.train(settings, as_of, k_min=form["k_min"], k_max=form["k_max"]).as_dict()
+        settings = load_settings(seed=get_current_context()["params"]["seed"])
+        return steps.train(settings, date.fromisoformat(features["day"])).as_dict()
 
     @task.branch
     @step
@@ -90,25 +83,31 @@ def train_customer_segments() -> None:
         from pipeline.customers import steps
         from pipeline.settings import load_settings
 
-        if not steps.gate(load_settings(), challenger["version"]).passed:
+        context = get_current_context()
+        decision = steps.gate(load_settings(), challenger["version"])
+        reason = "; ".join(decision.reasons)
+        context["ti"].xcom_push("decision", {"reason": reason, "figures": decision.figures})
+        if not decision.accepted:
             return None
-        return "approve" if get_current_context()["params"]["promote"] == ASK else "promote"
+        return "approve" if context["params"]["promote"] == ASK else "promote"
 
     approve = ApprovalOperator(
         task_id="approve",
         subject="Promote version {{ ti.xcom_pull('train')['version'] }} of customer_segments?",
-        body="{{ ti.xcom_pull('train')['reason'] }}",
+        body="{{ ti.xcom_pull('gate', key='decision')['reason'] }}",
         response_timeout=timedelta(days=3),
     )
 
     @task(outlets=[SEGMENTS_CHAMPION], trigger_rule="none_failed_min_one_success")
     @step
     def promote(challenger: dict[str, Any]) -> None:
-        from pipeline.customers import steps
+        from pipeline.registry import Registry
         from pipeline.settings import load_settings
 
-        steps.promote(load_settings(), challenger["version"], by=f"run {get_current_context()['run_id']}")
-        get_current_context()["outlet_events"][SEGMENTS_CHAMPION].extra = {"version": challenger["version"]}
+        context = get_current_context()
+        decision, by = context["ti"].xcom_pull("gate", key="decision"), f"Airflow, {context['run_id']}"
+        Registry(load_settings()).promote("customer_segments", challenger["version"], by=by, **decision)
+        context["outlet_events"][SEGMENTS_CHAMPION].extra = {"version": challenger["version"]}
 
     challenger = train(build_features())
     decision = gate(challenger)

@@ -58,7 +58,7 @@ def watch() -> None:
         lake = Lake(settings)
         span = form_span(context["params"])
         days = span.days if span else pending(lake.days("customer_segments"), lake.days("drift"), hinted_days(context))
-        return [result.as_dict() for day in days for result in drift.watch(settings, day)]
+        return [result.as_dict() | {"day": day.isoformat()} for day in days for result in drift.watch(settings, day)]
 
     @task(outlets=[RETRAIN_SEGMENTS])
     @step

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DONE = ("success", "failed")
 
@@ -51,17 +51,28 @@ class AirflowApi:
         """Let a DAG run."""
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
-    def drop_scheduled_run(self, dag_id: str, timeout: float = 10) -> None:
-        """Remove the one run that unpausing starts, so that the caller chooses the days."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            for run in self.runs(dag_id):
-                if run["run_type"] == "scheduled":
-                    path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}"
+    def unpause_without_tonight(self, dag_ids: Sequence[str], timeout: float = 20) -> None:
+        """Let DAGs run, but not the one run that the schedule starts for last night: the caller chooses the days.
+
+        No task can start meanwhile, so nothing of that run is ever done.
+        """
+        pool = self._get("/pools/default_pool")["slots"]
+        self._send("PATCH", "/pools/default_pool", json={"slots": 0}, params={"update_mask": "slots"})
+        for dag_id in dag_ids:
+            self.unpause(dag_id)
+        timed = {dag_id for dag_id in dag_ids if self._get(f"/dags/{dag_id}")["next_dagrun_run_after"]}
+
+        def dropped() -> bool:
+            for run in self.runs():
+                if run["run_type"] == "scheduled" and run["dag_id"] in timed:
+                    path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"
                     self._send("PATCH", path, json={"state": "failed"})  # only what has ended can be removed
                     self._send("DELETE", path)
-                    return
-            time.sleep(0.1)
+                    timed.remove(run["dag_id"])
+            return not timed
+
+        _wait(dropped, timeout, f"no run was scheduled for {sorted(timed)}")
+        self._send("PATCH", "/pools/default_pool", json={"slots": pool}, params={"update_mask": "slots"})
 
     def trigger(self, dag_id: str, form: Mapping[str, Any] | None = None) -> str:
         """Start a run with the values of its form; the run's id."""
@@ -94,13 +105,31 @@ class AirflowApi:
             run = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
             return run if run["state"] in DONE else None
 
-        run = _wait(ended, timeout, f"run {run_id} of {dag_id} is not over")
+        run: dict[str, Any] = _wait(ended, timeout, f"run {run_id} of {dag_id} is not over")
         if run["state"] == "failed":
             failed = [
                 task for task in self.task_instances() if task["state"] == "failed" and task["dag_run_id"] == run_id
             ]
             raise RunError(f"run {run_id} of {dag_id} failed at {', '.join(task['task_id'] for task in failed)}")
         return run
+
+    def wait_until_quiet(self, timeout: float, calm: float = 3.0, progress: Callable[[], None] | None = None) -> None:
+        """Wait until no run has been waiting or running for `calm` seconds.
+
+        Args:
+            progress: called at every look.
+        """
+        since = time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal since
+            if progress:
+                progress()
+            if any(run["state"] not in DONE for run in self.runs()):
+                since = time.monotonic()
+            return time.monotonic() - since > calm
+
+        _wait(quiet, timeout, "runs are still going on")
 
     def task_instances(self) -> list[dict[str, Any]]:
         """Every task instance of every run: state, start, duration in seconds."""
@@ -114,7 +143,7 @@ class AirflowApi:
             return None
         return answer.raise_for_status().json()["value"]
 
-    def _pages(self, path: str, key: str, size: int = 100) -> Any:
+    def _pages(self, path: str, key: str, size: int = 100) -> Iterator[dict[str, Any]]:
         offset = 0
         while page := self._get(path, limit=size, offset=offset)[key]:
             yield from page

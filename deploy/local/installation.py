@@ -106,7 +106,7 @@ class LocalAirflow:
         self._services.clear()
 
     def _configuration(self) -> dict[str, str]:
-        values = {
+        values: dict[str, dict[str, object]] = {
             "core": {
                 "dags_folder": PROJECT / "dags",
                 "plugins_folder": PROJECT / "plugins",

@@ -37,18 +37,18 @@ def session_members(session: int) -> list[psutil.Process]:
 def end_session(session: int, patience: float = PATIENCE) -> None:
     """End every other process of a session, whatever its group."""
     deadline = time.monotonic() + patience
-    sent = signal.SIGTERM
+    asked = False
     while members := session_members(session):
         late = time.monotonic() > deadline
         for process in members:
             try:
                 if late:
                     process.kill()
-                elif sent:
-                    process.send_signal(sent)
+                elif not asked:
+                    process.terminate()
             except psutil.NoSuchProcess:
                 continue
-        sent = None
+        asked = True
         time.sleep(0.1)
 
 
@@ -72,7 +72,7 @@ def main(command: list[str]) -> int:
 
 
 def _alive(process: psutil.Process) -> bool:
-    return process.status() != psutil.STATUS_ZOMBIE
+    return bool(process.status() != psutil.STATUS_ZOMBIE)
 
 
 if __name__ == "__main__":
