@@ -22,6 +22,8 @@ SWITCHES = {
     "GX_ANALYTICS_ENABLED": "false",
     # Progress bars and links fill task logs with lines nobody reads.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # On standard output, where `--json` results belong.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "TQDM_DISABLE": "1",
     # MLflow sets its own logger when it is imported, so a level given here would not last.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
