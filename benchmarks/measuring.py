@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,23 @@ class Stopwatch:
     def __init__(self) -> None:
         self.steps: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """The next lap begins now."""
         self._last = perf_counter(), process_time()
 
     def lap(self, step: str) -> None:
+        """End a step, and begin the next."""
         now = perf_counter(), process_time()
         self.steps[step], self.cpu[step] = now[0] - self._last[0], now[1] - self._last[1]
         self._last = now
+
+    def take(self, other: Stopwatch, step: str, *, out_of: str) -> None:
+        """Show a step that another watch timed within one of this watch's as a step of its own."""
+        for mine, theirs in ((self.steps, other.steps), (self.cpu, other.cpu)):
+            mine[step] = theirs[step]
+            mine[out_of] -= theirs[step]
 
 
 @dataclass(frozen=True)
@@ -48,8 +60,8 @@ def in_child(work: Callable[..., Stopwatch], *args: Any) -> Measured:
 
     A child starts from its parent's peak: keep heavy imports and data out of the process that calls this.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measured, (work, *args))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, work, *args).result()
 
 
 def _measured(work: Callable[..., Stopwatch], *args: Any) -> Measured:

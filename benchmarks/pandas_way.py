@@ -27,7 +27,7 @@ def clean(csv: Path) -> pd.DataFrame:
     df[KEY] = df[KEY].str.replace(r"\.0$", "", regex=True)
     df["kind"] = np.where(df["quantity"] < 0, "return", "sale")
     df.loc[(df["unit_price"] == 0) | df["invoice"].str.startswith("A"), "kind"] = "adjustment"
-    df["is_product"] = df["stock_code"].str.match(r"^\d{5}[A-Za-z]*$")
+    df["is_product"] = df["stock_code"].str.match(r"^(?:\d{5}[A-Za-z]*|DCGS\w+|gift_\w+)$")
     return df
 
 
@@ -51,7 +51,7 @@ def features(df: pd.DataFrame, as_of: dt.date, window_days: int, home_country: s
     out["average_ticket"] = sales.groupby(KEY)["amount"].sum() / out["invoices"]
     out["distinct_products"] = sales.groupby(KEY)["stock_code"].nunique()
 
-    gaps = bought.sort_values("at").groupby(KEY)["at"].apply(lambda at: at.diff().mean().total_seconds() / 86_400)
+    gaps = bought.sort_values("at").groupby(KEY)["at"].apply(lambda at: at.diff().mean() / pd.Timedelta(days=1))
     out["days_between_invoices"] = gaps.fillna(window_days)
 
     for name, values in {
@@ -72,11 +72,11 @@ def features(df: pd.DataFrame, as_of: dt.date, window_days: int, home_country: s
 
     months = max(1, round(window_days / 30))
     month = (df["days"] - 1) * months // window_days
-    spend = df.groupby([KEY, month.rename("month")])["amount"].sum().unstack(fill_value=0.0)
+    spend = df.groupby([KEY, month.rename("month")])["amount"].sum().unstack(fill_value=0)
     spend = spend.reindex(index=out.index, columns=range(months), fill_value=0.0)
     oldest = (bought["days"] - 1).mul(months).floordiv(window_days).groupby(bought[KEY]).max()
-    own_months = {customer: row.to_numpy()[: oldest[customer] + 1][::-1] for customer, row in spend.iterrows()}
-    own = pd.Series(own_months)
+    count = oldest.loc[out.index].to_numpy() + 1
+    own = pd.Series([row[:n][::-1] for row, n in zip(spend.to_numpy(), count, strict=True)], index=out.index)
     out["monthly_spend_mean"] = own.apply(np.mean)
     out["monthly_spend_std"] = own.apply(np.std)
     out["monthly_spend_trend"] = own.apply(lambda y: linregress(np.arange(len(y)), y).slope if len(y) > 1 else 0.0)
