@@ -51,7 +51,11 @@ def features(df: pd.DataFrame, as_of: dt.date, window_days: int, home_country: s
     out["average_ticket"] = sales.groupby(KEY)["amount"].sum() / out["invoices"]
     out["distinct_products"] = sales.groupby(KEY)["stock_code"].nunique()
 
-    gaps = bought.sort_values("at").groupby(KEY)["at"].apply(lambda at: at.diff().mean() / pd.Timedelta(days=1))
+    gaps = (
+        bought.sort_values("at")
+        .groupby(KEY)["at"]
+        .apply(lambda at: pd.Timedelta(at.diff().mean()) / pd.Timedelta(days=1))
+    )
     out["days_between_invoices"] = gaps.fillna(window_days)
 
     for name, values in {
