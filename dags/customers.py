@@ -75,7 +75,7 @@ def customers() -> None:
         if not days:
             raise skip("the lake holds no transactions yet")
         tables = [steps.build_features(settings, day).as_dict() for day in days]
-        context["outlet_events"][CUSTOMER_FEATURES].extra = tables[-1]
+        context["outlet_events"][CUSTOMER_FEATURES].extra = tables[-1] | {"days": [table["day"] for table in tables]}
         return tables
 
     @task(outlets=[CUSTOMER_SEGMENTS])
@@ -89,7 +89,8 @@ def customers() -> None:
         tables = [table.as_dict() for table in scored if table]
         if not tables:
             raise skip("customer_segments has no champion yet: trigger train_customer_segments")
-        get_current_context()["outlet_events"][CUSTOMER_SEGMENTS].extra = tables[-1]
+        extra = tables[-1] | {"days": [table["day"] for table in tables]}
+        get_current_context()["outlet_events"][CUSTOMER_SEGMENTS].extra = extra
         return tables
 
     @task

@@ -15,13 +15,16 @@ import json
 import math
 import re
 import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import mlflow
+import pandas as pd
 import pyarrow as pa
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Metric, Param
@@ -31,13 +34,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    import pandas as pd
-
-    from pipeline.settings import Settings
+from pipeline.settings import Settings
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -342,27 +339,18 @@ class Registry:
             RefusedError: if there is no such version, its files are not what was registered, or they hold other types.
         """
         entry = self._entry(name, which)
-        where = f"{name} version {entry.version}"
-        with tempfile.TemporaryDirectory(prefix="aisle-model-") as temporary:
-            location = self._client.get_model_version_download_uri(name, entry.version)
-            folder = Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=location, dst_path=temporary, tracking_uri=self._uri, registry_uri=self._uri
-                )
-            )
-            observed, registered = _checksum(folder), entry.tags.get(f"{_TAG}sha256")
-            if observed != registered:
-                raise RefusedError(
-                    "The model's files are not the ones that were registered",
-                    where=f"{where}, {location}",
-                    observed=observed,
-                    allowed=registered or "a version with a checksum",
-                    todo=f"restore the files, or put an earlier version in use: aisle rollback {name} --reason …",
-                )
-            model = _flavour(entry.tags.get(f"{_TAG}flavour", ""), where).load(folder)
-            files = sorted((folder / ARTEFACTS).glob("*.json"))
-            artefacts = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
-        return Loaded(_describe(entry, self._aliases(name)), model, artefacts)
+        flavour = _flavour(entry.tags.get(f"{_TAG}flavour", ""), _place(entry))
+        with self._files(entry) as folder:
+            return Loaded(_describe(entry, self._aliases(name)), flavour.load(folder), _artefacts(folder))
+
+    def artefacts(self, name: str, which: int | str = CHAMPION) -> Mapping[str, Any]:
+        """The JSON files that were logged beside a model, checked like the model, which is not built.
+
+        Raises:
+            RefusedError: if there is no such version, or its files are not what was registered.
+        """
+        with self._files(self._entry(name, which)) as folder:
+            return _artefacts(folder)
 
     # Write
 
@@ -489,6 +477,27 @@ class Registry:
         return self._switch(name, "rollback", earlier[-1], by, reason, {})
 
     # Inside
+
+    @contextmanager
+    def _files(self, entry: Any) -> Iterator[Path]:
+        """A version's files, held against the registry's checksum."""
+        with tempfile.TemporaryDirectory(prefix="aisle-model-") as temporary:
+            location = self._client.get_model_version_download_uri(entry.name, entry.version)
+            folder = Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=location, dst_path=temporary, tracking_uri=self._uri, registry_uri=self._uri
+                )
+            )
+            observed, registered = _checksum(folder), entry.tags.get(f"{_TAG}sha256")
+            if observed != registered:
+                raise RefusedError(
+                    "The model's files are not the ones that were registered",
+                    where=f"{_place(entry)}, {location}",
+                    observed=observed,
+                    allowed=registered or "a version with a checksum",
+                    todo=f"restore the files, or put an earlier version in use: aisle rollback {entry.name} --reason …",
+                )
+            yield folder
 
     def _register(
         self, name: str, folder: Path, tags: Mapping[str, str], metrics: Mapping[str, float], params: Mapping[str, str]
@@ -621,6 +630,15 @@ class Registry:
             token = page.token
             if not token:
                 return sorted(entries, key=lambda entry: -int(entry.version))
+
+
+def _place(entry: Any) -> str:
+    return f"{entry.name} version {entry.version}"
+
+
+def _artefacts(folder: Path) -> dict[str, Any]:
+    files = sorted((folder / ARTEFACTS).glob("*.json"))
+    return {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def _describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:

@@ -77,20 +77,23 @@ def span_of(context: Mapping[str, Any]) -> Span:
     return Span(_day(start), _day(end))
 
 
-def hinted_days(context: Mapping[str, Any], field: str = "day") -> list[date]:
-    """The days that the asset events behind a run name in their `extra`, sorted, each once.
+def hinted_days(context: Mapping[str, Any]) -> list[date]:
+    """The days that the asset events behind a run name in their `extra` (`day` or `days`), sorted, each once.
 
     An event is a hint: it may be lost, come twice, or carry nothing.
     """
     events = (event for group in (context.get("triggering_asset_events") or {}).values() for event in group)
-    return sorted({date.fromisoformat(day) for event in events if (day := (event.extra or {}).get(field))})
+    extras = [event.extra or {} for event in events]
+    days = [day for extra in extras for day in (extra.get("days") or [extra.get("day")]) if day]
+    return sorted({date.fromisoformat(day) for day in days})
 
 
 def pending(known: Iterable[date], done: Iterable[date], hinted: Iterable[date] = ()) -> list[date]:
     """The as-of days to work on, oldest first.
 
-    Those that events name; the newest, when they name none; and whatever has become known after the newest that is
-    done, so that a lost event costs nothing. A lake without any result yet starts with its newest day, not its oldest.
+    The newest, always: whatever happened, it is what people look at. Those that events name. And whatever has become
+    known after the newest that is done, so that a lost event costs nothing; a lake without any result yet starts with
+    its newest day, not its oldest.
 
     Args:
         known: as-of days for which the input is there.
@@ -100,7 +103,7 @@ def pending(known: Iterable[date], done: Iterable[date], hinted: Iterable[date] 
     known, done = set(known), set(done)
     if not known:
         return []
-    wanted = set(hinted) or {max(known)}
+    wanted = {max(known), *hinted}
     if done:
         wanted |= {day for day in known if day > max(done)}
     return sorted(wanted)

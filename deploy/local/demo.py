@@ -7,6 +7,7 @@ a week day by day, before whose end the shop's prices are recorded wrongly. Ever
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 from deploy.local.airflow_api import AirflowApi, RunError
-from deploy.local.installation import PROJECT, LocalAirflow
+from deploy.local.installation import PROJECT, LocalAirflow, base_environment
 from deploy.local.outcome import Outcome, Spent, gather, spent_on
-from deploy.local.services import StartError
+from deploy.local.services import Service, StartError
 from pipeline.settings import load_settings
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -62,6 +63,12 @@ def write_sources(file: Path, address: str) -> None:
     source = next(iter(spec["tables"]["transactions"].values()))
     source["from"] = address
     file.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+
+
+def registry_maker(settings: dict[str, str]) -> Service:
+    """Makes the model registry's database: several tasks that found none would each begin to."""
+    command = [sys.executable, "-m", "pipeline.cli", "models"]
+    return Service("model registry", command, HOME / "logs" / "registry.log", base_environment() | settings, PROJECT)
 
 
 def play(story: Story, api: AirflowApi, progress: Progress) -> None:
@@ -124,7 +131,12 @@ def main(console: Console) -> int:
     try:
         with Progress(*columns, console=console) as progress:
             step = progress.add_task("starting Airflow", total=None)
-            with LocalAirflow(HOME / "airflow", settings) as airflow, AirflowApi(airflow.url) as api:
+            with (
+                registry_maker(settings) as registry,
+                LocalAirflow(HOME / "airflow", settings) as airflow,
+                AirflowApi(airflow.url) as api,
+            ):
+                registry.wait()
                 progress.update(step, total=1, completed=1)
                 progress.console.print(f"Airflow answers at {airflow.url} while this runs (no login).", highlight=False)
                 started = time.monotonic()

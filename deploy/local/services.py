@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -47,6 +47,13 @@ class Service:
     """All of it; nothing is inherited beside."""
     folder: Path
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         """Start it in a session of its own; it ends with this process, however that ends."""
@@ -108,13 +115,9 @@ def run_once(name: str, command: Sequence[str], log: Path, environment: Mapping[
     Raises:
         StartError: when it fails, with the last lines of its log.
     """
-    service = Service(name, command, log, environment, folder)
-    service.start()
-    try:
+    with Service(name, command, log, environment, folder) as service:
         if service.wait() != 0:
             raise StartError(f"{name} failed; {log} ends:\n{service.last_lines()}")
-    finally:
-        service.stop()
 
 
 def wait_until_healthy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pipeline.customers.segments import SEGMENT_FEATURES
 from pipeline.lake import Lake
 from pipeline.registry import ModelVersion
 from pipeline.reports.page import Section, Table, Tile, count, share, write_page
@@ -53,7 +52,7 @@ def write_customers_report(lake: Lake, report: CustomersReport) -> str:
         f"As of {report.as_of}: the {report.window_days} days before. "
         f"Segments by version {report.champion.version} of customer_segments, "
         f"trained as of {report.champion.provenance.as_of}.",
-        [_segments(profile, report.guests), _profiles(profile), _choice(report)],
+        [_segments(profile, report.guests), _profiles(profile, report.champion.provenance.features), _choice(report)],
         tiles,
     )
 
@@ -95,12 +94,12 @@ def _segments(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
     )
 
 
-def _profiles(profile: pd.DataFrame) -> Section:
-    means = profile[[f"mean_{feature}" for feature in SEGMENT_FEATURES]].to_numpy(dtype=float)
+def _profiles(profile: pd.DataFrame, features: Sequence[str]) -> Section:
+    means = profile[[f"mean_{feature}" for feature in features]].to_numpy(dtype=float)
     weights = profile["share"].to_numpy(dtype=float)
     average = weights @ means
     ratio = means / average
-    labels = [feature.replace("_", " ") for feature in SEGMENT_FEATURES]
+    labels = [feature.replace("_", " ") for feature in features]
     figure = go.Figure(
         go.Heatmap(
             z=ratio.T,

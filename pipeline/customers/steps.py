@@ -1,7 +1,11 @@
-"""What the nightly run does with customers, a step a function: read from the lake, call the pure parts, write back."""
+"""What the nightly run does with customers, a step a function: read from the lake, call the pure parts, write back.
+
+A step imports what only it needs (scikit-learn, MLflow, Plotly) when it runs: each is a process of its own at night.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -9,14 +13,11 @@ from typing import Any
 import ibis
 
 from pipeline import engine
-from pipeline.customers import features, segment_map, segments
-from pipeline.customers.report import CustomersReport, write_customers_report
+from pipeline.customers.segment_map import SegmentMap, assign, profile
 from pipeline.errors import RefusedError
 from pipeline.gate import Better, Decision, Floor, NotWorse, Window, decide
 from pipeline.lake import Lake, TableRef
-from pipeline.registry import Loaded, ModelVersion, Promotion, Provenance, Registry, code_version
 from pipeline.settings import Settings
-from pipeline.sources import load_sources
 
 MODEL = "customer_segments"
 TRANSACTIONS, FEATURES, SEGMENTS = "transactions", "customer_features", "customer_segments"
@@ -27,8 +28,8 @@ RULES = (
     Floor("stability", 0.7),
     Floor("smallest_share", 0.02),
     NotWorse("stability", 0.05),
-    NotWorse("smallest_share", 0.05),
-    Better("silhouette"),
+    # Less than this is the error of the silhouette itself, and people would relearn their segments for nothing.
+    Better("silhouette", by=0.005),
 )
 """What a challenger must show on its own window, where the champion is measured too."""
 
@@ -53,13 +54,14 @@ def build_features(settings: Settings, as_of: date) -> TableRef:
     Raises:
         RefusedError: if no known customer bought anything in the window.
     """
+    from pipeline.customers.features import customer_features
+    from pipeline.sources import load_sources
+
     lake, con = Lake(settings), engine.connect(settings)
     since = as_of - timedelta(days=settings.window_days)
     transactions = engine.table(con, lake, TRANSACTIONS, since=since, until=as_of)
     home = load_sources(settings).spec.home_country
-    rows = con.to_pyarrow(
-        features.customer_features(transactions, as_of, window_days=settings.window_days, home_country=home)
-    )
+    rows = con.to_pyarrow(customer_features(transactions, as_of, window_days=settings.window_days, home_country=home))
     if rows.num_rows == 0:
         raise RefusedError(
             "No known customer bought anything in the window",
@@ -75,6 +77,9 @@ def train(settings: Settings, as_of: date) -> Trained:
     Raises:
         RefusedError: if the features are missing, or no number of segments is admissible.
     """
+    from pipeline.customers import segments
+    from pipeline.registry import Provenance, Registry, code_version
+
     lake, registry = Lake(settings), Registry(settings)
     version = lake.version(FEATURES)
     frame = lake.read(FEATURES, version, {"as_of": [as_of]}).to_pandas()
@@ -86,7 +91,8 @@ def train(settings: Settings, as_of: date) -> Trained:
             todo="build them first: aisle score customers --day …, or aisle train does both",
         )
     champion = registry.load(MODEL) if registry.champion(MODEL) else None
-    training = segments.train(frame, seed=settings.seed, champion=_segment_model(champion) if champion else None)
+    known = segments.SegmentModel(champion.model, _segment_map(champion.artefacts)) if champion else None
+    training = segments.train(frame, seed=settings.seed, champion=known)
     model = training.model
     metrics = segments.segment_quality(model.pipeline, frame, settings.seed)
     registered = registry.log_challenger(
@@ -112,6 +118,9 @@ def gate(settings: Settings, version: int) -> Decision:
 
     Both are measured on the features that the challenger was trained on, read by their Delta version.
     """
+    from pipeline.customers.segments import segment_quality
+    from pipeline.registry import Loaded, Registry
+
     lake, registry = Lake(settings), Registry(settings)
     challenger, champion = registry.load(MODEL, version), registry.champion(MODEL)
     made_from = challenger.version.provenance
@@ -119,7 +128,7 @@ def gate(settings: Settings, version: int) -> Decision:
     frame = lake.read(FEATURES, window.version, {"as_of": [window.as_of]}).to_pandas()
 
     def measure(model: Loaded) -> dict[str, float]:
-        return segments.segment_quality(model.model, frame, made_from.seed)
+        return segment_quality(model.model, frame, made_from.seed)
 
     in_use = champion is not None and champion.version != version
     decision = decide(
@@ -131,10 +140,12 @@ def gate(settings: Settings, version: int) -> Decision:
     return decision
 
 
-def promote(settings: Settings, version: int, decision: Decision, *, by: str) -> Promotion:
+def promote(settings: Settings, version: int, decision: Decision, *, by: str) -> None:
     """Make a version that the gate let through the champion."""
+    from pipeline.registry import Registry
+
     reason = "; ".join(decision.reasons)
-    return Registry(settings).promote(MODEL, version, by=by, reason=reason, figures=decision.figures)
+    Registry(settings).promote(MODEL, version, by=by, reason=reason, figures=decision.figures)
 
 
 def score(settings: Settings, as_of: date) -> TableRef | None:
@@ -143,14 +154,16 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
     Raises:
         RefusedError: if the day's features are missing.
     """
+    from pipeline.registry import Registry
+
     registry = Registry(settings)
     champion = registry.champion(MODEL)
     if champion is None:
         return None
     lake, con = Lake(settings), engine.connect(settings)
-    model = _segment_model(registry.load(MODEL, champion.version))
+    segments = _segment_map(registry.artefacts(MODEL, champion.version))
     day = as_of + timedelta(days=1)
-    rows = segment_map.assign(engine.table(con, lake, FEATURES, since=as_of, until=day), model.map)
+    rows = assign(engine.table(con, lake, FEATURES, since=as_of, until=day), segments)
     table = con.to_pyarrow(rows.mutate(model_version=ibis.literal(champion.version, "int64")))
     if table.num_rows == 0:
         raise RefusedError(
@@ -161,34 +174,33 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
 
 def write_report(settings: Settings, as_of: date) -> str:
     """Write the customers' page of a day and return its path below home."""
-    lake, con = Lake(settings), engine.connect(settings)
+    from pipeline.customers.features import guest_revenue
+    from pipeline.customers.report import CustomersReport, write_customers_report
+    from pipeline.registry import Registry
+
+    lake, registry, con = Lake(settings), Registry(settings), engine.connect(settings)
     since, day = as_of - timedelta(days=settings.window_days), as_of + timedelta(days=1)
     assigned = engine.table(con, lake, SEGMENTS, since=as_of, until=day)
     made = engine.table(con, lake, FEATURES, since=as_of, until=day).drop("as_of")
     transactions = engine.table(con, lake, TRANSACTIONS, since=since, until=as_of)
-    champion = Registry(settings).get(MODEL, _model_version(con.to_pyarrow(assigned.select("model_version").limit(1))))
-    guests = con.to_pyarrow(features.guest_revenue(transactions, as_of, window_days=settings.window_days)).to_pylist()[
-        0
-    ]
+    champion = registry.get(MODEL, _model_version(con.to_pyarrow(assigned.select("model_version").limit(1))))
+    guests = con.to_pyarrow(guest_revenue(transactions, as_of, window_days=settings.window_days)).to_pylist()[0]
     report = CustomersReport(
         as_of=as_of,
         window_days=settings.window_days,
         champion=champion,
-        choice=Registry(settings).load(MODEL, champion.version).artefacts[CURVE_FILE],
-        profile=con.to_pandas(segment_map.profile(assigned.join(made, "customer_id"))),
+        choice=registry.artefacts(MODEL, champion.version)[CURVE_FILE],
+        profile=con.to_pandas(profile(assigned.join(made, "customer_id"))),
         guests=guests,
     )
     return write_customers_report(lake, report)
 
 
-def _segment_model(loaded: Loaded) -> segments.SegmentModel:
-    return segments.SegmentModel(loaded.model, segment_map.SegmentMap.from_record(loaded.artefacts[SEGMENTS_FILE]))
+def _segment_map(artefacts: Mapping[str, Any]) -> SegmentMap:
+    return SegmentMap.from_record(artefacts[SEGMENTS_FILE])
 
 
 def _model_version(rows: Any) -> int:
     if rows.num_rows == 0:
         raise RefusedError("No customers are scored as of that day", where=SEGMENTS, todo="run aisle score customers")
     return int(rows["model_version"][0].as_py())
-
-
-__all__ = ["MODEL", "ModelVersion", "Trained", "build_features", "gate", "promote", "score", "train", "write_report"]

@@ -71,6 +71,7 @@ def test_events_are_hints_of_any_number_order_and_content() -> None:
     context = run() | {
         "triggering_asset_events": {
             "transactions": [event(day="2025-03-04"), event(day="2025-03-03"), event(day="2025-03-04"), event()],
+            "features": [SimpleNamespace(extra={"day": "2025-03-04", "days": ["2025-03-03", "2025-03-04"]})],
             "champion": [event(version="3"), SimpleNamespace(extra=None)],
         }
     }
@@ -88,9 +89,9 @@ def test_a_lost_event_costs_nothing() -> None:
     assert pending(known, done=known[:2], hinted=[known[4]]) == known[2:]
 
 
-def test_a_late_delivery_is_done_again() -> None:
+def test_a_late_delivery_is_done_again_and_the_newest_day_with_it() -> None:
     known = [MONDAY + DAY * n for n in range(5)]
-    assert pending(known, done=known, hinted=[known[1]]) == [known[1]]
+    assert pending(known, done=known, hinted=[known[1]]) == [known[1], known[4]]
 
 
 def test_an_empty_lake_has_nothing_pending() -> None:
@@ -101,7 +102,7 @@ def test_an_empty_lake_has_nothing_pending() -> None:
 def test_what_is_done_reaches_what_is_known(known: list[date], done: list[date], hinted: list[date]) -> None:
     todo = pending(known, done, hinted)
     assert todo == sorted(set(todo))
-    assert set(hinted) <= set(todo)
+    assert {*hinted, max(known)} <= set(todo)
     assert not done or pending(known, [*done, *todo]) == [max(known)]
 
 
