@@ -1,0 +1,54 @@
+# Only Python 3.11 and make are assumed; everything else is set up here, once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := 0.13.8
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint bench lock clean
+
+help: ## What there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+demo: $(VENV)/installed ## The whole pipeline on a simulated shop, in real Airflow, in a few minutes
+	@$(BIN)/python -m deploy.local.demo
+
+up: $(VENV)/installed ## Airflow and MLflow, running until Ctrl-C
+	@$(BIN)/python -m deploy.local.up
+
+test: $(VENV)/installed-dev ## Every test
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev ## Style, types, imports; checks only, changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev ## Seconds, memory and ratios of what is large (see benchmarks/README.md)
+	@$(BIN)/python -m benchmarks
+
+lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
+	@$(LOCK) requirements.in --output-file requirements.txt
+	@$(LOCK) requirements-dev.in --output-file requirements-dev.txt
+
+clean: ## Remove the environment and all that was made
+	@rm -rf $(VENV) .aisle .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+$(VENV)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	@echo "Setting up $(VENV) (once; a minute or two)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/uv requirements.txt pyproject.toml
+	@$(INSTALL) --require-hashes --requirements requirements.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	@$(INSTALL) --require-hashes --requirements requirements-dev.txt
+	@touch $@
