@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,10 @@ from rich.table import Table
 
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    # MLflow takes seconds to import, so only the commands that ask the registry do.
+    from pipeline.registry import ModelSummary
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that did not keep their contract: list, show, replay.")
@@ -227,7 +231,7 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
     trained = steps.train(settings, day)
     decision = steps.gate(settings, trained.version)
     if decision.accepted:
-        steps.promote(settings, trained.version, decision, by="aisle train")
+        steps.promote(settings, trained.version, by="aisle train")
     result = {
         "model": model,
         "as_of": day,
@@ -303,32 +307,11 @@ def models(as_json: Json = False) -> None:
     from pipeline.registry import Registry
 
     summaries = Registry(load_settings()).models()
-    shown = Table("model", "champion", "challenger", "versions", "trained as of", "figures", "last on record")
-    records = []
-    for summary in summaries:
-        champion, last = summary.champion, summary.last
-        shown.add_row(
-            summary.name,
-            str(champion.version) if champion else "–",
-            str(summary.challenger.version) if summary.challenger else "–",
-            str(summary.versions),
-            str(champion.provenance.as_of) if champion else "–",
-            "\n".join(f"{k} {v:.3f}" for k, v in champion.metrics.items() if v is not None) if champion else "",
-            f"{last.action} {last.version} by {last.by}, {last.at:%Y-%m-%d %H:%M}: {last.reason}" if last else "",
-        )
-        records.append(
-            {
-                "model": summary.name,
-                "champion": champion.version if champion else None,
-                "challenger": summary.challenger.version if summary.challenger else None,
-                "versions": summary.versions,
-                "as_of": champion.provenance.as_of if champion else None,
-                "tables": dict(champion.provenance.tables) if champion else {},
-                "metrics": dict(champion.metrics) if champion else {},
-                "last": {**vars(last), "figures": dict(last.figures)} if last else None,
-            }
-        )
-    _print({"models": records}, as_json, shown if summaries else "No model is registered yet: aisle train …")
+    _print(
+        {"models": [_summary(summary) for summary in summaries]},
+        as_json,
+        "\n\n".join(map(_told, summaries)) or "No model is registered yet: aisle train …",
+    )
 
 
 By = Annotated[str, typer.Option(help="Who does it, for the record.")]
@@ -359,6 +342,34 @@ def doctor(as_json: Json = False) -> None:
     _print({"findings": [vars(finding) for finding in findings]}, as_json, shown)
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
+
+
+def _summary(summary: ModelSummary) -> dict[str, Any]:
+    champion, last = summary.champion, summary.last
+    return {
+        "model": summary.name,
+        "champion": champion.version if champion else None,
+        "challenger": summary.challenger.version if summary.challenger else None,
+        "versions": summary.versions,
+        "as_of": champion.provenance.as_of if champion else None,
+        "tables": dict(champion.provenance.tables) if champion else {},
+        "metrics": dict(champion.metrics) if champion else {},
+        "last": {**vars(last), "figures": dict(last.figures)} if last else None,
+    }
+
+
+def _told(summary: ModelSummary) -> str:
+    champion, challenger, last = summary.champion, summary.challenger, summary.last
+    lines = [f"[bold]{summary.name}[/]: {summary.versions} versions"]
+    if champion:
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in champion.metrics.items() if value is not None)
+        lines.append(f"champion: version {champion.version}, trained as of {champion.provenance.as_of}; {figures}")
+    if challenger:
+        lines.append(f"challenger: version {challenger.version}, trained as of {challenger.provenance.as_of}")
+    if last:
+        lines.append(f"last: {last.action} of version {last.version} by {last.by}, {last.at:%Y-%m-%d %H:%M} UTC")
+        lines += [f"  {reason}" for reason in last.reason.split("; ")]
+    return "\n  ".join(lines)
 
 
 def _on_record(act: Callable[[Any], Any], as_json: bool) -> None:

@@ -44,7 +44,7 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in words."""
         seen = "not measured" if self.observed is None else f"{self.observed:.6g}"
-        return f"{self.metric} is {seen}; {self.rule} {'holds' if self.passed else 'wants'} {self.allowed}"
+        return f"{self.metric} is {seen}, {'as it should be' if self.passed else 'but should be'}: {self.allowed}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class NotWorse:
         """Pass without a champion; otherwise within the tolerance."""
         value = _measured(scores.challenger, self.metric)
         if scores.champion is None:
-            return _verdict(self, value, value is not None, "any number, as there is no champion yet")
+            return _verdict(self, value, value is not None, "a number; there is no champion to compare with")
         other = _measured(scores.champion, self.metric)
         if other is None:
             return _verdict(self, value, False, "a champion's value to compare with; there is none")
@@ -138,7 +138,7 @@ class Better:
         """Pass without a champion; otherwise when strictly better by more than `by`."""
         value = _measured(scores.challenger, self.metric)
         if scores.champion is None:
-            return _verdict(self, value, value is not None, "any number, as there is no champion yet")
+            return _verdict(self, value, value is not None, "a number; there is no champion to compare with")
         other = _measured(scores.champion, self.metric)
         if other is None:
             return _verdict(self, value, False, "a champion's value to compare with; there is none")
@@ -191,6 +191,7 @@ class Decision:
         """The decision as JSON can hold it, to be stored with the version. Numbers that are none become null."""
         return {
             "accepted": self.accepted,
+            "reasons": list(self.reasons),
             "window": asdict(self.window) | {"as_of": self.window.as_of.isoformat()},
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "challenger": _plain(self.scores.challenger),

@@ -119,7 +119,7 @@ class Lake:
     def read(self, table: str, version: int | None = None, where: Partition | None = None) -> pa.Table:
         """A table, or some of its partitions, in memory: for what is small."""
         filters = [(name, "in", [str(v) for v in values]) for name, values in (where or {}).items()]
-        return self._open(table, version).to_pyarrow_table(partitions=filters or None)
+        return self._open(table, version).to_pyarrow_table(filters=filters or None)
 
     def replace(self, table: str, where: Partition, rows: pa.Table) -> TableRef:
         """Make `rows` the whole content of the partitions named by `where`, in one commit.

@@ -119,7 +119,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A registered version. `accepted` is the gate's word, None before it has spoken."""
+    """A registered version. `accepted` is the gate's word, None before it has spoken; `decision` its figures."""
 
     name: str
     version: int
@@ -128,6 +128,7 @@ class ModelVersion:
     provenance: Provenance
     metrics: Mapping[str, float | None]
     accepted: bool | None
+    decision: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -406,6 +407,15 @@ class Registry:
             self._client.set_registered_model_alias(name, CHALLENGER, str(number))
         return self.get(name, number)
 
+    def accept(self, name: str, version: int, figures: Mapping[str, Any]) -> None:
+        """Note that the gate let a version through. It is not in use before it is promoted.
+
+        Raises:
+            RefusedError: if there is no such version.
+        """
+        self._entry(name, version)
+        self._tag_figures(name, version, figures, accepted=True)
+
     def promote(
         self, name: str, version: int, *, by: str, reason: str, figures: Mapping[str, Any] | None = None
     ) -> Promotion:
@@ -651,6 +661,7 @@ def _describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
         provenance=Provenance.from_tags(tags),
         metrics=json.loads(tags[f"{_TAG}metrics"]),
         accepted=json.loads(tags.get(f"{_TAG}accepted", "null")),
+        decision=json.loads(tags.get(f"{_TAG}gate", "{}")),
     )
 
 

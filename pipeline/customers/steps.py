@@ -107,14 +107,19 @@ def train(settings: Settings, as_of: date) -> Trained:
         ),
         example=frame[list(segments.SEGMENT_FEATURES)],
         metrics=metrics,
-        params={"k": training.choice.k, "window_days": settings.window_days},
+        params={
+            "k": training.choice.k,
+            "window_days": settings.window_days,
+            # The champion gives the segments their identity, so with another one it is another model.
+            "identity_from": champion.version.version if champion else None,
+        },
         artefacts={SEGMENTS_FILE: model.map.to_record(), CURVE_FILE: training.choice.to_record()},
     )
     return Trained(registered.version, training.choice.k, training.choice.reason, dict(registered.metrics))
 
 
 def gate(settings: Settings, version: int) -> Decision:
-    """Decide whether a challenger may become champion; a refusal goes on record, a yes is left to `promote`.
+    """Decide whether a challenger may become champion, and note it on the version; a refusal goes on record as well.
 
     Both are measured on the features that the challenger was trained on, read by their Delta version.
     """
@@ -134,18 +139,32 @@ def gate(settings: Settings, version: int) -> Decision:
     decision = decide(
         measure(challenger), measure(registry.load(MODEL)) if in_use else None, None, RULES, window=window
     )
-    if not decision.accepted:
-        reason = "; ".join(decision.reasons)
-        registry.refuse(MODEL, version, by="gate", reason=reason, figures=decision.figures)
+    if decision.accepted:
+        registry.accept(MODEL, version, decision.figures)
+    else:
+        registry.refuse(MODEL, version, by="gate", reason="; ".join(decision.reasons), figures=decision.figures)
     return decision
 
 
-def promote(settings: Settings, version: int, decision: Decision, *, by: str) -> None:
-    """Make a version that the gate let through the champion."""
+def promote(settings: Settings, version: int, *, by: str) -> None:
+    """Make a version that the gate let through the champion.
+
+    Raises:
+        RefusedError: if the gate did not let it through, or was not asked.
+    """
     from pipeline.registry import Registry
 
-    reason = "; ".join(decision.reasons)
-    Registry(settings).promote(MODEL, version, by=by, reason=reason, figures=decision.figures)
+    registry = Registry(settings)
+    challenger = registry.get(MODEL, version)
+    if not challenger.accepted:
+        raise RefusedError(
+            "The gate has not let this version through",
+            where=f"{MODEL} version {version}",
+            observed="not asked" if challenger.accepted is None else "; ".join(challenger.decision["reasons"]),
+            todo=f"hold it against the gate, or overrule it by hand: aisle promote {MODEL} {version} --reason …",
+        )
+    reason = "; ".join(challenger.decision["reasons"])
+    registry.promote(MODEL, version, by=by, reason=reason, figures=challenger.decision)
 
 
 def score(settings: Settings, as_of: date) -> TableRef | None:
