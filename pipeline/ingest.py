@@ -40,6 +40,8 @@ from pipeline.sources import Format, NamedSource, load_sources
 RECENT_DAYS = 28
 FEWEST_RECENT_DAYS = 7
 CLOCK_SLACK = timedelta(days=1)
+REPLAY = "--replay-"
+"""What stands between the id of a delivery and the mark of a mending, in the mending's id."""
 
 QUARANTINE_SCHEMA = pa.schema(
     [
@@ -112,7 +114,9 @@ def land(settings: Settings, delivery: Delivery) -> Landed:
     half_done = any(e.status is Status.LANDED for e in known)
     if same and same.status is Status.COMMITTED and not half_done:
         return Landed(delivery, same, unchanged=True)
-    came = min((e.landed_at for e in known if e.sha256 == blob.sha256), default=datetime.now(UTC).replace(tzinfo=None))
+    # Bytes that come back after others had replaced them speak anew.
+    standing = [e.landed_at for e in known if e.sha256 == blob.sha256 and e.status is not Status.REPLACED]
+    came = min(standing, default=datetime.now(UTC).replace(tzinfo=None))
     entry = LedgerEntry(
         delivery.table, delivery.id, source.name, blob.sha256, rules, blob.path, blob.size, came, mends=delivery.mends
     )
@@ -203,6 +207,9 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
     contract = CONTRACTS[delivery.table]
     with lake.open_blob(entry.blob) as stream:
         rows = read_rows(stream.read(), delivery.name, source.spec.format)
+    if delivery.mends:
+        # Which row each of them mends is the quarantine's business; here they are rows like all others.
+        rows = replace(rows, table=rows.table.drop_columns([ROW]))
     repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
     conformed = conform(engine.connect(settings), rows, source, contract)
     distinct = _without(conformed.rows, repeated)
@@ -216,7 +223,7 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
     good = _without(distinct, faults)
     judged = _Judged(
         read=rows.read,
-        good=_received(good, delivery, entry.landed_at, contract),
+        good=_received(good, delivery, _spoken_at(lake, landed), contract),
         bad=_quarantined(rows, faults, delivery),
         repeats=len(repeated),
     )
@@ -256,12 +263,18 @@ def _without(table: pa.Table, rows: set[int] | Mapping[int, object]) -> pa.Table
     return table.filter(pa.compute.invert(pa.compute.is_in(table["row"], value_set=gone)))
 
 
-def _received(good: pa.Table, delivery: Delivery, landed_at: datetime, contract: Contract) -> pa.Table:
+def _spoken_at(lake: Lake, landed: Landed) -> datetime:
+    """Since when a delivery says what it says; a mending, since what it mends does."""
+    mended = ledger.entries(lake, landed.entry.table, landed.entry.mends) if landed.entry.mends else []
+    return next((e.landed_at for e in mended if e.status is Status.COMMITTED), landed.entry.landed_at)
+
+
+def _received(good: pa.Table, delivery: Delivery, spoken_at: datetime, contract: Contract) -> pa.Table:
     """The good rows, with who speaks and since when: a mending speaks in the place of what it mends."""
     count = good.num_rows
     full = good.append_column("delivery", pa.array([delivery.id] * count, pa.string())).select(contract.schema.names)
     return full.append_column("speaker", pa.array([delivery.mends or delivery.id] * count, pa.string())).append_column(
-        "spoken_at", pa.array([landed_at] * count, pa.timestamp("us"))
+        "spoken_at", pa.array([spoken_at] * count, pa.timestamp("us"))
     )
 
 
@@ -327,7 +340,8 @@ def _days_of(con: Backend, lake: Lake, table: str, deliveries: list[str]) -> set
 
 def _replays(lake: Lake, delivery: Delivery) -> list[str]:
     """The deliveries that mended rows of this one: they mend rows that are no more once it comes anew."""
-    return [e.delivery for e in ledger.entries(lake, delivery.table) if e.mends == delivery.id]
+    named = [name for name in lake.row_counts(ledger.LEDGER, "delivery") if name.startswith(delivery.id + REPLAY)]
+    return [name for name in named if any(e.mends == delivery.id for e in ledger.entries(lake, delivery.table, name))]
 
 
 def _recent_rows(lake: Lake, delivery: Delivery) -> float | None:
@@ -354,9 +368,8 @@ def _source_of(settings: Settings, delivery: Delivery) -> NamedSource:
     source = load_sources(settings).get(delivery.table, delivery.source)
     if delivery.mends is None:
         return source
-    form = Format(type="csv", delimiter=",", decimal=source.spec.format.decimal)
-    ignore = (*source.spec.ignore, ROW)
-    return replace(source, spec=source.spec.model_copy(update={"format": form, "ignore": ignore}))
+    form = Format(type="csv", delimiter=",", decimal=source.spec.format.decimal, final_newline="optional")
+    return replace(source, spec=source.spec.model_copy(update={"format": form}))
 
 
 def _rules(settings: Settings, source: NamedSource) -> str:

@@ -16,10 +16,12 @@ from pipeline import ledger
 from pipeline.conform import ROW
 from pipeline.deliveries import Delivery
 from pipeline.errors import RefusedError, UsageError
-from pipeline.ingest import QUARANTINE_SCHEMA, ingest, quarantine_table
+from pipeline.ingest import QUARANTINE_SCHEMA, REPLAY, ingest, quarantine_table
 from pipeline.lake import Lake
 from pipeline.ledger import LedgerEntry, Status
+from pipeline.reports.validation import kind_of
 from pipeline.settings import Settings
+from pipeline.sources import load_sources
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,7 @@ def held(settings: Settings, table: str) -> list[Held]:
         if row["replayed_in"] is None:
             by_delivery.setdefault(row["delivery"], []).append(row["reasons"])
     return [
-        # What was observed stands in brackets and differs from row to row.
-        Held(delivery, len(rows), dict(Counter(reason.split(" (")[0] for row in rows for reason in row).most_common()))
+        Held(delivery, len(rows), dict(Counter(kind_of(reason) for row in rows for reason in row).most_common()))
         for delivery, rows in sorted(by_delivery.items())
     ]
 
@@ -74,19 +75,26 @@ def replay(settings: Settings, table: str, delivery: str, mended: str | None = N
             or the mapping was mended instead.
 
     Raises:
+        RefusedError: if nothing of the delivery waits, or the ledger has not closed it.
         UsageError: if `mended` has rows that are not in quarantine.
     """
     lake = Lake(settings)
-    text = mended if mended is not None else export(settings, table, delivery)
     waiting = {row["row"] for row in _open_rows(settings, table, delivery)}
+    of = next((e for e in ledger.entries(lake, table, delivery) if e.status is Status.COMMITTED), None)
+    if of is None:
+        raise RefusedError(
+            "The delivery is not done, so its quarantine may still change",
+            where=f"{table}, {delivery}",
+            todo="ingest it again, then replay",
+        )
+    text = mended if mended is not None else export(settings, table, delivery)
     brought = _brought(text, waiting, delivery)
-    data = text.encode()
-    digest = hashlib.sha256(data).hexdigest()
-    path = f"raw/{table}/{delivery}/mended-{digest[:16]}.csv"
-    lake.write_blob(path, data)
-    source = next(e.source for e in ledger.entries(lake, table, delivery) if e.status is Status.COMMITTED)
-    name = f"{delivery}--replay-{digest[:8]}"
-    entry = ingest(settings, Delivery(table, source, name, f"{name}.csv", str(lake.path(path)), mends=delivery))
+    # What is mended for the second time still stands in the place of the delivery that came first.
+    first = of.mends or delivery
+    name = f"{first}{REPLAY}{hashlib.sha256(f'{delivery} {text}'.encode()).hexdigest()[:8]}"
+    path = f"raw/{table}/{delivery}/{name}.csv"
+    lake.write_blob(path, text.encode())
+    entry = ingest(settings, Delivery(table, of.source, name, f"{name}.csv", str(lake.path(path)), mends=first))
 
     def marked() -> pa.Table:
         rows = _rows(lake, table, delivery).to_pylist()
@@ -141,8 +149,6 @@ def _rows(lake: Lake, table: str, delivery: str | None = None) -> pa.Table:
 
 
 def _columns_of(settings: Settings, table: str, delivery: str) -> list[str]:
-    from pipeline.sources import load_sources
-
     source = next(e.source for e in ledger.entries(Lake(settings), table, delivery))
     spec = load_sources(settings).get(table, source).spec
     return [*(column.source for column in spec.columns.values()), *spec.ignore]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 50
 SHOWN_CHARACTERS = 300
+OBSERVED = re.compile(r""" \(.*\)$|(?<=: )(['"]).*\1 (?=is not)""", re.DOTALL)
+
+
+def kind_of(reason: str) -> str:
+    """A row's reason without the value that was observed, which differs from row to row."""
+    return OBSERVED.sub("", reason)
 
 
 def write_validation_page(
@@ -70,8 +77,7 @@ def _expectations(validation: Validation) -> Section:
 
 
 def _reasons(quarantined: pa.Table, read: int) -> Section:
-    # The observed value in brackets is the row's; without it, like reasons count as one.
-    reasons = Counter(r.split(" (")[0] for row in quarantined["reasons"].to_pylist() for r in row)
+    reasons = Counter(kind_of(r) for row in quarantined["reasons"].to_pylist() for r in row)
     return Section(
         "Why rows are in quarantine",
         [f"{share(quarantined.num_rows, read)} of the rows did not keep the contract."],
