@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
-from ibis.backends.duckdb import Backend
 
+from pipeline.cells import parse, trimmed
 from pipeline.contracts import Column, Contract
 from pipeline.contracts.contract import ARROW_TYPES, Kind
 from pipeline.errors import RefusedError
@@ -20,11 +18,11 @@ from pipeline.sources import NamedSource
 ROW = "_row"
 SHOWN = 40
 """How much of a faulty cell a message quotes."""
-
-
-@ibis.udf.scalar.builtin(signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
-def try_strptime(text: str, form: str) -> None:
-    """DuckDB's parser of timestamps that gives null where the text does not follow the form."""
+EXPECTED = {
+    Kind.INTEGER: "is not a whole number",
+    Kind.NUMBER: "is not a finite number",
+    Kind.TIMESTAMP: "is not a date and time of the form {form}",
+}
 
 
 @dataclass(frozen=True)
@@ -40,27 +38,24 @@ class Conformed:
     faults: dict[int, dict[str, str]]
 
 
-def conform(con: Backend, rows: Rows, source: NamedSource, contract: Contract) -> Conformed:
+def conform(rows: Rows, source: NamedSource, contract: Contract) -> Conformed:
     """Map and type a delivery's rows.
 
     Raises:
         RefusedError: naming every column that is missing, and every one that nobody expects.
     """
     _refuse_other_columns(rows.table.column_names, source, contract)
-    text = ibis.memtable(rows.table.append_column(ROW, rows.numbers))
-    read = {column.name: _read(text, column, source) for column in contract.columns}
-    typed = text.select(
-        **{name: value for name, (value, _) in read.items()},
-        **{_fault(name): fault for name, (_, fault) in read.items()},
-        row=text[ROW],
-    )
-    # The engine keeps the order of rows here: nothing is joined or grouped.
-    table = con.to_pyarrow(contract.derive(typed, {**contract.options, **source.spec.options}))
-    faults = _faults(table, rows, source, contract)
-    table = _in_shop_time(table, source, contract)
+    faults: dict[int, dict[str, str]] = defaultdict(dict)
+    columns = {}
+    for column in contract.columns:
+        columns[column.name], unread = _read(rows.table, column, source)
+        for row, reason in zip(rows.numbers.filter(unread.mask).to_pylist(), unread.reasons, strict=True):
+            faults[row][column.name] = reason
+    table = contract.derive(pa.table(columns), {**contract.options, **source.spec.options})
+    table = table.append_column("row", rows.numbers)
     table = table.append_column("day", table[contract.event_time].cast(pa.date32()))
     wanted = pa.schema([field for field in contract.schema if field.name != "delivery"])
-    return Conformed(table.select(wanted.names).cast(wanted), faults)
+    return Conformed(table.select(wanted.names).cast(wanted), dict(faults))
 
 
 def exact_repeats(rows: Rows) -> set[int]:
@@ -72,8 +67,40 @@ def exact_repeats(rows: Rows) -> set[int]:
         .aggregate([(ROW, "min")])
         .column(f"{ROW}_min")
     )
+    if len(first) == rows.table.num_rows:
+        return set()
     repeated = pc.invert(pc.is_in(rows.numbers, value_set=first.combine_chunks()))
     return set(rows.numbers.filter(repeated).to_pylist())
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """The cells that have text of the wrong kind: where they are, and what to say of each."""
+
+    mask: pa.Array
+    reasons: list[str]
+
+
+def _read(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.ChunkedArray, _Unread]:
+    mapping = source.spec.columns.get(column.name)
+    if mapping is None:
+        nothing = pa.nulls(table.num_rows, ARROW_TYPES[column.kind])
+        return pa.chunked_array([nothing]), _Unread(pa.array([False] * table.num_rows), [])
+    text = trimmed(table[mapping.source])
+    values = parse(text, column.kind, decimal=source.spec.format.decimal, form=mapping.format)
+    mask = pc.and_(pc.is_valid(text), pc.is_null(values))
+    said = EXPECTED.get(column.kind, "").format(form=mapping.format or "YYYY-MM-DD HH:MM:SS")
+    unread = _Unread(mask, [f"{cell[:SHOWN]!r} {said}" for cell in text.filter(mask).to_pylist()])
+    if column.kind is Kind.TIMESTAMP and mapping.time_zone not in (None, source.time_zone):
+        values = _in_shop_time(values, str(mapping.time_zone), source.time_zone)
+    return values, unread
+
+
+def _in_shop_time(times: pa.ChunkedArray, zone: str, shop: str) -> pa.ChunkedArray:
+    """Timestamps from a clock in another zone, as the shop's clock showed them."""
+    # An hour that a clock shows twice is taken as its first showing; one that it skips, as what follows.
+    instants = pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="latest")
+    return pc.local_timestamp(instants.cast(pa.timestamp("us", shop)))
 
 
 def _refuse_other_columns(names: list[str], source: NamedSource, contract: Contract) -> None:
@@ -98,66 +125,3 @@ def _refuse_other_columns(names: list[str], source: NamedSource, contract: Contr
         allowed=", ".join(sorted(mapped)),
         todo="mend the mapping, or list columns that are not wanted under ignore:",
     )
-
-
-def _read(text: ir.Table, column: Column, source: NamedSource) -> tuple[ir.Value, ir.BooleanValue]:
-    """A column's values, and where there is text that is none."""
-    mapping = source.spec.columns.get(column.name)
-    if mapping is None:
-        return ibis.null(ibis.dtype(ARROW_TYPES[column.kind])), ibis.literal(False)
-    cell = text[mapping.source].strip().nullif("")
-    decimal = source.spec.format.decimal
-    match column.kind:
-        case Kind.TEXT:
-            return cell, ibis.literal(False)
-        case Kind.IDENTIFIER:
-            return cell.re_replace(r"^(\d+)\.0+$", r"\1"), ibis.literal(False)
-        case Kind.TIMESTAMP:
-            value = try_strptime(cell, mapping.format) if mapping.format else cell.try_cast("timestamp(6)")
-        case Kind.NUMBER | Kind.INTEGER:
-            number = (cell.replace(".", "_").replace(",", ".") if decimal == "," else cell).try_cast("float64")
-            finite = ~(number.isnan() | number.isinf())
-            if column.kind is Kind.INTEGER:
-                finite &= (number % 1 == 0) & (number.abs() < 2**53)
-            value = ibis.ifelse(finite, number, None)
-            value = value.try_cast("int64") if column.kind is Kind.INTEGER else value
-    return value, cell.notnull() & value.isnull()
-
-
-EXPECTED = {
-    Kind.INTEGER: "is not a whole number",
-    Kind.NUMBER: "is not a finite number",
-    Kind.TIMESTAMP: "is not a date and time of the form {form}",
-}
-
-
-def _fault(column: str) -> str:
-    return f"_fault_{column}"
-
-
-def _faults(table: pa.Table, rows: Rows, source: NamedSource, contract: Contract) -> dict[int, dict[str, str]]:
-    faults: dict[int, dict[str, str]] = defaultdict(dict)
-    for column in contract.columns:
-        bad = table[_fault(column.name)]
-        if not pc.any(bad).as_py():
-            continue
-        mapping = source.spec.columns[column.name]
-        said = EXPECTED[column.kind].format(form=mapping.format or "YYYY-MM-DD HH:MM:SS")
-        cells = rows.table[mapping.source].filter(bad)
-        for row, cell in zip(table["row"].filter(bad).to_pylist(), cells.to_pylist(), strict=True):
-            faults[row][column.name] = f"{cell[:SHOWN]!r} {said}"
-    return dict(faults)
-
-
-def _in_shop_time(table: pa.Table, source: NamedSource, contract: Contract) -> pa.Table:
-    """Timestamps from a clock in another zone, as the shop's clock showed them."""
-    for position, column in enumerate(contract.columns):
-        mapping = source.spec.columns.get(column.name)
-        zone = mapping.time_zone if mapping else None
-        if column.kind is not Kind.TIMESTAMP or zone in (None, source.time_zone):
-            continue
-        # An hour that a clock shows twice is taken as its first showing; one that it skips, as what follows.
-        instants = pc.assume_timezone(table[column.name], zone, ambiguous="earliest", nonexistent="latest")
-        local = pc.local_timestamp(instants.cast(pa.timestamp("us", source.time_zone)))
-        table = table.set_column(position, column.name, local)
-    return table

@@ -211,7 +211,7 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
         # Which row each of them mends is the quarantine's business; here they are rows like all others.
         rows = replace(rows, table=rows.table.drop_columns([ROW]))
     repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
-    conformed = conform(engine.connect(settings), rows, source, contract)
+    conformed = conform(rows, source, contract)
     distinct = _without(conformed.rows, repeated)
     parameters = validation.Parameters(
         not_after=entry.landed_at + CLOCK_SLACK,

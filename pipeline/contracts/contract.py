@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import ibis.expr.types as ir
 import pyarrow as pa
 
 
@@ -64,7 +63,7 @@ class Contract:
     derived: tuple[pa.Field, ...]
     line_key: tuple[str, ...]
     event_time: str
-    derive: Callable[[ir.Table, Mapping[str, str]], ir.Table]
+    derive: Callable[[pa.Table, Mapping[str, str]], pa.Table]
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.contracts.contract import Column, Contract, Kind
 
 
-def _derive(rows: ir.Table, options: Mapping[str, str]) -> ir.Table:
+def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:
     """Tell sales from returns and adjustments, and merchandise from postage, fees and manual entries."""
-    adjustment = (rows.unit_price == 0) | rows.invoice.startswith("A")
-    kind = ibis.cases((adjustment, "adjustment"), (rows.quantity < 0, "return"), else_="sale")
-    return rows.mutate(kind=kind, is_product=rows.stock_code.re_search(options["merchandise"]))
+    adjustment = pc.or_kleene(pc.equal(rows["unit_price"], 0), pc.starts_with(rows["invoice"], "A"))
+    kind = pc.case_when(pc.make_struct(adjustment, pc.less(rows["quantity"], 0)), "adjustment", "return", "sale")
+    is_product = pc.match_substring_regex(rows["stock_code"], options["merchandise"])
+    return rows.append_column("kind", kind).append_column("is_product", is_product)
 
 
 TRANSACTIONS = Contract(

@@ -1,0 +1,75 @@
+"""Cells of text, as values: a cell that is not what its column must be becomes null, and the caller tells the two apart."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.contracts.contract import ARROW_TYPES, Kind
+
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
+ISO_8601 = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?$"
+LARGEST_WHOLE = 2**53
+"""Beyond it a float no longer knows each whole number."""
+
+
+def trimmed(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cells without blanks around them; an empty one is missing."""
+    text = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def parse(text: pa.ChunkedArray, kind: Kind, *, decimal: str = ".", form: str | None = None) -> pa.ChunkedArray:
+    """Values of a kind.
+
+    Args:
+        text: trimmed cells.
+        decimal: the decimal mark of numbers.
+        form: strptime form of timestamps; ISO 8601 when missing.
+
+    Returns:
+        Values of the kind's Arrow type; null where the text is missing or cannot be read.
+    """
+    match kind:
+        case Kind.TEXT:
+            return text
+        case Kind.IDENTIFIER:
+            return _identifiers(text)
+        case Kind.NUMBER:
+            return _numbers(text, decimal)
+        case Kind.INTEGER:
+            return _integers(_numbers(text, decimal))
+        case Kind.TIMESTAMP:
+            return _timestamps(text, form)
+
+
+def _identifiers(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    # Most sources have none of these, and the replacement is dear.
+    if not pc.any(pc.match_substring(text, ".0")).as_py():
+        return text
+    return pc.replace_substring_regex(text, pattern=r"^(\d+)\.0+$", replacement=r"\1")
+
+
+def _numbers(text: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
+    pattern = NUMBER.replace(r"\.", decimal) if decimal != "." else NUMBER
+    readable = _only(text, pc.match_substring_regex(text, pattern))
+    if decimal != ".":
+        readable = pc.replace_substring(readable, decimal, ".")
+    numbers = readable.cast(pa.float64())
+    return _only(numbers, pc.is_finite(numbers))
+
+
+def _integers(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), LARGEST_WHOLE))
+    return _only(numbers, whole).cast(pa.int64())
+
+
+def _timestamps(text: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
+    readable = text if form else _only(text, pc.match_substring_regex(text, ISO_8601))
+    times = pd.to_datetime(readable.to_pandas(), format=form or "ISO8601", errors="coerce")
+    return pa.chunked_array([pa.array(times, ARROW_TYPES[Kind.TIMESTAMP], from_pandas=True)])
+
+
+def _only(values: pa.ChunkedArray, where: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(where, values, pa.scalar(None, values.type))
