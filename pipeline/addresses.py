@@ -9,6 +9,8 @@ from fnmatch import translate
 
 from upath import UPath
 
+from pipeline.errors import RefusedError
+
 SIMULATED = "simulate://"
 DAY = "{day}"
 
@@ -42,8 +44,13 @@ def missing(address: str) -> str | None:
 def matches(address: str, day: date | None = None) -> Iterator[tuple[UPath, str, date | None]]:
     """The files an address names: each with its name below the fixed part, and its day if the address has `{day}`.
 
+    Files whose name begins with a dot are somebody's temporary files, and no deliveries.
+
     Args:
         day: only that day's files, where the address has `{day}`.
+
+    Raises:
+        RefusedError: if a file's name has a day that no calendar has.
     """
     base = fixed_part(address)
     if not any(_is_pattern(part) for part in address.split("/")):
@@ -53,8 +60,10 @@ def matches(address: str, day: date | None = None) -> Iterator[tuple[UPath, str,
     pattern = address[len(str(base)) :].strip("/") if address.startswith(str(base)) else address.split("/")[-1]
     glob = pattern.replace(DAY, day.isoformat() if day else "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]")
     for path in sorted(base.glob(glob), key=str):
+        if path.name.startswith(".") or not path.is_file():
+            continue
         name = str(path)[len(str(base)) :].strip("/")
-        yield path, name, day or _day_of(pattern, name)
+        yield path, name, _day_of(pattern, name)
 
 
 def _is_pattern(part: str) -> bool:
@@ -66,4 +75,13 @@ def _day_of(pattern: str, name: str) -> date | None:
         return None
     regex = translate(pattern.replace(DAY, "@@")).replace("@@", r"(\d{4}-\d{2}-\d{2})", 1).replace("@@", r"\1")
     found = re.match(regex, name)
-    return date.fromisoformat(found.group(1)) if found else None
+    try:
+        return date.fromisoformat(found.group(1)) if found else None
+    except ValueError as error:
+        raise RefusedError(
+            "A file is named after a day that does not exist",
+            where=name,
+            observed=str(error),
+            allowed=f"names like {pattern}, with a day such as 2025-01-31",
+            todo="rename the file, or move it away",
+        ) from error

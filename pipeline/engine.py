@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
+from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
@@ -23,7 +24,8 @@ def connect(settings: Settings) -> Backend:
     con = ibis.duckdb.connect(
         threads=settings.threads,
         memory_limit=settings.memory_limit,
-        temp_directory=str(Path(gettempdir()) / "aisle-spill"),
+        # DuckDB's spill files have fixed names: two processes in one folder crash. It removes its folder when it ends.
+        temp_directory=str(Path(gettempdir()) / f"aisle-spill-{uuid4().hex}"),
         autoinstall_known_extensions=False,
     )
     home = settings.home_path

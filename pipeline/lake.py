@@ -103,7 +103,7 @@ class Lake:
         return sorted(f"{root}/{unquote(path)}" for path in paths)
 
     def row_counts(self, table: str, column: str, version: int | None = None) -> dict[str, int]:
-        """Rows of each value of a partition column, known without opening a file; none if the table was never written."""
+        """Rows of each value of a partition column, known without opening a file; none of a table never written."""
         counts: Counter[str] = Counter()
         for file in self._actions(table, version) if self.exists(table) else ():
             counts[str(file[f"partition.{column}"])] += int(file["num_records"])
@@ -149,11 +149,8 @@ class Lake:
                         self._uri(table), rows, partition_by=list(where), mode="error", storage_options=self._options
                     )
                     return TableRef(table, self.version(table), day)
-                if rows.num_rows == 0:
-                    target.delete(_predicate(where))
-                else:
-                    write_deltalake(target, rows, mode="overwrite", predicate=_predicate(where))
-                target.update_incremental()
+                # Also for no rows: unlike a deletion, an overwrite that finds nothing to remove still sees conflicts.
+                write_deltalake(target, rows, mode="overwrite", predicate=_predicate(where))
                 return TableRef(table, int(target.version()), day)
             except (CommitFailedError, DeltaError) as error:
                 if not _is_conflict(error):
@@ -203,8 +200,11 @@ class Lake:
         if _is_local(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{uuid4().hex}")
-            temporary.write_bytes(data)
-            temporary.replace(target)
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
         else:
             # An object store shows an object only when all of it has arrived.
             target.write_bytes(data)
@@ -217,18 +217,20 @@ class Lake:
         if _is_local(folder):
             folder.mkdir(parents=True, exist_ok=True)
         digest, size = hashlib.sha256(), 0
-        with incoming.open("wb") as out:
-            while chunk := stream.read(CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
-                out.write(chunk)
-        sha256 = digest.hexdigest()
-        target = folder / f"{sha256[:16]}-{name}"
-        if _is_local(folder):
-            incoming.replace(target)
-        else:
-            incoming.fs.copy(incoming.path, target.path)
-            incoming.unlink()
+        try:
+            with incoming.open("wb") as out:
+                while chunk := stream.read(CHUNK_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    out.write(chunk)
+            sha256 = digest.hexdigest()
+            target = folder / f"{sha256[:16]}-{name}"
+            if _is_local(folder):
+                incoming.replace(target)
+            else:
+                incoming.fs.copy(incoming.path, target.path)
+        finally:
+            incoming.unlink(missing_ok=True)
         return Blob(f"raw/{table}/{delivery}/{target.name}", sha256, size)
 
     def open_blob(self, path: str) -> BinaryIO:
@@ -243,8 +245,12 @@ def _is_local(path: UPath) -> bool:
 
 def _predicate(where: Partition) -> str:
     """The partitions as SQL, the form in which Delta takes them."""
-    if not where:
-        raise UsageError("A replacement must name the partitions it replaces", allowed="at least one column")
+    if not where or not all(where.values()):
+        raise UsageError(
+            "A replacement must name the partitions it replaces",
+            observed=dict(where),
+            allowed="at least one column, and at least one value of each",
+        )
     clauses = []
     for column, values in where.items():
         listed = ", ".join("'" + str(value).replace("'", "''") + "'" for value in values)

@@ -13,9 +13,9 @@ import zipfile
 import zlib
 from collections import Counter
 from contextlib import suppress
-from csv import reader as split_fields
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
@@ -25,6 +25,8 @@ from pipeline.errors import RefusedError
 from pipeline.sources import Format
 
 MAX_ROW_BYTES = 1 << 26
+_END = "\x1eend of delivery\x1e"
+"""A last line of our own. Where it is not read as a line, a quoted field swallowed it: the delivery ends inside one."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def read_rows(data: bytes, name: str, form: Format) -> Rows:
     if name.endswith(".gz"):
         data = _decompress(data, name)
     if not data.strip():
-        raise RefusedError("The delivery is empty", where=name, observed=f"{len(data)} bytes", todo="ask for it again")
+        raise _empty(name, f"{len(data)} bytes")
     match form.type:
         case "csv":
             rows = _read_csv(data, name, form)
@@ -102,7 +104,7 @@ def _decompress(data: bytes, name: str) -> bytes:
 
 def _read_csv(data: bytes, name: str, form: Format) -> Rows:
     data = _as_utf8(data, name, form.encoding)
-    header = _header(data, name, form)
+    ended = data.endswith((b"\n", b"\r"))
     malformed: list[Malformed] = []
 
     def note(row: csv.InvalidRow) -> str:
@@ -112,14 +114,14 @@ def _read_csv(data: bytes, name: str, form: Format) -> Rows:
 
     try:
         table = csv.read_csv(
-            io.BytesIO(data),
+            io.BytesIO(data + (b"" if ended else b"\n") + _END.encode() + b"\n"),
             # One thread, or rows would have no numbers; one block must hold the longest row.
             read_options=csv.ReadOptions(use_threads=False, block_size=MAX_ROW_BYTES),
             parse_options=csv.ParseOptions(
                 delimiter=form.delimiter, newlines_in_values=b'"' in data, invalid_row_handler=note
             ),
             convert_options=csv.ConvertOptions(
-                column_types={column: pa.string() for column in header},
+                default_column_type=pa.string(),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
@@ -132,10 +134,20 @@ def _read_csv(data: bytes, name: str, form: Format) -> Rows:
             observed=str(error),
             allowed=f"rows of at most {MAX_ROW_BYTES} bytes, separated by {form.delimiter!r}",
         ) from error
-    _refuse_truncated(data, table, malformed, name, form)
-    gone = {line.row for line in malformed}
-    numbers = [n for n in range(1, table.num_rows + len(malformed) + 1) if n not in gone] if gone else None
-    return Rows(table, pa.array(numbers or range(1, table.num_rows + 1), pa.int64()), tuple(malformed))
+    if table.column_names == [_END]:
+        raise _empty(name, "no line")
+    if malformed and malformed[-1].text == _END:
+        malformed.pop()
+    elif table.num_columns == 1 and table.num_rows and table[0][-1].as_py() == _END:
+        table = table.slice(0, table.num_rows - 1)
+    else:
+        raise _truncated("inside a quoted field", data, table.num_rows + len(malformed), name)
+    cut = bool(malformed) and malformed[-1].row == table.num_rows + len(malformed)
+    if not ended and (cut or form.final_newline == "required"):
+        raise _truncated("in the middle of a line", data, table.num_rows + len(malformed), name)
+    _refuse_other_delimiter(table.column_names, name, form)
+    numbers = np.delete(np.arange(1, table.num_rows + len(malformed) + 1), [line.row - 1 for line in malformed])
+    return Rows(table, pa.array(numbers, pa.int64()), tuple(malformed))
 
 
 def _as_utf8(data: bytes, name: str, encoding: str) -> bytes:
@@ -153,21 +165,16 @@ def _as_utf8(data: bytes, name: str, encoding: str) -> bytes:
     return data if encoding.lower().replace("_", "-") in ("utf-8", "utf8", "ascii") else text.encode()
 
 
-def _header(data: bytes, name: str, form: Format) -> list[str]:
-    line = data[: data.find(b"\n") if b"\n" in data else len(data)].decode().lstrip("\ufeff").strip("\r\n")
-    names = next(split_fields([line], delimiter=form.delimiter), [])
-    if len(names) == 1:
-        others = [mark for mark in (",", ";", "\t", "|") if mark != form.delimiter and mark in line]
-        if others:
-            raise RefusedError(
-                "The delivery has another delimiter than sources.yaml says",
-                where=f"{name}, line 1",
-                observed=f"one column {line[:80]!r}, which looks separated by {others[0]!r}",
-                allowed=repr(form.delimiter),
-                todo="set format.delimiter in sources.yaml",
-            )
-    _refuse_double_columns(names, name)
-    return names
+def _refuse_other_delimiter(names: list[str], name: str, form: Format) -> None:
+    others = [mark for mark in (",", ";", "\t", "|") if mark != form.delimiter and mark in names[0]]
+    if len(names) == 1 and others:
+        raise RefusedError(
+            "The delivery has another delimiter than sources.yaml says",
+            where=f"{name}, line 1",
+            observed=f"one column {names[0][:80]!r}, which looks separated by {others[0]!r}",
+            allowed=repr(form.delimiter),
+            todo="set format.delimiter in sources.yaml",
+        )
 
 
 def _refuse_double_columns(names: list[str], where: str) -> None:
@@ -176,33 +183,30 @@ def _refuse_double_columns(names: list[str], where: str) -> None:
         raise RefusedError(
             "A column stands twice in the header",
             where=where,
-            observed=", ".join(double),
+            observed=", ".join(map(repr, double)),
             allowed="each name once",
             todo="ask the source to name its columns apart",
         )
 
 
-def _refuse_truncated(data: bytes, table: pa.Table, malformed: list[Malformed], name: str, form: Format) -> None:
-    ended = data.endswith((b"\n", b"\r"))
-    last = table.slice(max(table.num_rows - 1, 0)).to_pylist()
-    open_quote = data.count(b'"') % 2 == 1 and (not ended or any("\n" in str(v) for row in last for v in row.values()))
-    if open_quote:
-        raise RefusedError(
-            "The delivery ends inside a quoted field",
-            where=f"{name}, row {table.num_rows + len(malformed)}",
-            observed=repr(data[-60:].decode(errors="replace")),
-            todo="it was truncated, or a quote is never closed: ask for it again",
+def _truncated(place: str, data: bytes, row: int, name: str) -> RefusedError:
+    todo = "it was truncated, or a quote is never closed: ask for it again"
+    if place == "in the middle of a line":
+        todo = (
+            "it was truncated: ask for it again; "
+            "if this source never ends its last line, set format.final_newline: optional in sources.yaml"
         )
-    cut = malformed and malformed[-1].row == table.num_rows + len(malformed)
-    if not ended and (cut or form.final_newline == "required"):
-        raise RefusedError(
-            "The delivery ends in the middle of a line",
-            where=f"{name}, row {table.num_rows + len(malformed)}",
-            observed=repr(data[-60:].decode(errors="replace")),
-            allowed="a line end after the last row",
-            todo="it was truncated: ask for it again; "
-            "if this source never ends its last line, set format.final_newline: optional in sources.yaml",
-        )
+    return RefusedError(
+        f"The delivery ends {place}",
+        where=f"{name}, row {row}",
+        observed=repr(data[-60:].decode(errors="replace")),
+        allowed="a line end after the last row",
+        todo=todo,
+    )
+
+
+def _empty(name: str, observed: str) -> RefusedError:
+    return RefusedError("The delivery is empty", where=name, observed=observed, todo="ask for it again")
 
 
 def _read_xlsx(data: bytes, name: str, form: Format) -> Rows:
@@ -223,11 +227,11 @@ def _read_xlsx(data: bytes, name: str, form: Format) -> Rows:
             todo="name one of them as format.sheet in sources.yaml",
         )
     cells = book.get_sheet_by_name(form.sheet or sheets[0]).to_python(skip_empty_area=True)
+    # Like an empty line of a CSV, a row without a single cell is no row.
+    cells = [row for row in cells if any(cell != "" for cell in row)]
     if not cells:
-        raise RefusedError(
-            "The sheet is empty", where=f"{name}, sheet {form.sheet or sheets[0]}", todo="ask for it again"
-        )
-    names = [str(cell) for cell in cells[0]]
+        raise _empty(f"{name}, sheet {form.sheet or sheets[0]}", "no cell")
+    names = [_cell_text(cell) or "" for cell in cells[0]]
     _refuse_double_columns(names, name)
     columns = zip(*cells[1:], strict=True) if len(cells) > 1 else ([] for _ in names)
     table = pa.table(
@@ -246,16 +250,15 @@ def _cell_text(value: object) -> str | None:
 def _read_parquet(data: bytes, name: str) -> Rows:
     try:
         table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, OSError) as error:
+        text = [_column_text(column) for column in table.columns]
+    except (pa.ArrowException, OSError) as error:
         raise RefusedError(
             "The delivery is not readable as Parquet, or ends early",
             where=name,
             observed=str(error),
             todo="ask for it again",
         ) from error
-    _refuse_double_columns(table.column_names, name)
-    text = pa.table({column: _column_text(table.column(column)) for column in table.column_names})
-    return Rows(text, pa.array(range(1, text.num_rows + 1), pa.int64()))
+    return Rows(pa.table(text, table.column_names), pa.array(range(1, table.num_rows + 1), pa.int64()))
 
 
 def _column_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -264,4 +267,8 @@ def _column_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         with suppress(pa.ArrowInvalid):
             column = column.cast(pa.timestamp("s", column.type.tz))
     text = column.cast(pa.string())
+    if pa.types.is_floating(column.type):
+        # Arrow would write 12345678901.0 as 1.2345678901e+10, which is no identifier.
+        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2**53))
+        text = pc.if_else(whole, pc.if_else(whole, column, None).cast(pa.int64()).cast(pa.string()), text)
     return pc.if_else(pc.equal(text, ""), None, text)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from upath import UPath
 
 from pipeline.errors import UsageError
@@ -29,7 +28,11 @@ class Settings(BaseSettings):
     storage_options: dict[str, str] = Field(
         default_factory=dict, description="JSON of options that Delta Lake needs to reach a bucket (see docs)."
     )
-    memory_limit: str = Field("4GB", description="The engine's memory limit; beyond it, it spills to disk.")
+    memory_limit: str = Field(
+        "4GB",
+        pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$",
+        description="The engine's memory limit; beyond it, it spills to disk.",
+    )
     threads: int = Field(2, ge=1, description="Threads of the engine.")
     seed: int = Field(7, description="Seed of everything that draws.")
     window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
@@ -80,7 +83,17 @@ def load_settings(**changes: object) -> Settings:
     """
     try:
         return Settings(**changes)  # type: ignore[arg-type]
-    except (ValidationError, json.JSONDecodeError) as error:
+    except ValidationError as error:
+        # The values of storage options may be secret.
+        faults = [
+            f"AISLE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+            + ("" if e["loc"][0] == "storage_options" else f", not {e['input']!r}")
+            for e in error.errors()
+        ]
         raise UsageError(
-            "A setting has a value that is not allowed", where="AISLE_* variables", observed=str(error)
-        ) from error
+            "A setting has a value that is not allowed", where="AISLE_* variables", observed="; ".join(faults)
+        ) from None
+    except SettingsError as error:
+        raise UsageError(
+            "A setting is not readable as JSON", where="AISLE_* variables", observed=error, allowed='{"key": "value"}'
+        ) from None

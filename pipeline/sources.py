@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from pipeline.addresses import missing, resolve
 from pipeline.contracts import CONTRACTS
@@ -19,6 +20,8 @@ from pipeline.errors import UsageError
 from pipeline.settings import Settings
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+# Part of a delivery's id, where `--` ends it.
+SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 WEEKDAYS: tuple[str, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -45,6 +48,14 @@ class Format(_Model):
             raise ValueError(f"{value!r} is not an encoding that Python knows (utf-8, cp1252, …)") from error
         return value
 
+    @model_validator(mode="after")
+    def _of_its_type(self) -> Self:
+        of_type = {"sheet": "xlsx"} | dict.fromkeys(("delimiter", "encoding", "decimal", "final_newline"), "csv")
+        strange = [key for key in sorted(self.model_fields_set) if of_type.get(key, self.type) != self.type]
+        if strange:
+            raise ValueError(f"{', '.join(strange)}: does not go with the type {self.type}")
+        return self
+
 
 class MappedColumn(_Model):
     """The source's column that feeds a contract's column.
@@ -67,6 +78,13 @@ class MappedColumn(_Model):
     def _known_zone(cls, value: str | None) -> str | None:
         return None if value is None else _zone(value)
 
+    @field_validator("format")
+    @classmethod
+    def _clock(cls, value: str | None) -> str | None:
+        if value is not None and "%z" in value.lower():
+            raise ValueError("offsets (%z, %Z) are read from ISO 8601 only, without a format")
+        return value
+
 
 class Source(_Model):
     """One way in which a table's rows arrive.
@@ -88,7 +106,7 @@ class SourceFile(_Model):
 
     time_zone: str
     home_country: str
-    tables: dict[str, dict[str, Source]]
+    tables: dict[str, dict[SourceName, Source]]
 
     @field_validator("time_zone")
     @classmethod
@@ -163,46 +181,58 @@ def load_sources(settings: Settings, table: str | None = None, name: str | None 
         UsageError: listing every fault at once, each with its line.
     """
     file = settings.sources
+    lines: dict[tuple[str, ...], int] = {}
+    faults: list[tuple[int, str]] = []
     try:
         text = file.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = _content(node, (), lines, faults)
     except FileNotFoundError as error:
         raise UsageError(
             "The mapping file does not exist", where=str(file), todo="set AISLE_SOURCES to your sources.yaml"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UsageError("The mapping file is not readable as YAML", where=str(file), observed=str(error)) from error
-    if not isinstance(node, yaml.MappingNode):
+    if not isinstance(content, dict):
         raise UsageError("The mapping file is empty", where=str(file), allowed="time_zone, home_country and tables")
-    lines: dict[tuple[str, ...], int] = {}
-    content = _content(node, (), lines)
+    # What the schema objects to must not hide what the contracts would object to.
+    faults += [*_contract_faults(content, lines), *_address_faults(content, lines, settings, table, name)]
     try:
         spec = SourceFile.model_validate(content)
     except ValidationError as error:
-        faults = [(_line(lines, _path(e["loc"])), _said(_path(e["loc"]), e["msg"])) for e in error.errors()]
-        # What the schema objects to must not hide what the contracts would object to.
-        faults += [*_contract_faults(content, lines), *_address_faults(content, lines, settings, table, name)]
+        faults += [(_line(lines, _path(e["loc"])), _said(_path(e["loc"]), e["msg"])) for e in error.errors()]
         raise _faulty(file, faults) from error
-    faults = [*_contract_faults(content, lines), *_address_faults(content, lines, settings, table, name)]
     if faults:
         raise _faulty(file, faults)
     return Sources(file, spec, lines)
 
 
-def _content(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> Any:
-    """A node's value as plain Python, noting on which line each key stands."""
+def _content(
+    node: yaml.Node | None, path: tuple[str, ...], lines: dict[tuple[str, ...], int], faults: list[tuple[int, str]]
+) -> Any:
+    """A node's value as plain Python, noting on which line each key stands, and which key stands twice."""
+    if node is None:
+        return None
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                faults.append((key.start_mark.line + 1, f"{'.'.join((*path, str(key.value)))}: stands here again"))
+            seen.add(str(key.value))
         yaml.SafeLoader("").flatten_mapping(node)
         content = {}
         for key, value in node.value:
             name = str(key.value)
             lines[(*path, name)] = key.start_mark.line + 1
-            content[name] = _content(value, (*path, name), lines)
+            content[name] = _content(value, (*path, name), lines, faults)
         return content
     if isinstance(node, yaml.SequenceNode):
-        return [_content(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)
+        return [_content(item, (*path, str(i)), lines, faults) for i, item in enumerate(node.value)]
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except ValueError:  # a date that no calendar has: as text, the schema refuses it and says where
+        return node.value
 
 
 def _contract_faults(content: Mapping[str, Any], lines: Mapping[tuple[str, ...], int]) -> Iterator[tuple[int, str]]:
@@ -268,9 +298,10 @@ def _address_faults(
 
 
 def _regex_fault(value: object) -> str | None:
+    """Why the engine would refuse an expression. It is RE2, as Arrow's is: no look-ahead, no back references."""
     try:
-        re.compile(str(value))
-    except re.error as error:
+        pc.match_substring_regex(pa.array([""]), str(value))
+    except pa.ArrowInvalid as error:
         return str(error)
     return None
 
