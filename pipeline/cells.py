@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 from pipeline.contracts.contract import ARROW_TYPES, Kind
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
-ISO_8601 = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?$"
+YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
+"""Python's calendar begins with the year 1."""
+ISO_8601 = rf"^{YEAR}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?)?$"
 LARGEST_WHOLE = 2**53
 """Beyond it a float no longer knows each whole number."""
 

@@ -60,9 +60,10 @@ def conform(rows: Rows, source: NamedSource, contract: Contract) -> Conformed:
 
 def exact_repeats(rows: Rows) -> set[int]:
     """The numbers of the rows that say, in every column, just what an earlier row says."""
-    names = rows.table.column_names
+    names = [str(position) for position in range(rows.table.num_columns)]
     first = (
-        rows.table.append_column(ROW, rows.numbers)
+        rows.table.rename_columns(names)
+        .append_column(ROW, rows.numbers)
         .group_by(names, use_threads=False)
         .aggregate([(ROW, "min")])
         .column(f"{ROW}_min")

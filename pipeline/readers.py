@@ -263,7 +263,8 @@ def _read_parquet(data: bytes, name: str) -> Rows:
 
 def _column_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_timestamp(column.type):
-        # Whole seconds are written without a fraction, as a CSV has them.
+        # Whole seconds are written without a fraction, as a CSV has them; nothing here is finer than microseconds.
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
         with suppress(pa.ArrowInvalid):
             column = column.cast(pa.timestamp("s", column.type.tz))
     text = column.cast(pa.string())

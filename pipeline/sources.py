@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -81,8 +82,8 @@ class MappedColumn(_Model):
     @field_validator("format")
     @classmethod
     def _clock(cls, value: str | None) -> str | None:
-        if value is not None and "%z" in value.lower():
-            raise ValueError("offsets (%z, %Z) are read from ISO 8601 only, without a format")
+        if value is not None and re.search("%[zZ]", value):
+            raise ValueError("offsets (%z, %Z) are not read; name the clock's zone as time_zone")
         return value
 
 
@@ -298,7 +299,7 @@ def _address_faults(
 
 
 def _regex_fault(value: object) -> str | None:
-    """Why the engine would refuse an expression. It is RE2, as Arrow's is: no look-ahead, no back references."""
+    """Why Arrow would refuse an expression. It is of RE2's kind: no look-ahead, no back references."""
     try:
         pc.match_substring_regex(pa.array([""]), str(value))
     except pa.ArrowInvalid as error:
