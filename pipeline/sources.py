@@ -34,7 +34,7 @@ class Format(_Model):
     """The form of a delivery. Names ending in `.gz` are decompressed whatever the type."""
 
     type: Literal["csv", "xlsx", "parquet"] = "csv"
-    delimiter: str = Field(",", min_length=1, max_length=1)
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     sheet: str | None = None
@@ -94,7 +94,7 @@ class Source(_Model):
     """
 
     address: str = Field(alias="from")
-    format: Format = Field(default_factory=lambda: Format(delimiter=","))
+    format: Format = Format()
     columns: dict[str, MappedColumn]
     ignore: tuple[str, ...] = ()
     repeats: Literal["drop", "keep"] = "keep"
