@@ -19,10 +19,14 @@ class RunError(RuntimeError):
 
 
 class AirflowApi:
-    """A client of one Airflow. Every answer is plain JSON."""
+    """A client of one Airflow. Every answer is plain JSON.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    Args:
+        check: raises when Airflow has broken down; called again and again while waiting.
+    """
+
+    def __init__(self, url: str, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -45,7 +49,7 @@ class AirflowApi:
                 raise RunError(f"{error['filename']} cannot be imported:\n{error['stack_trace']}")
             return expected <= {found["dag_id"] for found in self._get("/dags", limit=100)["dags"]}
 
-        _wait(known, timeout, f"Airflow did not find all of {sorted(expected)}")
+        self._wait(known, timeout, f"Airflow did not find all of {sorted(expected)}")
 
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
@@ -76,32 +80,16 @@ class AirflowApi:
                         timed.remove(run["dag_id"])
             return not timed
 
-        _wait(skipped, timeout, f"no run was scheduled for {sorted(timed)}")
+        self._wait(skipped, timeout, f"no run was scheduled for {sorted(timed)}")
         self._send("PATCH", "/pools/default_pool", json={"slots": pool}, params={"update_mask": "slots"})
 
-    def trigger(self, dag_id: str, form: Mapping[str, Any] | None = None) -> str:
-        """Start a run with the values of its form; the run's id."""
-        run = self._send("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(form or {})})
-        return str(run["dag_run_id"])
-
-    def backfill(self, dag_id: str, first: date, last: date) -> int:
-        """Start a run for each data interval that begins from `first` to `last`, oldest first; the backfill's id."""
-        body = {
-            "dag_id": dag_id,
-            "from_date": f"{first}T00:00:00Z",
-            "to_date": f"{last}T00:00:00Z",
-            "max_active_runs": 1,
-        }
-
-        def created() -> Any:
-            answer = self._http.post("/api/v2/backfills", json=body)
-            # SQLite is locked while somebody else writes; that passes.
-            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
-
-        answer = _wait(created, 60, "Airflow's database was locked")
-        if answer.is_error:
-            raise RunError(f"no backfill of {dag_id}: {answer.status_code} {answer.text}")
-        return int(answer.json()["id"])
+    def trigger(self, dag_id: str, form: Mapping[str, Any] | None = None, *, day: date | None = None) -> str:
+        """Start a run with the values of its form, or for the data interval of a day; the run's id."""
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(form or {})}
+        if day:
+            start, end = (f"{midnight}T00:00:00Z" for midnight in (day, day + timedelta(days=1)))
+            body |= {"logical_date": start, "data_interval_start": start, "data_interval_end": end}
+        return str(self._send("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def runs(self, dag_id: str = "~") -> list[dict[str, Any]]:
         """The runs of a DAG, or of all, oldest first."""
@@ -119,7 +107,7 @@ class AirflowApi:
             run = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
             return run if run["state"] in DONE else None
 
-        run: dict[str, Any] = _wait(ended, timeout, f"run {run_id} of {dag_id} is not over")
+        run: dict[str, Any] = self._wait(ended, timeout, f"run {run_id} of {dag_id} is not over")
         if run["state"] == "failed":
             failed = [
                 task for task in self.task_instances() if task["state"] == "failed" and task["dag_run_id"] == run_id
@@ -127,23 +115,17 @@ class AirflowApi:
             raise RunError(f"run {run_id} of {dag_id} failed at {', '.join(task['task_id'] for task in failed)}")
         return run
 
-    def wait_until_quiet(self, timeout: float, calm: float = 3.0, progress: Callable[[], None] | None = None) -> None:
-        """Wait until no run has been waiting or running for `calm` seconds.
-
-        Args:
-            progress: called at every look.
-        """
+    def wait_until_quiet(self, timeout: float, calm: float = 3.0) -> None:
+        """Wait until no run has been waiting or running for `calm` seconds."""
         since = time.monotonic()
 
         def quiet() -> bool:
             nonlocal since
-            if progress:
-                progress()
             if any(run["state"] not in DONE for run in self.runs()):
                 since = time.monotonic()
             return time.monotonic() - since > calm
 
-        _wait(quiet, timeout, "runs are still going on")
+        self._wait(quiet, timeout, "runs are still going on")
 
     def task_instances(self) -> list[dict[str, Any]]:
         """Every task instance of every run: state, start, duration in seconds."""
@@ -172,11 +154,11 @@ class AirflowApi:
             raise RunError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
 
-
-def _wait(found: Callable[[], Any], timeout: float, otherwise: str) -> Any:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if result := found():
-            return result
-        time.sleep(0.3)
-    raise RunError(f"{otherwise} after {timedelta(seconds=round(timeout))}")
+    def _wait(self, found: Callable[[], Any], timeout: float, otherwise: str) -> Any:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            self._check()
+            if result := found():
+                return result
+            time.sleep(0.3)
+        raise RunError(f"{otherwise} after {timedelta(seconds=round(timeout))}")

@@ -99,6 +99,7 @@ def spent_on(api: AirflowApi) -> Spent:
 def gather(settings: Settings) -> Outcome:
     """Read the outcome of everything that ran under a home."""
     import pyarrow.compute as pc
+
     from pipeline import ledger
     from pipeline.lake import Lake
     from pipeline.registry import Registry

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+from rich.console import Console
+
 from deploy.local.installation import PROJECT, LocalAirflow, LocalMlflow
 from deploy.local.services import StartError
 from pipeline.settings import load_settings
-from rich.console import Console
 
 HOME = PROJECT / ".airflow"
 
