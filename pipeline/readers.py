@@ -272,4 +272,6 @@ def _column_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         # Arrow would write 12345678901.0 as 1.2345678901e+10, which is no identifier.
         whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2**53))
         text = pc.if_else(whole, pc.if_else(whole, column, None).cast(pa.int64()).cast(pa.string()), text)
+        # Who writes numbers without nulls writes NaN for what is missing; it must not become the customer "nan".
+        text = pc.if_else(pc.is_nan(column), None, text)
     return pc.if_else(pc.equal(text, ""), None, text)
