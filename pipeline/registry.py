@@ -26,6 +26,7 @@ from typing import Any, Protocol, Self
 import mlflow
 import pandas as pd
 import pyarrow as pa
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Metric, Param
 from mlflow.exceptions import MlflowException
@@ -282,6 +283,7 @@ class Registry:
             Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._artifacts = settings.artifacts_uri
         self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        _make_database(self._client, self._uri)
         self._lake = Lake(settings)
         self._now = now
 
@@ -663,6 +665,16 @@ def _describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
         accepted=json.loads(tags.get(f"{_TAG}accepted", "null")),
         decision=json.loads(tags.get(f"{_TAG}gate", "{}")),
     )
+
+
+def _make_database(client: MlflowClient, uri: str) -> None:
+    """Let MLflow make its SQLite file's tables: two processes that found none would each begin to, and both fail."""
+    scheme = "sqlite:///"
+    if uri.startswith(scheme):
+        file = Path(uri.removeprefix(scheme))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock"):
+            client.search_experiments(max_results=1)
 
 
 def _flavour(flavour: str, where: str) -> Flavour:
