@@ -64,8 +64,18 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except AisleError as error:
-        err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        _complain("error", error)
         raise SystemExit(1 if isinstance(error, RefusedError) else 2) from error
+    except OSError as error:
+        # A folder that cannot be written, a server that is not there: the message says it, a traceback would bury it.
+        _complain("error", error)
+        raise SystemExit(2) from error
+
+
+def _complain(word: str, what: object) -> None:
+    err.print(f"[bold red]{word}:[/]", end=" ")
+    # What a source calls its files and columns is no markup.
+    err.print(what, highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -164,7 +174,7 @@ def ingest(
         f"{totals['quarantined']:,} quarantined + {totals['repeats']:,} exact repeats, {result['seconds']} s",
     )
     for name, reason in refused.items():
-        err.print(f"[bold red]refused:[/] {name}\n  {reason}", highlight=False, soft_wrap=True)
+        _complain("refused", f"{name}\n  {reason}")
     if refused:
         raise typer.Exit(1)
 
@@ -189,7 +199,7 @@ def quarantine_list(table: TableName, as_json: Json = False) -> None:
 def quarantine_show(
     table: TableName,
     delivery: str,
-    file: Annotated[Path | None, typer.Option("--csv", help="Write it here instead of printing it.")] = None,
+    file: Annotated[Path | None, typer.Option("--csv", dir_okay=False, help="Write it here.")] = None,
 ) -> None:
     """The rows of a delivery that are in quarantine, as a CSV to be mended."""
     from pipeline.quarantine import export
@@ -199,20 +209,27 @@ def quarantine_show(
         typer.echo(text, nl=False)
     else:
         file.write_text(text, encoding="utf-8")
-        err.print(f"{file}: mend the cells, leave _row as it is, then aisle quarantine replay … --csv {file}")
+        err.print(
+            f"{file}: mend the cells, leave _row as it is, then aisle quarantine replay … --csv {file}", markup=False
+        )
 
 
 @quarantine.command("replay")
 def quarantine_replay(
     table: TableName,
     delivery: str,
-    file: Annotated[Path | None, typer.Option("--csv", help="The mended rows; missing: as they came.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--csv", exists=True, dir_okay=False, help="The mended rows; missing: as they came.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring rows of the quarantine again: mended, or after the suite or the mapping was mended."""
     from pipeline.quarantine import replay
 
-    mended = file.read_text(encoding="utf-8") if file else None
+    try:
+        mended = file.read_text(encoding="utf-8-sig") if file else None
+    except UnicodeDecodeError as error:
+        raise UsageError("The mended file is not UTF-8", where=str(file), observed=error, todo="save it so") from error
     entry = replay(load_settings(), table, delivery, mended)
     result = {name: getattr(entry, name) for name in ("delivery", "read", "clean", "quarantined", "repeats")}
     _print(
@@ -398,7 +415,7 @@ def _print(result: dict[str, Any], as_json: bool, shown: object) -> None:
     if as_json:
         typer.echo(json.dumps(result, default=_plain))
     else:
-        out.print(shown, highlight=False, soft_wrap=isinstance(shown, str))
+        out.print(shown, highlight=False, soft_wrap=isinstance(shown, str), markup=not isinstance(shown, str))
 
 
 def _plain(value: object) -> object:
