@@ -1,7 +1,7 @@
 """`make demo`: a year of a simulated shop through real Airflow, from invoice lines to segments, a model and drift.
 
 The days are fixed, so the same code tells the same story each time: a year of history as one delivery, a training, and
-a week day by day, before whose end the shop's prices are recorded wrongly. Everything it starts, it stops.
+a week day by day, from whose third day on new tills record prices and quantities wrongly. What it starts, it stops.
 """
 
 from __future__ import annotations
@@ -42,12 +42,13 @@ PATIENCE = 240.0
 class Story:
     """The days of the demo. The week runs from Monday to Sunday; on Saturdays the shop is closed."""
 
-    opened: date = date(2024, 3, 1)
-    week: date = date(2025, 3, 3)
-    wrong_from: date = date(2025, 3, 6)
+    opened: date = date(2023, 11, 20)
+    week: date = date(2024, 11, 18)
+    wrong_from: date = date(2024, 11, 20)
     customers: int = 900
     seed: int = 7
-    wrong_by: float = 100.0
+    prices: float = 100.0
+    baskets: float = 24.0
 
     @property
     def days(self) -> list[date]:
@@ -61,10 +62,10 @@ class Story:
 
     @property
     def address(self) -> str:
-        """The shop: from `wrong_from` on its tills record pence as pounds."""
+        """The shop. From `wrong_from` on its new tills record pence as pounds and pieces as cartons."""
         return (
             f"simulate://shop?seed={self.seed}&customers={self.customers}&opened={self.opened}"
-            f"&drift_from={self.wrong_from}&drift_prices={self.wrong_by}"
+            f"&drift_from={self.wrong_from}&drift_prices={self.prices}&drift_baskets={self.baskets}"
         )
 
 
@@ -123,10 +124,18 @@ def show(console: Console, outcome: Outcome, spent: Spent) -> None:
     for name, lines in outcome.lines() + spent.lines():
         table.add_row(name, "\n".join(lines))
         table.add_section()
-    pages = [str(page) for page in sorted((HOME / "reports").rglob("*.html"))]
-    table.add_row("pages to open", "\n".join(pages[-8:]))
-    table.add_row("Airflow and MLflow", f"AISLE_HOME={HOME} make up")
     console.print(table)
+    console.print("Pages to open:")
+    for page in newest_pages(HOME / "reports"):
+        console.print(f"  {page}", highlight=False, soft_wrap=True)
+    console.print("The same in Airflow's and MLflow's own pages:")
+    console.print(f"  AISLE_HOME={HOME} make up", highlight=False, soft_wrap=True)
+
+
+def newest_pages(reports: Path) -> list[Path]:
+    """The newest page of each folder of pages."""
+    pages = sorted(reports.rglob("*.html"), key=lambda page: page.stat().st_mtime)
+    return sorted({page.parent: page for page in pages}.values())
 
 
 def main(console: Console) -> int:
