@@ -87,7 +87,7 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
     one_file: Annotated[bool, typer.Option(help="All days in one file.")] = False,
     drift: Annotated[str, typer.Option(help="Planted drift: from=2025-06-01&prices=1.6&baskets=2&stops=…")] = "",
-    defects: Annotated[str, typer.Option(help="Planted on the last day: zero_quantity=3,negative_price=2 …")] = "",
+    defects: Annotated[str, typer.Option(help="Planted on the last day: zero_quantity:3,negative_price:2 …")] = "",
     as_json: Json = False,
 ) -> None:
     """Write deliveries of the simulated shop, in the form in which any till would."""

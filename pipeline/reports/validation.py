@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pipeline.errors import AisleError
 from pipeline.lake import Lake
 from pipeline.ledger import LedgerEntry
 from pipeline.reports.page import Section, Table, Tile, count, share, write_page
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 50
 SHOWN_CHARACTERS = 300
+SHOWN_TOLD = 1000
 OBSERVED = re.compile(r""" \(.*\)$|(?<=: )(['"]).*\1 (?=is not)""", re.DOTALL)
 
 
@@ -41,6 +44,20 @@ def write_validation_page(
     sections = [_expectations(validation)]
     if bad:
         sections += [_reasons(quarantined, read), _examples(quarantined)]
+    return _write(lake, entry, sections, tiles)
+
+
+def write_refusal_page(lake: Lake, entry: LedgerEntry, refusal: AisleError) -> str:
+    """Write the page of a delivery whose rows could not even be read, and return its path below home."""
+    said = (("where", refusal.where), ("observed", refusal.observed), ("allowed", refusal.allowed))
+    told = [(name, str(value)[:SHOWN_TOLD]) for name, value in (*said, ("do next", refusal.todo)) if value]
+    section = Section(
+        refusal.what, ["Nothing of it was taken; what it brought before still stands."], Table(("", ""), told)
+    )
+    return _write(lake, entry, [section], [Tile("verdict", "refused", "bad"), Tile("bytes", count(entry.size))])
+
+
+def _write(lake: Lake, entry: LedgerEntry, sections: Sequence[Section], tiles: Sequence[Tile]) -> str:
     return write_page(
         lake,
         f"validation/{entry.table}/{entry.delivery}",
