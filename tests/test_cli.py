@@ -1,4 +1,4 @@
-"""`aisle` as a scheduler sees it: one JSON object on standard output, errors that teach on standard error, exit codes."""
+"""`aisle` as a scheduler sees it: one JSON object on standard output, errors on standard error, exit codes."""
 
 from __future__ import annotations
 
