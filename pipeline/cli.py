@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from pipeline.domains import MODELS, domain_of, steps_of
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.settings import Settings, load_settings
 
@@ -32,16 +33,8 @@ app.add_typer(quarantine, name="quarantine")
 out, err = Console(), Console(stderr=True)
 
 
-class Domain(StrEnum):
-    """The domains that are scored and reported."""
-
-    CUSTOMERS = "customers"
-
-
-class Model(StrEnum):
-    """The models that are trained."""
-
-    CUSTOMER_SEGMENTS = "customer_segments"
+Domain = StrEnum("Domain", {name: name for name in MODELS})  # type: ignore[misc]
+Model = StrEnum("Model", {model: model for models in MODELS.values() for model in models})  # type: ignore[misc]
 
 
 def _day(text: str) -> date:
@@ -240,19 +233,19 @@ def quarantine_replay(
 @app.command()
 def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
     """Train a challenger, hold it against the gate, and promote it if the gate agrees."""
-    from pipeline.customers import steps
+    from pipeline import training
 
     settings, began = load_settings(), time.monotonic()
-    day = as_of or _newest(settings, "transactions") + timedelta(days=1)
+    steps = steps_of(domain_of(model))
+    day = as_of or _newest(settings, steps.INPUT) + timedelta(days=1)
     steps.build_features(settings, day)
-    trained = steps.train(settings, day)
-    decision = steps.gate(settings, trained.version)
+    trained = steps.train(settings, model, day)
+    decision = steps.gate(settings, model, trained.version)
     if decision.accepted:
-        steps.promote(settings, trained.version, by="aisle train")
+        training.promote(settings, model, trained.version, by="aisle train")
     result = {
-        "model": model,
-        "as_of": day,
         **trained.as_dict(),
+        "as_of": day,
         "promoted": decision.accepted,
         "reasons": list(decision.reasons),
         "seconds": _since(began),
@@ -267,14 +260,13 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
 @app.command()
 def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
     """Features as of a day, scored with the champion, and the page."""
-    from pipeline.customers import steps
-
-    settings, began = load_settings(), time.monotonic()
-    as_of = day or _newest(settings, "transactions") + timedelta(days=1)
+    settings, began, steps = load_settings(), time.monotonic(), steps_of(domain)
+    as_of = day or _newest(settings, steps.INPUT) + timedelta(days=1)
     features = steps.build_features(settings, as_of)
     scored = steps.score(settings, as_of)
     if scored is None:
-        raise RefusedError("There is no champion to score with", where=steps.MODEL, todo=f"aisle train {steps.MODEL}")
+        models = " or ".join(MODELS[domain])
+        raise RefusedError("There is no champion to score with", where=domain, todo=f"aisle train {models}")
     page = steps.write_report(settings, as_of)
     result = {
         "domain": domain,
@@ -290,10 +282,8 @@ def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
 @app.command()
 def report(domain: Domain, day: Day = None, as_json: Json = False) -> None:
     """Write a domain's page of a day that is scored already."""
-    from pipeline.customers import steps
-
-    settings = load_settings()
-    as_of = day or _newest(settings, "customer_segments")
+    settings, steps = load_settings(), steps_of(domain)
+    as_of = day or _newest(settings, steps.RESULT)
     page = str(settings.home_path / steps.write_report(settings, as_of))
     _print({"domain": domain, "as_of": as_of, "page": page}, as_json, page)
 
@@ -377,7 +367,7 @@ def _summary(summary: ModelSummary) -> dict[str, Any]:
 
 def _told(summary: ModelSummary) -> str:
     champion, challenger, last = summary.champion, summary.challenger, summary.last
-    lines = [f"[bold]{summary.name}[/]: {summary.versions} versions"]
+    lines = [f"{summary.name}, {summary.versions} version{'s' if summary.versions > 1 else ''}"]
     if champion:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in champion.metrics.items() if value is not None)
         lines.append(f"champion: version {champion.version}, trained as of {champion.provenance.as_of}; {figures}")

@@ -69,8 +69,8 @@ def _segments(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
     return Section(
         "Who brings the revenue",
         [
-            f"The {count(first['customers'])} {first['segment_name']} are {100 * first['share']:.1f} % of the customers "
-            f"and bring {100 * first['revenue_share']:.1f} % of their revenue, "
+            f"The {count(first['customers'])} {first['segment_name']} are {100 * first['share']:.1f} % of the "
+            f"customers and bring {100 * first['revenue_share']:.1f} % of their revenue, "
             f"{count(first['revenue_per_customer'])} each.",
             f"Guests brought another {count(guests['guest_revenue'])}; nobody knows who they are, so they are in no "
             "segment.",
