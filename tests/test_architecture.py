@@ -21,7 +21,6 @@ HEAVY = (
     "pandas",
     "duckdb",
     "ibis",
-    "deltalake",
 )
 
 
