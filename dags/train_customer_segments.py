@@ -46,7 +46,7 @@ AT_ONCE, ASK = "as soon as the gate agrees", "when a person agrees as well"
     ),
     start_date=FIRST_DAY,
     catchup=False,
-    max_active_runs=1,
+    max_active_runs=3,  # one may wait days for a person, which must not hold up the others
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags={"training", "customers"},

@@ -21,7 +21,7 @@ from rich.table import Table
 from deploy.local.airflow_api import AirflowApi, RunError
 from deploy.local.installation import PROJECT, LocalAirflow, base_environment
 from deploy.local.outcome import Outcome, Spent, gather, spent_on
-from deploy.local.services import Service, StartError
+from deploy.local.services import Service, StartError, end_as_if_by_hand
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def newest_pages(reports: Path) -> list[Path]:
 
 def main(console: Console) -> int:
     """Play the story from an empty home; the exit code."""
+    end_as_if_by_hand()
     begun = time.monotonic()
     story = Story()
     shutil.rmtree(HOME, ignore_errors=True)
