@@ -19,7 +19,7 @@ HEADERS = {
     # Pages carry their own style and the data of their pictures; nothing is fetched, from nowhere.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+        "img-src 'self' data:; font-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

@@ -67,7 +67,7 @@ def index_page(lake: Lake, folder: str = "") -> str:
     sections = [_section(kind, pages, folder) for kind, pages in kinds.items()]
     empty = Section("No pages yet", ["They come with the first run."])
     total = count(sum(map(len, kinds.values())))
-    return render_page(_heading(folder) or "Reports", f"{total} pages, newest first", sections or [empty])
+    return render_page("Reports", f"{total} pages, newest first", sections or [empty])
 
 
 def read_file(lake: Lake, path: str) -> tuple[bytes, str] | None:
