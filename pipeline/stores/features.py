@@ -1,0 +1,149 @@
+"""Store days in, one row of features an open store day out: what a forecast made on an earlier day could know.
+
+As of and origin
+    Every row belongs to an origin, the day its forecast is made: the row reads sales from before its origin only, and
+    calendar, promotions, holidays and closures up to the origin's horizon. Rows to forecast have the origin `as_of`.
+    Rows of history, to train on, have origins `BLOCK` days apart back from as_of, each store its own third of them, so
+    that each past day is forecast once, from 0 to horizon - 1 days ahead: the model trains on what it will meet.
+    One thing is looser: the effects that last year's levels are cleared of (weekday, promotion, ...) are those
+    known as of `as_of` for every row. None of it comes from as_of or later.
+
+The groups of columns
+    KNOWN      known in advance (see calendar.py)
+    LINEAR     what linear models as of the origin say, and where the store stands about them (see linear.py)
+    LAST       last year: the level of the store, its state and its kind around the same weekday 52 (104) weeks ago, against
+               the twelve weeks that came before that time's origin
+    RECENT     the last two and six weeks of the store's state, its kind and all, against their year
+    ahead      days from the origin to the day, 0 for the first
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ibis
+
+from pipeline.errors import RefusedError
+from pipeline.stores.calendar import KNOWN, WORDS, known_days, seen_from
+from pipeline.stores.linear import BLOCK, LINEAR, linear
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+YEAR = 364  # days: whole weeks, so that weekdays meet
+AROUND = (3, 10, 21)  # days to either side of the same day of an earlier year
+BEFORE = 84  # days before the origin's own day of that year
+GROUPS = {"store": ("store",), "state": ("state",), "kind": ("store_type", "assortment"), "all": ()}
+LAST: tuple[str, ...] = tuple(
+    f"last_{years}_{group}_{around}"
+    for years, group in ((1, "store"), (2, "store"), (1, "state"), (2, "state"), (1, "kind"), (1, "all"), (2, "all"))
+    for around in AROUND
+)
+RECENT_DAYS = (14, 56)
+RECENT: tuple[str, ...] = tuple(f"recent_{group}_{days}" for group in ("state", "kind", "all") for days in RECENT_DAYS)
+FEATURES: tuple[str, ...] = (*KNOWN, *LINEAR, *LAST, *RECENT, "ahead")
+KEYS = ("store", "day", "origin", "sales")
+HISTORY = 182  # days of history before the first origin
+
+
+def store_features(
+    con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, *, horizon: int = 42, train: bool = True
+) -> ir.Table:
+    """The features of the open days of the horizon and, with `train`, of history.
+
+    Args:
+        con: the engine both tables belong to; it keeps the intermediate tables.
+        store_days, stores: the clean tables.
+        as_of: the first day to forecast; sales and customers from it on are not read.
+        horizon: days to forecast, whole blocks of `BLOCK` days.
+
+    Returns:
+        store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and on
+        days without sales) and `FEATURES`: float64, null where history has no answer, but for `WORDS` (str).
+
+    Raises:
+        RefusedError: no open day lies before as_of.
+    """
+    days = con.create_table(ibis.util.gen_name("known_days"), known_days(store_days, stores, as_of, horizon), temp=True)
+    past = store_days.filter(store_days.day < ibis.date(as_of)).select("store", "day", "sales", "customers")
+    sold = days.left_join(past, ["store", "day"]).drop("store_right", "day_right")
+    numbers = [name for name in KNOWN if name not in WORDS]
+    read = sold.select("store", "t", "sales", "customers", "closing_start", *numbers).order_by("store", "t").to_pyarrow()
+    if not (read["t"].to_numpy() < 0).any():
+        raise RefusedError(
+            "there is no history to forecast from",
+            where="table store_days",
+            observed=f"no open day before {as_of}",
+            todo="ingest earlier store days, or move as_of later",
+        )
+    columns = {name: read[name].to_numpy() for name in read.column_names}
+    found = linear(columns, horizon, every=horizon // BLOCK, history=HISTORY if train else None)
+    rows = con.create_table(ibis.util.gen_name("linear_rows"), found.rows, temp=True)
+    adjusted = con.create_table(ibis.util.gen_name("adjusted"), found.adjusted, temp=True)
+    rows = seen_from(rows.join(sold.drop("customers"), ["store", "t"]), horizon)
+    levels = adjusted.join(days.select("store", "t", *WORDS), ["store", "t"])
+    rows = _histories(rows, levels, days)
+    return rows.select(
+        "store",
+        "day",
+        "origin",
+        sales=rows.sales.nullif(0),
+        **{name: rows[name] for name in FEATURES if name != "ahead"},
+        ahead=(rows.t - rows.origin).cast("float64"),
+    )
+
+
+def _histories(rows: ir.Table, levels: ir.Table, days: ir.Table) -> ir.Table:
+    """Adds LAST and RECENT: for each group of stores one table by day and one by origin, from a dense table of days."""
+    first, last = levels.t.min(), days.t.max()
+    for group, keys in GROUPS.items():
+        daily = levels.group_by(*keys, "t").agg(total=levels.adjusted.sum(), count=levels.count())
+        every_day = ibis.range(levels.agg(t=first).t.as_scalar(), days.agg(t=last).t.as_scalar() + 1).unnest().name("t")
+        dense = every_day.as_table()
+        if keys:
+            dense = dense.cross_join(days.select(*keys).distinct())
+        dense = dense.left_join(daily, [*keys, "t"]).select(*keys, "t", "total", "count")
+        years = sorted({int(name.split("_")[1]) for name in LAST if name.split("_")[2] == group})
+
+        def mean(
+            table: ir.Table, back: int, until: int, keys: tuple[str, ...] = keys
+        ) -> ir.NumericValue:
+            """The mean level from `back` to `until` days before each row's t, both included."""
+            window = ibis.window(group_by=keys or None, order_by="t", preceding=(back, until))
+            return table.total.sum().over(window) / table["count"].sum().over(window).nullif(0)
+
+        by_day = dense.select(
+            *keys,
+            "t",
+            **{
+                f"last_{k}_{group}_{around}": mean(dense, k * YEAR + around, k * YEAR - around)
+                for k in years
+                for around in AROUND
+            },
+        )
+        by_origin = dense.select(
+            *keys,
+            origin="t",
+            **{f"before_{k}_{group}": mean(dense, k * YEAR + BEFORE, k * YEAR + 1) for k in years},
+            **{
+                f"recent_{group}_{recent}": mean(dense, recent, 1) - mean(dense, YEAR, 1)
+                for recent in (() if group == "store" else RECENT_DAYS)
+            },
+        )
+        rows = _left(_left(rows, by_day, (*keys, "t")), by_origin, (*keys, "origin"))
+        rows = rows.mutate(
+            **{
+                f"last_{k}_{group}_{around}": rows[f"last_{k}_{group}_{around}"] - rows[f"before_{k}_{group}"]
+                for k in years
+                for around in AROUND
+            }
+        )
+    return rows
+
+
+def _left(rows: ir.Table, others: ir.Table, keys: tuple[str, ...]) -> ir.Table:
+    joined = rows.left_join(others, list(keys))
+    return joined.drop(*(f"{key}_right" for key in keys if f"{key}_right" in joined.columns))
