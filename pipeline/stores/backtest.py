@@ -1,8 +1,8 @@
 """Forecast what has already come, as if it had not, and say how far off that was.
 
-Folds are `horizon` days long and end one another, the last at the last day of data. For each, features are built as of its
-first day, every candidate is fitted on history and forecasts the fold; scored are days with sales > 0. Intervals of a fold
-come from forecasts of the folds before it, so `calibrating` folds more are forecast and not reported.
+Folds are `horizon` days long and end one another, the last at the last day of data. For each, features are built as of
+its first day, every candidate is fitted on history and forecasts the fold; scored are days with sales > 0. Intervals of
+a fold come from forecasts of the folds before it, so `calibrating` folds more are forecast and not reported.
 
 RMSPE   root of the mean of ((y - f) / y)^2: what the models are made for, as a shop's planner thinks in shares
 bias    mean of f / y, less 1: above 0, too much is forecast
@@ -24,8 +24,8 @@ import pandas as pd
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores.features import HISTORY, store_features
-from pipeline.stores.intervals import LEVELS, Intervals, calibrate
-from pipeline.stores.model import Fit, Model, history, to_forecast
+from pipeline.stores.intervals import Intervals, calibrate
+from pipeline.stores.model import Fit, history, to_forecast
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HORIZON = 42
 FOLDS = 3
 CALIBRATING = 2
+KEPT = ("store", "day", "ahead", "scale", "sales", "mean", "model", "made_on")
 THIRDS = ("first two weeks", "middle two weeks", "last two weeks")
 
 
@@ -53,8 +54,8 @@ class FoldResult:
     """One model on one fold.
 
     Attributes:
-        metrics: rmspe, rmse, mae, mape, r2, bias, rows, and coverage_80, width_80, coverage_95, width_95 where intervals
-            could be made (width as a share of the forecast).
+        metrics: rmspe, rmse, mae, mape, r2, bias, rows, and coverage_80, width_80, coverage_95, width_95 where
+            intervals could be made (width as a share of the forecast).
         slices: name (such as "promo: yes") -> the same metrics of its rows.
         seconds: of fitting and of predicting.
         peak_mb: the most memory the process has had until then, everything before included.
@@ -71,7 +72,8 @@ class FoldResult:
 class Backtest:
     """All folds of all models, oldest first, and the forecasts themselves.
 
-    forecasts: store, day, ahead, scale, sales, mean, model, fold start (made_on) of every fold, calibrating ones included.
+    forecasts: store, day, ahead, scale, sales, mean, model, fold start (made_on) of every fold, calibrating ones
+    included.
     feature_seconds: by fold start.
     """
 
@@ -141,7 +143,6 @@ def backtest(
     """
     ends = store_days.agg(first=store_days.day.min(), last=store_days.day.max()).to_pyarrow().to_pylist()[0]
     all_folds = folds(ends["first"], ends["last"], count=count + calibrating, horizon=horizon)
-    truth = store_days.select("store", "day", truth="sales")
     results: dict[str, list[FoldResult]] = {name: [] for name in candidates}
     past: dict[str, list[pd.DataFrame]] = {name: [] for name in candidates}
     feature_seconds = {}
@@ -150,19 +151,21 @@ def backtest(
         features = store_features(con, store_days, stores, fold.start, horizon=horizon).to_pandas()
         feature_seconds[fold.start] = perf_counter() - begun
         train, ahead = history(features), to_forecast(features)
+        came = _sales(store_days, fold, ahead)
         for name, fit in candidates.items():
             begun = perf_counter()
             model = fit(train, seed)
             fitted = perf_counter()
             mean = model.predict(ahead)
             seconds = {"fit": fitted - begun, "predict": perf_counter() - fitted}
-            rows = _with_truth(con, ahead, mean, truth).assign(model=name, made_on=fold.start)
+            rows = ahead.assign(sales=came, mean=mean, model=name, made_on=fold.start)[came > 0]
             if number >= calibrating:
                 intervals = calibrate(pd.concat(past[name])) if past[name] else None
                 results[name].append(_score(fold, rows, intervals, seconds))
             past[name].append(rows)
-        con.raw_sql("CHECKPOINT") if False else None
-    return Backtest(results, pd.concat([rows for parts in past.values() for rows in parts]), feature_seconds)
+    return Backtest(
+        results, pd.concat([rows[list(KEPT)] for parts in past.values() for rows in parts]), feature_seconds
+    )
 
 
 def metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
@@ -178,3 +181,38 @@ def metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
         "bias": float(share.mean()),
         "rows": float(len(actual)),
     }
+
+
+def _sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floats:
+    """What the rows of `ahead` sold, in their order."""
+    inside = store_days.filter(store_days.day.between(ibis.date(fold.start), ibis.date(fold.end)))
+    sales = inside.select("store", "day", "sales").to_pandas().set_index(["store", "day"])["sales"]
+    return np.asarray(sales.reindex(pd.MultiIndex.from_frame(ahead[["store", "day"]])), dtype=float)
+
+
+def _score(fold: Fold, rows: pd.DataFrame, intervals: Intervals | None, seconds: dict[str, float]) -> FoldResult:
+    return FoldResult(
+        fold=fold,
+        metrics=_measured(rows, intervals),
+        slices={name: _measured(rows[inside], intervals) for name, inside in _slices(rows).items() if inside.any()},
+        seconds=seconds,
+        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
+    )
+
+
+def _measured(rows: pd.DataFrame, intervals: Intervals | None) -> dict[str, float]:
+    actual, mean = rows["sales"].to_numpy(float), rows["mean"].to_numpy(float)
+    found = metrics(actual, mean)
+    for level, (low, high) in (intervals.around(rows, mean) if intervals else {}).items():
+        found[f"coverage_{level:.0%}".rstrip("%")] = float(((actual >= low) & (actual <= high)).mean())
+        found[f"width_{level:.0%}".rstrip("%")] = float(((high - low) / mean).mean())
+    return found
+
+
+def _slices(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    slices: dict[str, pd.Series] = {}
+    for column, label in (("store_type", "store type"), ("assortment", "assortment")):
+        slices |= {f"{label}: {word}": rows[column] == word for word in sorted(rows[column].unique())}
+    slices |= {"promotion: yes": rows["promo"] > 0, "promotion: no": rows["promo"] == 0}
+    third = (rows["ahead"] * 3 // (rows["ahead"].max() + 1)).astype(int)
+    return slices | {name: third == k for k, name in enumerate(THIRDS)}

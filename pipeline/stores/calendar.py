@@ -1,8 +1,8 @@
 """What is known of a store's day before it comes: calendar, promotions, holidays and planned closures.
 
-Nothing here reads sales or customers, so history and the days to forecast are described alike. Distances are in days and
-end at `FAR`; those that look ahead (`AHEAD`) know the whole table they are given, and `seen_from` cuts them to what a
-forecast made on an earlier day could have known.
+Nothing here reads sales or customers, so history and the days to forecast are described alike. Distances are in days
+and end at `FAR`; those that look ahead (`AHEAD`) know the whole table they are given, and `seen_from` cuts them to what
+a forecast made on an earlier day could have known.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import ibis
-from dateutil.easter import easter
+from dateutil.easter import easter  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -77,7 +77,8 @@ def known_days(store_days: ir.Table, stores: ir.Table, as_of: dt.date, horizon: 
         horizon: days to forecast.
 
     Returns:
-        store, day, t (int64), closing_start (a `t`) and `KNOWN`: float64 but for `WORDS`; a missing competition distance or Promo2 is null.
+        store, day, t (int64), closing_start (a `t`) and `KNOWN`: float64 but for `WORDS`; a missing competition
+        distance or Promo2 is null.
         A day without a row stays without one: it is unknown, which is not closed.
     """
     end = as_of + dt.timedelta(days=horizon)

@@ -11,9 +11,9 @@ As of and origin
 The groups of columns
     KNOWN      known in advance (see calendar.py)
     LINEAR     what linear models as of the origin say, and where the store stands about them (see linear.py)
-    LAST       last year: the level of the store, its state and its kind around the same weekday 52 (104) weeks ago, against
-               the twelve weeks that came before that time's origin
-    RECENT     the last two and six weeks of the store's state, its kind and all, against their year
+    LAST       last year: the level of the store, its state and its kind around the same weekday 52 (104) weeks ago,
+               against the twelve weeks that came before that time's origin
+    RECENT     the last two and eight weeks of the store's state, and kind, against their year
     ahead      days from the origin to the day, 0 for the first
 """
 
@@ -25,7 +25,7 @@ import ibis
 
 from pipeline.errors import RefusedError
 from pipeline.stores.calendar import KNOWN, WORDS, known_days, seen_from
-from pipeline.stores.linear import BLOCK, LINEAR, linear
+from pipeline.stores.linear import BLOCK, LINEAR, PARTS, linear
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -36,14 +36,18 @@ if TYPE_CHECKING:
 YEAR = 364  # days: whole weeks, so that weekdays meet
 AROUND = (3, 10, 21)  # days to either side of the same day of an earlier year
 BEFORE = 84  # days before the origin's own day of that year
-GROUPS = {"store": ("store",), "state": ("state",), "kind": ("store_type", "assortment"), "all": ()}
-LAST: tuple[str, ...] = tuple(
-    f"last_{years}_{group}_{around}"
-    for years, group in ((1, "store"), (2, "store"), (1, "state"), (2, "state"), (1, "kind"), (1, "all"), (2, "all"))
-    for around in AROUND
-)
+GROUPS = {"store": ("store",), "state": ("state",), "kind": ("store_type", "assortment")}
+LAST_OF = ((1, "store"), (2, "store"), (1, "state"), (2, "state"), (1, "kind"))  # years back, group
+RECENT_OF = ("state", "kind")
 RECENT_DAYS = (14, 56)
-RECENT: tuple[str, ...] = tuple(f"recent_{group}_{days}" for group in ("state", "kind", "all") for days in RECENT_DAYS)
+
+
+def _last(years: int, group: str, around: int) -> str:
+    return f"last_{years}_{group}_{around}"
+
+
+LAST: tuple[str, ...] = tuple(_last(years, group, around) for years, group in LAST_OF for around in AROUND)
+RECENT: tuple[str, ...] = tuple(f"recent_{group}_{days}" for group in RECENT_OF for days in RECENT_DAYS)
 FEATURES: tuple[str, ...] = (*KNOWN, *LINEAR, *LAST, *RECENT, "ahead")
 KEYS = ("store", "day", "origin", "sales")
 HISTORY = 182  # days of history before the first origin
@@ -61,8 +65,8 @@ def store_features(
         horizon: days to forecast, whole blocks of `BLOCK` days.
 
     Returns:
-        store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and on
-        days without sales) and `FEATURES`: float64, null where history has no answer, but for `WORDS` (str).
+        store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and
+        on days without sales) and `FEATURES`: float64, null where history has no answer, but for `WORDS` (str).
 
     Raises:
         RefusedError: no open day lies before as_of.
@@ -71,7 +75,9 @@ def store_features(
     past = store_days.filter(store_days.day < ibis.date(as_of)).select("store", "day", "sales", "customers")
     sold = days.left_join(past, ["store", "day"]).drop("store_right", "day_right")
     numbers = [name for name in KNOWN if name not in WORDS]
-    read = sold.select("store", "t", "sales", "customers", "closing_start", *numbers).order_by("store", "t").to_pyarrow()
+    read = (
+        sold.select("store", "t", "sales", "customers", "closing_start", *numbers).order_by("store", "t").to_pyarrow()
+    )
     if not (read["t"].to_numpy() < 0).any():
         raise RefusedError(
             "there is no history to forecast from",
@@ -93,55 +99,44 @@ def store_features(
         sales=rows.sales.nullif(0),
         **{name: rows[name] for name in FEATURES if name != "ahead"},
         ahead=(rows.t - rows.origin).cast("float64"),
-    )
+    ).order_by("store", "day")
 
 
 def _histories(rows: ir.Table, levels: ir.Table, days: ir.Table) -> ir.Table:
     """Adds LAST and RECENT: for each group of stores one table by day and one by origin, from a dense table of days."""
-    first, last = levels.t.min(), days.t.max()
+    every_day = ibis.range(levels.t.min().as_scalar(), days.t.max().as_scalar() + 1).unnest().name("t").as_table()
     for group, keys in GROUPS.items():
         daily = levels.group_by(*keys, "t").agg(total=levels.adjusted.sum(), count=levels.count())
-        every_day = ibis.range(levels.agg(t=first).t.as_scalar(), days.agg(t=last).t.as_scalar() + 1).unnest().name("t")
-        dense = every_day.as_table()
-        if keys:
-            dense = dense.cross_join(days.select(*keys).distinct())
-        dense = dense.left_join(daily, [*keys, "t"]).select(*keys, "t", "total", "count")
-        years = sorted({int(name.split("_")[1]) for name in LAST if name.split("_")[2] == group})
-
-        def mean(
-            table: ir.Table, back: int, until: int, keys: tuple[str, ...] = keys
-        ) -> ir.NumericValue:
-            """The mean level from `back` to `until` days before each row's t, both included."""
-            window = ibis.window(group_by=keys or None, order_by="t", preceding=(back, until))
-            return table.total.sum().over(window) / table["count"].sum().over(window).nullif(0)
-
-        by_day = dense.select(
-            *keys,
-            "t",
-            **{
-                f"last_{k}_{group}_{around}": mean(dense, k * YEAR + around, k * YEAR - around)
-                for k in years
-                for around in AROUND
-            },
-        )
-        by_origin = dense.select(
-            *keys,
-            origin="t",
-            **{f"before_{k}_{group}": mean(dense, k * YEAR + BEFORE, k * YEAR + 1) for k in years},
-            **{
-                f"recent_{group}_{recent}": mean(dense, recent, 1) - mean(dense, YEAR, 1)
-                for recent in (() if group == "store" else RECENT_DAYS)
-            },
-        )
-        rows = _left(_left(rows, by_day, (*keys, "t")), by_origin, (*keys, "origin"))
-        rows = rows.mutate(
-            **{
-                f"last_{k}_{group}_{around}": rows[f"last_{k}_{group}_{around}"] - rows[f"before_{k}_{group}"]
-                for k in years
-                for around in AROUND
-            }
-        )
+        dense = every_day.cross_join(days.select(*keys).distinct()).left_join(daily, [*keys, "t"])
+        dense = dense.select(*keys, "t", "total", "count")
+        years = [k for k, name in LAST_OF if name == group]
+        same_day = {
+            _last(k, group, around): _mean(dense, keys, k * YEAR + around, k * YEAR - around)
+            for k in years
+            for around in AROUND
+        }
+        before = {f"before_{k}": _mean(dense, keys, k * YEAR + BEFORE, k * YEAR + 1) for k in years}
+        recent = {
+            f"recent_{group}_{back}": _mean(dense, keys, back, 1) - _mean(dense, keys, YEAR, 1)
+            for back in RECENT_DAYS
+            if group in RECENT_OF
+        }
+        rows = _left(rows, dense.select(*keys, "t", **same_day), (*keys, "t"))
+        rows = _left(rows, dense.select(*keys, origin="t", **before, **recent), (*keys, "origin"))
+        against = {
+            _last(k, group, around): rows[_last(k, group, around)] - rows[f"before_{k}"]
+            for k in years
+            for around in AROUND
+        }
+        rows = rows.mutate(**against).drop(*before)
     return rows
+
+
+def _mean(dense: ir.Table, keys: tuple[str, ...], back: int, until: int) -> ir.NumericValue:
+    """The mean level from `back` to `until` days before each row's t, both included; sums of whole numbers are
+    exact."""
+    window = ibis.window(group_by=keys, order_by="t", preceding=(back, until))
+    return dense.total.sum().over(window) / dense["count"].sum().over(window).nullif(0) / PARTS
 
 
 def _left(rows: ir.Table, others: ir.Table, keys: tuple[str, ...]) -> ir.Table:

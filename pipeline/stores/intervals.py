@@ -1,8 +1,8 @@
 """Intervals of a forecast from how far forecasts of past folds were off.
 
-Split conformal prediction (Vovk et al. 2005; normalised as in Lei et al. 2018): the log of sales over forecast, in units of
-the store's own scatter, has the quantiles it had in folds that were forecast before, by how many weeks ahead. Those folds
-were out of sample, so the quantiles hold what a model's own residuals never show.
+Split conformal prediction (Vovk et al. 2005; normalised as in Lei et al. 2018): the log of sales over forecast, in
+units of the store's own scatter, has the quantiles it had in folds that were forecast before, by how many weeks ahead.
+Those folds were out of sample, so the quantiles hold what a model's own residuals never show.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LEVELS = (0.80, 0.95)
 BAND = 14  # days ahead that share their quantiles
-FEWEST = 200  # past forecasts a band needs: the outer quantiles of fewer are single days
+FEWEST = 100  # past forecasts a band needs: the outer quantiles of fewer are single days
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def calibrate(past: pd.DataFrame) -> Intervals:
     """Quantiles of past forecasts.
 
     Args:
-        past: sales, mean (the forecast), scale and ahead of rows that were forecast out of sample; only sales > 0 count.
+        past: sales, mean (the forecast), scale and ahead of rows that were forecast out of sample; only sales > 0
+        count.
 
     Raises:
         RefusedError: a band of days ahead has fewer than `FEWEST` rows.
@@ -67,10 +68,7 @@ def calibrate(past: pd.DataFrame) -> Intervals:
             todo="backtest over more folds or stores",
         )
     tails = {level: ((1 - level) / 2, (1 + level) / 2) for level in LEVELS}
-    ends = {
-        level: [np.quantile(error[band == k], tail) for k in range(len(counts))]
-        for level, tail in tails.items()
-    }
+    ends = {level: [np.quantile(error[band == k], tail) for k in range(len(counts))] for level, tail in tails.items()}
     return Intervals(
         low={level: tuple(float(low) for low, _ in ends[level]) for level in LEVELS},
         high={level: tuple(float(high) for _, high in ends[level]) for level in LEVELS},

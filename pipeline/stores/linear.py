@@ -1,7 +1,7 @@
 """A linear model a store, as it would have been on each of many past days: the ground the other models stand on.
 
-Log sales of a store = level + weekday x promotion + part of month + closures + holidays + Christmas and Easter + trend +
-season. The effects of all stores together are estimated first (each store about its own mean), then each store's
+Log sales of a store = level + weekday x promotion + part of month + closures + holidays + Christmas and Easter + trend
++ season. The effects of all stores together are estimated first (each store about its own mean), then each store's
 deviations from them, shrunk towards none (ridge), days losing half their weight every `half_life` days. Both are normal
 equations, which are sums over days: one pass over history, block by block, gives the model as of every block's end,
 and a model as of a day has read nothing from that day on.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BLOCK = 14  # days between two origins
 HALF_LIVES = (250, 120, 800)  # days; the first is the ground, the others are features
 LEVELS = (14, 28, 56, 112, 182, 364)  # days back over which a store's level is averaged; whole blocks
+PARTS = 1_000_000
 SHRINK = 0.3
 OUTLIER = 3.0  # standard deviations of the store's own residuals ...
 OUTLIER_WEIGHT = 0.05  # ... beyond which a day counts this much
@@ -53,7 +54,8 @@ class Linear:
     Attributes:
         rows: store, t, origin and `LINEAR` (float64), one row a known (store, day) and origin that was asked for.
         adjusted: store, t, adjusted: log sales of history without the effects of weekday, promotion and the like,
-            about the store's mean; days without sales and outliers have no row.
+            about the store's mean, in whole 1 / PARTS (int64: sums do not depend on their order); days without sales
+            and outliers have no row.
     """
 
     rows: pa.Table
@@ -83,7 +85,11 @@ def linear(days: Mapping[str, NDArray[np.generic]], horizon: int, *, every: int,
     return Linear(
         rows=pa.table(rows),
         adjusted=pa.table(
-            {"store": grid.stores[store], "t": at + grid.first, "adjusted": centred[store, at].astype(np.float64)}
+            {
+                "store": grid.stores[store],
+                "t": at + grid.first,
+                "adjusted": np.rint(centred[store, at] * PARTS).astype(np.int64),
+            }
         ),
     )
 
@@ -92,7 +98,8 @@ def linear(days: Mapping[str, NDArray[np.generic]], horizon: int, *, every: int,
 class _Grid:
     """Stores x days, dense: what is absent or closed has no weight.
 
-    first: t of the first column; design: (S, T, P) float32; log_sales: (S, T), NaN where unknown, closed or from as_of on.
+    first: t of the first column; design: (S, T, P) float32; log_sales: (S, T), NaN where unknown, closed or from as_of
+    on.
     """
 
     stores: NDArray[np.int64]

@@ -1,7 +1,8 @@
 """What every model of store sales is: fitted on features, it says a mean.
 
-A model's file offers `fit(train, seed) -> Model`, and its `Model` a `predict(features) -> mean sales`. Both take the table of
-`features.store_features` as a data frame: `train` the rows of history with sales (`history`), `features` any rows.
+A model's file offers `fit(train, seed) -> Model`, and its `Model` a `predict(features) -> mean sales`. Both take the
+table of `features.store_features` as a data frame: `train` the rows of history with sales (`history`), `features` any
+rows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A random forest on what the linear model of each store leaves over, as one scikit-learn Pipeline.
 
-Numbers are imputed by their median (with a mark where that says something) and scaled, words one-hot encoded, all inside
-the Pipeline, so that what was learnt of them travels with the forest. A forest needs no scaling; the step is there so that
-any regressor can take its place.
+Numbers are imputed by their median and scaled, words one-hot encoded, all
+inside the Pipeline, so that what was learnt of them travels with the forest. A forest needs no scaling; the step is
+there so that any regressor can take its place.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class RandomForest:
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Mean sales of each row."""
-        return np.exp(features["linear"].to_numpy(float) + self.pipeline.predict(features[list(FEATURES)]))
+        left = self.pipeline.predict(features[list(FEATURES)])
+        return np.asarray(np.exp(features["linear"].to_numpy(float) + left))
 
 
 def fit(train: pd.DataFrame, seed: int) -> RandomForest:
