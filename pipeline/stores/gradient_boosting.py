@@ -63,10 +63,10 @@ class GradientBoosting:
         return np.asarray(np.mean([booster.predict(x, pred_contrib=True) for booster in self.boosters], axis=0))
 
 
-def fit(train: pd.DataFrame, seed: int, *, rounds: int = ROUNDS, seeds: int = SEEDS) -> GradientBoosting:
-    """Boost `seeds` times `rounds` trees."""
+def fit(train: pd.DataFrame, seed: int) -> GradientBoosting:
+    """Boost `SEEDS` times `ROUNDS` trees."""
     ratio = np.exp(np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *CLIP))
     known = words(train)
     data = lightgbm.Dataset(matrix(train, FEATURES, known), ratio, weight=ratio**-2.0, feature_name=list(FEATURES))
-    boosters = tuple(lightgbm.train({**PARAMETERS, "seed": seed + k}, data, rounds) for k in range(seeds))
+    boosters = tuple(lightgbm.train({**PARAMETERS, "seed": seed + k}, data, ROUNDS) for k in range(SEEDS))
     return GradientBoosting(boosters, FEATURES, known)

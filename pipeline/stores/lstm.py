@@ -63,7 +63,9 @@ class Lstm:
     start: pd.Timestamp
 
     def predict(self, features: pd.DataFrame) -> Floats:
-        """Mean sales of each row; rows lie in the horizon right after the history that the model was trained on.
+        """Mean sales of each row; all rows of the horizon right after the history that the model was trained on.
+
+        The horizon is read as a sequence, so a day that is not among the rows counts as closed.
 
         Raises:
             UsageError: a row lies elsewhere, or its store is not known.

@@ -48,7 +48,16 @@ def fit(train: pd.DataFrame, seed: int) -> RandomForest:
     numbers = [name for name in FEATURES if name not in WORDS]
     prepared = ColumnTransformer(
         [
-            ("numbers", Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]), numbers),
+            (
+                "numbers",
+                Pipeline(
+                    [
+                        ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
+                        ("scale", StandardScaler()),
+                    ]
+                ),
+                numbers,
+            ),
             ("words", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(WORDS)),
         ]
     )
@@ -60,4 +69,6 @@ def fit(train: pd.DataFrame, seed: int) -> RandomForest:
         n_jobs=2,
         random_state=seed,
     )
-    return RandomForest(Pipeline([("prepare", prepared), ("forest", forest)]).fit(train[list(FEATURES)], left))
+    pipeline = Pipeline([("prepare", prepared), ("forest", forest)]).fit(train[list(FEATURES)], left)
+    forest.set_params(n_jobs=1)  # threads add up their trees in any order, which shows in the last digits
+    return RandomForest(pipeline)
