@@ -32,7 +32,7 @@ def main() -> None:
     args.add_argument("--out", type=Path)
     args.add_argument("--forecasts", type=Path)
     opts = args.parse_args()
-    con = ibis.duckdb.connect(threads=2, memory_limit="3GB")
+    con = ibis.duckdb.connect(threads=2, memory_limit="1500MB")
     days, stores = clean_tables(con, opts.data)
     fits = {name: import_module(f"pipeline.stores.{name}").fit for name in opts.models}
     begun = time.perf_counter()

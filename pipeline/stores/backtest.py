@@ -148,7 +148,9 @@ def backtest(
     feature_seconds = {}
     for number, fold in enumerate(all_folds):
         begun = perf_counter()
-        features = store_features(con, store_days, stores, fold.start, horizon=horizon).to_pandas()
+        made = store_features(con, store_days, stores, fold.start, horizon=horizon)
+        features = made.to_pandas()
+        con.drop_table(made.op().name)
         feature_seconds[fold.start] = perf_counter() - begun
         train, ahead = history(features), to_forecast(features)
         came = _sales(store_days, fold, ahead)
@@ -162,10 +164,8 @@ def backtest(
             if number >= calibrating:
                 intervals = calibrate(pd.concat(past[name])) if past[name] else None
                 results[name].append(_score(fold, rows, intervals, seconds))
-            past[name].append(rows)
-    return Backtest(
-        results, pd.concat([rows[list(KEPT)] for parts in past.values() for rows in parts]), feature_seconds
-    )
+            past[name].append(rows[list(KEPT)])
+    return Backtest(results, pd.concat([rows for parts in past.values() for rows in parts]), feature_seconds)
 
 
 def metrics(actual: Floats, forecast: Floats) -> dict[str, float]:

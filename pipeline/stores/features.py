@@ -59,7 +59,7 @@ def store_features(
     """The features of the open days of the horizon and, with `train`, of history.
 
     Args:
-        con: the engine both tables belong to; it keeps the intermediate tables.
+        con: the engine both tables belong to; the result is a table of it, the caller's to drop.
         store_days, stores: the clean tables.
         as_of: the first day to forecast; sales and customers from it on are not read.
         horizon: days to forecast, whole blocks of `BLOCK` days.
@@ -71,7 +71,7 @@ def store_features(
     Raises:
         RefusedError: no open day lies before as_of.
     """
-    days = con.create_table(ibis.util.gen_name("known_days"), known_days(store_days, stores, as_of, horizon), temp=True)
+    days = con.create_table(ibis.util.gen_name("known_days"), known_days(store_days, stores, as_of, horizon))
     past = store_days.filter(store_days.day < ibis.date(as_of)).select("store", "day", "sales", "customers")
     sold = days.left_join(past, ["store", "day"]).drop("store_right", "day_right")
     numbers = [name for name in KNOWN if name not in WORDS]
@@ -87,19 +87,23 @@ def store_features(
         )
     columns = {name: read[name].to_numpy() for name in read.column_names}
     found = linear(columns, horizon, every=horizon // BLOCK, history=HISTORY if train else None)
-    rows = con.create_table(ibis.util.gen_name("linear_rows"), found.rows, temp=True)
-    adjusted = con.create_table(ibis.util.gen_name("adjusted"), found.adjusted, temp=True)
-    rows = seen_from(rows.join(sold.drop("customers"), ["store", "t"]), horizon)
+    rows_of_linear = con.create_table(ibis.util.gen_name("linear_rows"), found.rows)
+    adjusted = con.create_table(ibis.util.gen_name("adjusted"), found.adjusted)
+    rows = seen_from(rows_of_linear.join(sold.drop("customers"), ["store", "t"]), horizon)
     levels = adjusted.join(days.select("store", "t", *WORDS), ["store", "t"])
     rows = _histories(rows, levels, days)
-    return rows.select(
+    made = rows.select(
         "store",
         "day",
         "origin",
         sales=rows.sales.nullif(0),
         **{name: rows[name] for name in FEATURES if name != "ahead"},
         ahead=(rows.t - rows.origin).cast("float64"),
-    ).order_by("store", "day")
+    ).order_by("store", "day", "origin")
+    features = con.create_table(ibis.util.gen_name("store_features"), made)
+    for step in (days, rows_of_linear, adjusted):
+        con.drop_table(step.op().name)
+    return features
 
 
 def _histories(rows: ir.Table, levels: ir.Table, days: ir.Table) -> ir.Table:
