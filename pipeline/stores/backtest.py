@@ -25,7 +25,7 @@ import pandas as pd
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores.features import HISTORY, store_features
 from pipeline.stores.intervals import Intervals, calibrate
-from pipeline.stores.model import Fit, history, to_forecast
+from pipeline.stores.model import Fit, frame, history, to_forecast
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -149,7 +149,7 @@ def backtest(
     for number, fold in enumerate(all_folds):
         begun = perf_counter()
         made = store_features(con, store_days, stores, fold.start, horizon=horizon)
-        features = made.to_pandas()
+        features = frame(made)
         con.drop_table(made.op().name)
         feature_seconds[fold.start] = perf_counter() - begun
         train, ahead = history(features), to_forecast(features)

@@ -66,7 +66,7 @@ def store_features(
 
     Returns:
         store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and
-        on days without sales) and `FEATURES`: float64, null where history has no answer, but for `WORDS` (str).
+        on days without sales) and `FEATURES`: float32, null where history has no answer, but for `WORDS` (str).
 
     Raises:
         RefusedError: no open day lies before as_of.
@@ -92,13 +92,13 @@ def store_features(
     rows = seen_from(rows_of_linear.join(sold.drop("customers"), ["store", "t"]), horizon)
     levels = adjusted.join(days.select("store", "t", *WORDS), ["store", "t"])
     rows = _histories(rows, levels, days)
-    made = rows.select(
+    values = rows.mutate(ahead=rows.t - rows.origin)
+    made = values.select(
         "store",
         "day",
         "origin",
-        sales=rows.sales.nullif(0),
-        **{name: rows[name] for name in FEATURES if name != "ahead"},
-        ahead=(rows.t - rows.origin).cast("float64"),
+        sales=values.sales.nullif(0),
+        **{name: values[name] if name in WORDS else values[name].cast("float32") for name in FEATURES},
     ).order_by("store", "day", "origin")
     features = con.create_table(ibis.util.gen_name("store_features"), made)
     for step in (days, rows_of_linear, adjusted):

@@ -17,6 +17,7 @@ from pipeline.stores.calendar import WORDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import ibis.expr.types as ir
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -37,6 +38,12 @@ class Fit(Protocol):
     def __call__(self, train: pd.DataFrame, seed: int) -> Model: ...
 
 
+def frame(features: ir.Table) -> pd.DataFrame:
+    """The feature table as a data frame, without ever holding it twice."""
+    rows: pd.DataFrame = features.to_pyarrow().to_pandas(split_blocks=True, self_destruct=True)
+    return rows
+
+
 def history(features: pd.DataFrame) -> pd.DataFrame:
     """The rows to train on: before as_of, with sales."""
     return features[(features["origin"] < 0) & features["sales"].notna()]
@@ -52,7 +59,7 @@ def words(train: pd.DataFrame) -> dict[str, list[str]]:
     return {name: sorted(train[name].unique()) for name in WORDS}
 
 
-def matrix(features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> Floats:
+def matrix(features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
     """Columns as numbers, words as their place among the known ones (-1: never seen).
 
     Raises:
@@ -65,11 +72,11 @@ def matrix(features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, S
             observed=", ".join(missing),
             todo="build them with pipeline.stores.features of the version that trained the model",
         )
-    out = np.empty((len(features), len(columns)))
+    out = np.empty((len(features), len(columns)), np.float32)
     for k, name in enumerate(columns):
         if name in known:
             places = {word: place for place, word in enumerate(known[name])}
-            out[:, k] = features[name].map(lambda word, places=places: places.get(word, -1)).to_numpy(float)
+            out[:, k] = features[name].map(lambda word, places=places: places.get(word, -1)).to_numpy()
         else:
-            out[:, k] = features[name].to_numpy(float)
+            out[:, k] = features[name].to_numpy()
     return out
