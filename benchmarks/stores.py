@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
+
 from pipeline.stores.backtest import Backtest, backtest
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+
 from pipeline.errors import UsageError
 from pipeline.simulate.store_days import STORE_DAYS, STORES, Chain, Effects, holiday_of, promotion_on
 from pipeline.stores.features import store_features

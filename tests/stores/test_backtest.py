@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores import linear_store, seasonal_median
 from pipeline.stores.backtest import backtest, folds, metrics

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+
 from pipeline.errors import RefusedError
 from pipeline.stores import features as module
 from pipeline.stores.calendar import WORDS

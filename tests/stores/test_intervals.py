@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from pipeline.errors import RefusedError
 from pipeline.stores.intervals import calibrate
 

@@ -9,6 +9,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+
 from pipeline.errors import UsageError
 from pipeline.stores import gradient_boosting
 from pipeline.stores.explain import explain_day, mean_contributions, partial_effect, permutation_importance
