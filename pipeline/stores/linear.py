@@ -73,9 +73,10 @@ def linear(days: Mapping[str, NDArray[np.generic]], horizon: int, *, every: int,
         history: days before the first origin; None: only as_of itself is an origin.
     """
     grid = _Grid.of(days)
-    models = _models(grid)
     oldest = -1 if history is None else min(-1, grid.first + history - 1)
-    found = [_look_ahead(grid, models, origin, horizon, every) for origin in range(0, oldest, -BLOCK)]
+    origins = range(0, oldest, -BLOCK)
+    models = _models(grid, origins[-1])
+    found = [_look_ahead(grid, models, origin, horizon, every) for origin in origins]
     rows = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
     store, at = np.nonzero(grid.regular)
     coefficients = models[0].coefficients[-1] * ~_mask(_LOOSE)
@@ -138,7 +139,7 @@ class _Grid:
 
     def _without_outliers(self) -> _Grid:
         """Days far from what the store's own model says are not regular: they count little and make no level."""
-        model = _models(self, half_lives=HALF_LIVES[:1])[0]
+        model = _models(self, 0, HALF_LIVES[:1])[0]
         fitted = np.einsum("stp,sp->st", self.design, model.coefficients[-1].astype(np.float32), optimize=True)
         residual = self.log_sales - model.means[-1][:, None] - fitted
         far = np.abs(residual) > OUTLIER * model.scales[-1][:, None]
@@ -151,17 +152,22 @@ def _log(values: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Models:
-    """One half-life's models as of the end of each block, oldest first.
+    """One half-life's models as of the origins from `oldest` to 0, oldest first.
 
-    means, scales: (blocks, S); coefficients: (blocks, S, P), about the mean.
+    means, scales: (origins, S); coefficients: (origins, S, P), about the mean.
     """
 
+    oldest: int
     means: Floats
     coefficients: Floats
     scales: Floats
 
+    def place(self, origin: int) -> int:
+        """Where an origin's model is."""
+        return (origin - self.oldest) // BLOCK
 
-def _models(grid: _Grid, half_lives: tuple[int, ...] = HALF_LIVES) -> list[_Models]:
+
+def _models(grid: _Grid, oldest: int, half_lives: tuple[int, ...] = HALF_LIVES) -> list[_Models]:
     blocks = -grid.first // BLOCK
     stores, _, columns = grid.design.shape
     inside = np.arange(BLOCK)[None, :] - BLOCK
@@ -180,6 +186,8 @@ def _models(grid: _Grid, half_lives: tuple[int, ...] = HALF_LIVES) -> list[_Mode
             gram = fade * gram + np.matmul(weighted.transpose(0, 2, 1), x)
             moment = fade * moment + np.matmul(weighted.transpose(0, 2, 1), y[..., None].astype(np.float32))[..., 0]
             square = fade * square + (weight * y**2).sum(1)
+            if grid.first + span.stop < oldest:
+                continue
             mean, coefficient = _ridge(gram, moment)
             means.append(mean)
             coefficients.append(coefficient)
@@ -187,7 +195,7 @@ def _models(grid: _Grid, half_lives: tuple[int, ...] = HALF_LIVES) -> list[_Mode
             total = square - 2 * mean * moment[:, 0] + mean**2 * gram[:, 0, 0]
             explained = 2 * (coefficient * about).sum(1) - np.einsum("sp,spq,sq->s", coefficient, gram, coefficient)
             scales.append(np.sqrt(np.maximum(total - explained, 0) / np.maximum(gram[:, 0, 0], 1)))
-        models.append(_Models(np.array(means), np.array(coefficients), np.array(scales)))
+        models.append(_Models(oldest, np.array(means), np.array(coefficients), np.array(scales)))
     return models
 
 
@@ -212,7 +220,7 @@ def _look_ahead(
 ) -> dict[str, NDArray[np.generic]]:
     """The rows of one origin: forecasts of the linear models and where the store stands about them."""
     start = origin - grid.first
-    block = start // BLOCK - 1
+    place = models[0].place(origin)
     span = slice(start, min(start + horizon, grid.known.shape[1]))
     wanted = grid.known[:, span].copy()
     if origin < 0:
@@ -223,9 +231,9 @@ def _look_ahead(
     store, at = np.nonzero(wanted)
     x = design[store, at]
     forecasts = [
-        model.means[block][store] + np.einsum("np,np->n", x, model.coefficients[block][store]) for model in models
+        model.means[place][store] + np.einsum("np,np->n", x, model.coefficients[place][store]) for model in models
     ]
-    ground = models[0].coefficients[block]
+    ground = models[0].coefficients[place]
     tied = ground * ~_mask(_LOOSE)
     adjustment = np.einsum("np,np->n", x, tied[store])
     rows: dict[str, NDArray[np.generic]] = {
@@ -246,8 +254,8 @@ def _look_ahead(
         rows[f"level_{back}"] = level[store] - (forecasts[0] - adjustment)
     for name in EFFECTS:
         rows[f"effect_{name}"] = ground[:, _NAMES.index(name)][store]
-    rows["store_level"] = models[0].means[block][store]
-    rows["scale"] = models[0].scales[block][store]
+    rows["store_level"] = models[0].means[place][store]
+    rows["scale"] = models[0].scales[place][store]
     half_year = grid.a_customer[:, max(0, start - 182) : start]
     paid = np.isfinite(half_year)
     rows["sales_a_customer"] = (np.nan_to_num(half_year).sum(1) / np.where(paid.any(1), paid.sum(1), np.nan))[store]
