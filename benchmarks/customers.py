@@ -90,6 +90,7 @@ def _row(name: str, measured: Measured, step: str, rival: Measured) -> tuple[str
 
 def _ours(source: Path, out: Path, as_of: dt.date, runs: tuple[str, ...] = ("features",)) -> Stopwatch:
     import ibis
+
     from pipeline.customers.features import customer_features
 
     with tempfile.TemporaryDirectory(prefix="aisle-spill-") as spill:
@@ -129,6 +130,7 @@ def _clean(raw: Path, out: Path) -> Stopwatch:
 def _simulate(lines: int, folder: Path) -> Stopwatch:
     """A file a day of the simulated shop, large enough to print about so many lines in a year."""
     import ibis
+
     from pipeline.simulate.shop import Shop
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,6 +146,7 @@ def _simulate(lines: int, folder: Path) -> Stopwatch:
 def _write(lines: ir.Table, out: Path) -> None:
     """UCI's columns under the contract's names, with what the contract derives, as Parquet."""
     import ibis
+
     from pipeline.contracts.transactions import TRANSACTIONS
 
     named = lines.select(

@@ -29,11 +29,11 @@ from typing import Any
 
 from airflow.sdk import Param, PokeReturnValue, dag, get_current_context, task
 from airflow.timetables.interval import CronDataIntervalTimetable
-from pipeline.errors import RefusedError
 
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, TRANSACTIONS, day_field
 from aisle_dags.days import span_of
 from aisle_dags.steps import skip, step
+from pipeline.errors import RefusedError
 
 
 @dag(

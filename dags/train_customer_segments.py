@@ -46,7 +46,7 @@ AT_ONCE, ASK = "as soon as the gate agrees", "when a person agrees as well"
     ),
     start_date=FIRST_DAY,
     catchup=False,
-    max_active_runs=1,
+    max_active_runs=3,  # one may wait days for a person, which must not hold up the others
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags={"training", "customers"},
@@ -75,7 +75,7 @@ def train_customer_segments() -> None:
         from pipeline.settings import load_settings
 
         settings = load_settings(seed=get_current_context()["params"]["seed"])
-        return steps.train(settings, date.fromisoformat(features["day"])).as_dict()
+        return steps.train(settings, steps.MODEL, date.fromisoformat(features["day"])).as_dict()
 
     @task.branch
     @step
@@ -84,9 +84,8 @@ def train_customer_segments() -> None:
         from pipeline.settings import load_settings
 
         context = get_current_context()
-        decision = steps.gate(load_settings(), challenger["version"])
-        reason = "; ".join(decision.reasons)
-        context["ti"].xcom_push("decision", {"reason": reason, "figures": decision.figures})
+        decision = steps.gate(load_settings(), steps.MODEL, challenger["version"])
+        context["ti"].xcom_push("reasons", list(decision.reasons))
         if not decision.accepted:
             return None
         return "approve" if context["params"]["promote"] == ASK else "promote"
@@ -94,24 +93,23 @@ def train_customer_segments() -> None:
     approve = ApprovalOperator(
         task_id="approve",
         subject="Promote version {{ ti.xcom_pull('train')['version'] }} of customer_segments?",
-        body="{{ ti.xcom_pull('gate', key='decision')['reason'] }}",
+        body="{{ ti.xcom_pull('gate', key='reasons') | join('\n\n') }}",
         response_timeout=timedelta(days=3),
     )
 
-    @task(outlets=[SEGMENTS_CHAMPION], trigger_rule="none_failed_min_one_success")
+    @task(task_id="promote", outlets=[SEGMENTS_CHAMPION], trigger_rule="none_failed_min_one_success")
     @step
-    def promote(challenger: dict[str, Any]) -> None:
-        from pipeline.registry import Registry
+    def promote_challenger(challenger: dict[str, Any]) -> None:
         from pipeline.settings import load_settings
+        from pipeline.training import promote
 
         context = get_current_context()
-        decision, by = context["ti"].xcom_pull("gate", key="decision"), f"Airflow, {context['run_id']}"
-        Registry(load_settings()).promote("customer_segments", challenger["version"], by=by, **decision)
+        promote(load_settings(), challenger["model"], challenger["version"], by=f"Airflow, {context['run_id']}")
         context["outlet_events"][SEGMENTS_CHAMPION].extra = {"version": challenger["version"]}
 
     challenger = train(build_features())
     decision = gate(challenger)
-    decision >> [approve, promoted := promote(challenger)]
+    decision >> [approve, promoted := promote_challenger(challenger)]
     approve >> promoted
 
 

@@ -1,4 +1,4 @@
-"""Cells of text, as values: a cell that is not what its column must be becomes null, and the caller tells the two apart."""
+"""Cells of text, as values: one that is not what its column must be becomes null; the caller tells it from a gap."""
 
 from __future__ import annotations
 

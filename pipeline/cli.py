@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from pipeline.domains import MODELS, domain_of, steps_of
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.settings import Settings, load_settings
 
@@ -32,16 +33,8 @@ app.add_typer(quarantine, name="quarantine")
 out, err = Console(), Console(stderr=True)
 
 
-class Domain(StrEnum):
-    """The domains that are scored and reported."""
-
-    CUSTOMERS = "customers"
-
-
-class Model(StrEnum):
-    """The models that are trained."""
-
-    CUSTOMER_SEGMENTS = "customer_segments"
+Domain = StrEnum("Domain", {name: name for name in MODELS})  # type: ignore[misc]
+Model = StrEnum("Model", {model: model for models in MODELS.values() for model in models})  # type: ignore[misc]
 
 
 def _day(text: str) -> date:
@@ -64,8 +57,18 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except AisleError as error:
-        err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        _complain("error", error)
         raise SystemExit(1 if isinstance(error, RefusedError) else 2) from error
+    except OSError as error:
+        # A folder that cannot be written, a server that is not there: the message says it, a traceback would bury it.
+        _complain("error", error)
+        raise SystemExit(2) from error
+
+
+def _complain(word: str, what: object) -> None:
+    err.print(f"[bold red]{word}:[/]", end=" ")
+    # What a source calls its files and columns is no markup.
+    err.print(what, highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -77,7 +80,7 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
     one_file: Annotated[bool, typer.Option(help="All days in one file.")] = False,
     drift: Annotated[str, typer.Option(help="Planted drift: from=2025-06-01&prices=1.6&baskets=2&stops=…")] = "",
-    defects: Annotated[str, typer.Option(help="Planted on the last day: zero_quantity=3,negative_price=2 …")] = "",
+    defects: Annotated[str, typer.Option(help="Planted on the last day: zero_quantity:3,negative_price:2 …")] = "",
     as_json: Json = False,
 ) -> None:
     """Write deliveries of the simulated shop, in the form in which any till would."""
@@ -164,7 +167,7 @@ def ingest(
         f"{totals['quarantined']:,} quarantined + {totals['repeats']:,} exact repeats, {result['seconds']} s",
     )
     for name, reason in refused.items():
-        err.print(f"[bold red]refused:[/] {name}\n  {reason}", highlight=False, soft_wrap=True)
+        _complain("refused", f"{name}\n  {reason}")
     if refused:
         raise typer.Exit(1)
 
@@ -189,7 +192,7 @@ def quarantine_list(table: TableName, as_json: Json = False) -> None:
 def quarantine_show(
     table: TableName,
     delivery: str,
-    file: Annotated[Path | None, typer.Option("--csv", help="Write it here instead of printing it.")] = None,
+    file: Annotated[Path | None, typer.Option("--csv", dir_okay=False, help="Write it here.")] = None,
 ) -> None:
     """The rows of a delivery that are in quarantine, as a CSV to be mended."""
     from pipeline.quarantine import export
@@ -199,20 +202,27 @@ def quarantine_show(
         typer.echo(text, nl=False)
     else:
         file.write_text(text, encoding="utf-8")
-        err.print(f"{file}: mend the cells, leave _row as it is, then aisle quarantine replay … --csv {file}")
+        err.print(
+            f"{file}: mend the cells, leave _row as it is, then aisle quarantine replay … --csv {file}", markup=False
+        )
 
 
 @quarantine.command("replay")
 def quarantine_replay(
     table: TableName,
     delivery: str,
-    file: Annotated[Path | None, typer.Option("--csv", help="The mended rows; missing: as they came.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--csv", exists=True, dir_okay=False, help="The mended rows; missing: as they came.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring rows of the quarantine again: mended, or after the suite or the mapping was mended."""
     from pipeline.quarantine import replay
 
-    mended = file.read_text(encoding="utf-8") if file else None
+    try:
+        mended = file.read_text(encoding="utf-8-sig") if file else None
+    except UnicodeDecodeError as error:
+        raise UsageError("The mended file is not UTF-8", where=str(file), observed=error, todo="save it so") from error
     entry = replay(load_settings(), table, delivery, mended)
     result = {name: getattr(entry, name) for name in ("delivery", "read", "clean", "quarantined", "repeats")}
     _print(
@@ -223,19 +233,19 @@ def quarantine_replay(
 @app.command()
 def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
     """Train a challenger, hold it against the gate, and promote it if the gate agrees."""
-    from pipeline.customers import steps
+    from pipeline import training
 
     settings, began = load_settings(), time.monotonic()
-    day = as_of or _newest(settings, "transactions") + timedelta(days=1)
+    steps = steps_of(domain_of(model))
+    day = as_of or _newest(settings, steps.INPUT) + timedelta(days=1)
     steps.build_features(settings, day)
-    trained = steps.train(settings, day)
-    decision = steps.gate(settings, trained.version)
+    trained = steps.train(settings, model, day)
+    decision = steps.gate(settings, model, trained.version)
     if decision.accepted:
-        steps.promote(settings, trained.version, by="aisle train")
+        training.promote(settings, model, trained.version, by="aisle train")
     result = {
-        "model": model,
-        "as_of": day,
         **trained.as_dict(),
+        "as_of": day,
         "promoted": decision.accepted,
         "reasons": list(decision.reasons),
         "seconds": _since(began),
@@ -250,14 +260,13 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
 @app.command()
 def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
     """Features as of a day, scored with the champion, and the page."""
-    from pipeline.customers import steps
-
-    settings, began = load_settings(), time.monotonic()
-    as_of = day or _newest(settings, "transactions") + timedelta(days=1)
+    settings, began, steps = load_settings(), time.monotonic(), steps_of(domain)
+    as_of = day or _newest(settings, steps.INPUT) + timedelta(days=1)
     features = steps.build_features(settings, as_of)
     scored = steps.score(settings, as_of)
     if scored is None:
-        raise RefusedError("There is no champion to score with", where=steps.MODEL, todo=f"aisle train {steps.MODEL}")
+        models = " or ".join(MODELS[domain])
+        raise RefusedError("There is no champion to score with", where=domain, todo=f"aisle train {models}")
     page = steps.write_report(settings, as_of)
     result = {
         "domain": domain,
@@ -273,10 +282,8 @@ def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
 @app.command()
 def report(domain: Domain, day: Day = None, as_json: Json = False) -> None:
     """Write a domain's page of a day that is scored already."""
-    from pipeline.customers import steps
-
-    settings = load_settings()
-    as_of = day or _newest(settings, "customer_segments")
+    settings, steps = load_settings(), steps_of(domain)
+    as_of = day or _newest(settings, steps.RESULT)
     page = str(settings.home_path / steps.write_report(settings, as_of))
     _print({"domain": domain, "as_of": as_of, "page": page}, as_json, page)
 
@@ -360,7 +367,7 @@ def _summary(summary: ModelSummary) -> dict[str, Any]:
 
 def _told(summary: ModelSummary) -> str:
     champion, challenger, last = summary.champion, summary.challenger, summary.last
-    lines = [f"[bold]{summary.name}[/]: {summary.versions} versions"]
+    lines = [f"{summary.name}, {summary.versions} version{'s' if summary.versions > 1 else ''}"]
     if champion:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in champion.metrics.items() if value is not None)
         lines.append(f"champion: version {champion.version}, trained as of {champion.provenance.as_of}; {figures}")
@@ -398,7 +405,7 @@ def _print(result: dict[str, Any], as_json: bool, shown: object) -> None:
     if as_json:
         typer.echo(json.dumps(result, default=_plain))
     else:
-        out.print(shown, highlight=False, soft_wrap=isinstance(shown, str))
+        out.print(shown, highlight=False, soft_wrap=isinstance(shown, str), markup=not isinstance(shown, str))
 
 
 def _plain(value: object) -> object:

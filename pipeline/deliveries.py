@@ -15,8 +15,6 @@ from upath import UPath
 from pipeline.addresses import is_simulated, matches, resolve
 from pipeline.errors import RefusedError, UsageError
 from pipeline.settings import Settings
-from pipeline.simulate.deliveries import csv_bytes
-from pipeline.simulate.shop import Shop
 from pipeline.sources import WEEKDAYS, NamedSource
 
 
@@ -76,8 +74,10 @@ def find(
 
 def is_closed(source: NamedSource, day: date) -> bool:
     """Whether it is known that the shop is closed on a day, so that nothing will come."""
-    if is_simulated(source.spec.address) and not Shop.from_uri(source.spec.address).is_open(day):
-        return True
+    if is_simulated(source.spec.address):
+        from pipeline.simulate.deliveries import is_trading_day
+
+        return not is_trading_day(source.spec.address, day)
     return day in source.spec.closed_on or WEEKDAYS[day.weekday()] in source.spec.closed_on
 
 
@@ -90,7 +90,10 @@ def open_delivery(delivery: Delivery) -> BinaryIO:
     if is_simulated(delivery.address):
         if delivery.first is None or delivery.until is None:
             raise UsageError("A simulated delivery needs its days", where=delivery.id)
-        return io.BytesIO(csv_bytes(Shop.from_uri(delivery.address).lines(delivery.first, delivery.until)))
+        # The simulator takes a second to import, and no other source needs it.
+        from pipeline.simulate.deliveries import delivery_bytes
+
+        return io.BytesIO(delivery_bytes(delivery.address, delivery.first, delivery.until))
     try:
         stream: BinaryIO = UPath(delivery.address).open("rb")
     except FileNotFoundError as error:

@@ -29,7 +29,7 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
     settings = load()
     checks: list[tuple[str, Callable[[], str]]] = [("home", lambda: _home(settings))]
     checks += [(f"source of {table}", lambda table=table: _source(settings, table)) for table in CONTRACTS]  # type: ignore[misc]
-    checks += [(f"ledger of {table}", lambda table=table: _ledger(settings, table)) for table in CONTRACTS]  # type: ignore[misc]
+    checks += [(f"ledger of {table}", lambda table=table: ledger_adds_up(settings, table)) for table in CONTRACTS]  # type: ignore[misc]
     checks.append(("registry", lambda: _registry(settings)))
     return list(_run(checks))
 
@@ -38,8 +38,8 @@ def _run(checks: list[tuple[str, Callable[[], str]]]) -> Iterator[Finding]:
     for what, check in checks:
         try:
             yield Finding(what, True, check())
-        except AisleError as error:
-            yield Finding(what, False, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one thing, the others are looked at
+            yield Finding(what, False, str(error) or repr(error))
 
 
 def _home(settings: Settings) -> str:
@@ -51,24 +51,34 @@ def _source(settings: Settings, table: str) -> str:
     return load_sources(settings, table).get(table).spec.address
 
 
-def _ledger(settings: Settings, table: str) -> str:
+def ledger_adds_up(settings: Settings, table: str) -> str:
     """Hold the ledger against the tables: what it says each delivery brought must be there."""
     lake = Lake(settings)
-    done = [e for e in ledger.entries(lake, table) if e.status is Status.COMMITTED]
+    known = ledger.entries(lake, table)
+    done = [e for e in known if e.status is Status.COMMITTED]
+    begun = {e.delivery for e in known if e.status is Status.LANDED}
     received = lake.row_counts(received_table(table), "delivery")
     held = lake.row_counts(quarantine_table(table), "delivery")
-    faults = [f"{e.delivery}: {e}" for e in done if not e.accounted_for]
+    faults = [
+        f"{e.delivery}: {e.read} rows read are not {e.clean} clean + {e.quarantined} quarantined + {e.repeats} repeats"
+        for e in done
+        if not e.accounted_for
+    ]
     faults += [
         f"{e.delivery}: the ledger says {e.clean} clean and {e.quarantined} quarantined, the tables hold "
         f"{received.get(e.delivery, 0)} and {held.get(e.delivery, 0)}"
         for e in done
-        if (received.get(e.delivery, 0), held.get(e.delivery, 0)) != (e.clean, e.quarantined)
+        if e.delivery not in begun
+        and (received.get(e.delivery, 0), held.get(e.delivery, 0)) != (e.clean, e.quarantined)
     ]
     if faults:
         raise AisleError(
             "The ledger and the tables disagree", observed="; ".join(faults), todo="ingest these deliveries again"
         )
-    return f"{len(done)} deliveries, {sum(e.read for e in done):,} rows read, each accounted for"
+    detail = f"{len(done)} deliveries, {sum(e.read for e in done):,} rows read, each accounted for"
+    if begun:
+        detail += f"; {len(begun)} under way, or interrupted and to be ingested again: {', '.join(sorted(begun))}"
+    return detail
 
 
 def _registry(settings: Settings) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Metrics = Mapping[str, float]
 
+NO_CHAMPION = "a number"
+"""What a comparison asks for while there is no champion."""
+
 TIE = 1e-9
 """Relative difference below which two scores are the same score: the rounding of sums in another order."""
 
@@ -116,7 +119,7 @@ class NotWorse:
         """Pass without a champion; otherwise within the tolerance."""
         value = _measured(scores.challenger, self.metric)
         if scores.champion is None:
-            return _verdict(self, value, value is not None, "a number; there is no champion to compare with")
+            return _verdict(self, value, value is not None, NO_CHAMPION)
         other = _measured(scores.champion, self.metric)
         if other is None:
             return _verdict(self, value, False, "a champion's value to compare with; there is none")
@@ -138,7 +141,7 @@ class Better:
         """Pass without a champion; otherwise when strictly better by more than `by`."""
         value = _measured(scores.challenger, self.metric)
         if scores.champion is None:
-            return _verdict(self, value, value is not None, "a number; there is no champion to compare with")
+            return _verdict(self, value, value is not None, NO_CHAMPION)
         other = _measured(scores.champion, self.metric)
         if other is None:
             return _verdict(self, value, False, "a champion's value to compare with; there is none")
@@ -183,8 +186,11 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why not, a sentence a failed rule; for an accepted challenger every rule's sentence."""
-        return tuple(verdict.sentence() for verdict in self.verdicts if self.accepted or not verdict.passed)
+        """Why not, a sentence a failed rule; for an accepted challenger a sentence for every rule that compared."""
+        if not self.accepted:
+            return tuple(verdict.sentence() for verdict in self.verdicts if not verdict.passed)
+        compared = [verdict.sentence() for verdict in self.verdicts if verdict.allowed != NO_CHAMPION]
+        return tuple(compared if self.scores.champion else [*compared, "there was no champion to compare with"])
 
     @property
     def figures(self) -> dict[str, Any]:

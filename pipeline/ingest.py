@@ -33,7 +33,7 @@ from pipeline.errors import RefusedError
 from pipeline.lake import Lake, TableRef
 from pipeline.ledger import LedgerEntry, Status
 from pipeline.readers import Rows, read_rows
-from pipeline.reports.validation import write_validation_page
+from pipeline.reports.validation import write_refusal_page, write_validation_page
 from pipeline.settings import Settings
 from pipeline.sources import Format, NamedSource, load_sources
 
@@ -205,13 +205,13 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
     delivery, entry = landed.delivery, landed.entry
     source = _source_of(settings, delivery)
     contract = CONTRACTS[delivery.table]
-    with lake.open_blob(entry.blob) as stream:
-        rows = read_rows(stream.read(), delivery.name, source.spec.format)
-    if delivery.mends:
-        # Which row each of them mends is the quarantine's business; here they are rows like all others.
-        rows = replace(rows, table=rows.table.drop_columns([ROW]))
+    try:
+        rows = _rows_of(lake, landed, source)
+        conformed = conform(rows, source, contract)
+    except RefusedError as refusal:
+        write_refusal_page(lake, entry, refusal)
+        raise
     repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
-    conformed = conform(rows, source, contract)
     distinct = _without(conformed.rows, repeated)
     parameters = validation.Parameters(
         not_after=entry.landed_at + CLOCK_SLACK,
@@ -237,6 +237,15 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
             todo=f"ask the source what happened; if it is right as it is, mend {delivery.table}.json and run again",
         )
     return judged
+
+
+def _rows_of(lake: Lake, landed: Landed, source: NamedSource) -> Rows:
+    with lake.open_blob(landed.entry.blob) as stream:
+        rows = read_rows(stream.read(), landed.delivery.name, source.spec.format)
+    if landed.delivery.mends:
+        # Which row each of them mends is the quarantine's business; here they are rows like all others.
+        rows = replace(rows, table=rows.table.drop_columns([ROW]))
+    return rows
 
 
 def _faults(

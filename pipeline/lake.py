@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from upath import UPath
 
@@ -118,8 +118,11 @@ class Lake:
 
     def read(self, table: str, version: int | None = None, where: Partition | None = None) -> pa.Table:
         """A table, or some of its partitions, in memory: for what is small."""
-        filters = [(name, "in", [str(v) for v in values]) for name, values in (where or {}).items()]
-        return self._open(table, version).to_pyarrow_table(filters=filters or None)
+        # Not `to_pyarrow_table`: a thread of Arrow may then outlive its Python file system and abort a process at exit.
+        target = self._open(table, version)
+        asked = "SELECT * FROM asked" + (f" WHERE {_predicate(where)}" if where else "")  # noqa: S608
+        rows = pa.table(QueryBuilder().register("asked", target).execute(asked).read_all())
+        return rows.cast(pa.schema(target.schema().to_arrow()))
 
     def replace(self, table: str, where: Partition, rows: pa.Table) -> TableRef:
         """Make `rows` the whole content of the partitions named by `where`, in one commit.
@@ -140,6 +143,7 @@ class Lake:
             RefusedError: if other writers kept winning.
         """
         day = _single_day(where)
+        lost: DeltaError | None = None
         for attempt in range(CONFLICT_RETRIES):
             target = self._open(table) if self.exists(table) else None
             rows = make_rows()
@@ -152,9 +156,10 @@ class Lake:
                 # Also for no rows: unlike a deletion, an overwrite that finds nothing to remove still sees conflicts.
                 write_deltalake(target, rows, mode="overwrite", predicate=_predicate(where))
                 return TableRef(table, int(target.version()), day)
-            except (CommitFailedError, DeltaError) as error:
+            except DeltaError as error:
                 if not _is_conflict(error):
                     raise
+                lost = error
                 # Jitter keeps two writers from meeting again; it decides nothing about what is written.
                 time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311
         raise RefusedError(
@@ -162,7 +167,7 @@ class Lake:
             where=f"table {table}, {dict(where)}",
             observed=f"{CONFLICT_RETRIES} conflicting commits",
             todo="run the step again; if it persists, look for a task that runs in a loop",
-        )
+        ) from lost
 
     def append(self, table: str, rows: pa.Table, partition: Sequence[str] = ()) -> TableRef:
         """Add rows to a record that only grows."""
@@ -265,5 +270,4 @@ def _single_day(where: Partition) -> date | None:
 
 def _is_conflict(error: DeltaError) -> bool:
     """Whether another writer came first (and not, say, a full disk)."""
-    text = str(error).lower()
-    return any(word in text for word in ("concurrent", "already exists", "version already", "conflict"))
+    return isinstance(error, CommitFailedError) or "already exists" in str(error).lower()

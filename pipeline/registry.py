@@ -282,8 +282,7 @@ class Registry:
         if self._uri.startswith("sqlite:///"):
             Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._artifacts = settings.artifacts_uri
-        self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        _make_database(self._client, self._uri)
+        self._client = _client(self._uri)
         self._lake = Lake(settings)
         self._now = now
 
@@ -667,14 +666,18 @@ def _describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
     )
 
 
-def _make_database(client: MlflowClient, uri: str) -> None:
-    """Let MLflow make its SQLite file's tables: two processes that found none would each begin to, and both fail."""
+def _client(uri: str) -> MlflowClient:
+    """A client of the registry, one process after the other where it is a SQLite file.
+
+    Making the client makes the file's tables if there are none: two processes that found none would both begin to.
+    """
     scheme = "sqlite:///"
-    if uri.startswith(scheme):
-        file = Path(uri.removeprefix(scheme))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock"):
-            client.search_experiments(max_results=1)
+    if not uri.startswith(scheme):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    file = Path(uri.removeprefix(scheme))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def _flavour(flavour: str, where: str) -> Flavour:

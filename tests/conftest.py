@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pyarrow as pa
@@ -134,6 +136,17 @@ def new_till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     yield new
     for folder in made:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def processes() -> BaseContext:
+    """Makes processes that begin at once: forked from a server that has imported, and done nothing else.
+
+    What was used in this process (Delta's threads, DuckDB's) cannot be forked; a fresh interpreter imports for seconds.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipeline.ingest", "pipeline.validation"])
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.cluster import KMeans
+
 from pipeline.customers.features import FEATURES
 from pipeline.drift import (
     AMOUNT,
@@ -26,7 +28,6 @@ from pipeline.drift import (
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
 from pipeline.registry import Provenance, Registry
-from sklearn.cluster import KMeans
 
 if TYPE_CHECKING:
     from pipeline.drift import Kind, Verdict

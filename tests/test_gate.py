@@ -5,6 +5,7 @@ import math
 from datetime import date
 
 import pytest
+
 from pipeline.gate import BeatsBaseline, Better, Ceiling, Floor, NotWorse, Rule, Window, Within, decide
 
 WINDOW = Window("customer_features", 4, date(2011, 12, 10))

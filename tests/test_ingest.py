@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable
 from datetime import date
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import pytest
@@ -185,13 +185,13 @@ def test_days_in_any_order_and_any_day_twice_give_the_same_table(
 
 def bring(work: list[tuple[Settings, list[Delivery]]], together: Any) -> None:
     """What a process of its own does: deliveries of several shops, each shop begun when the other process begins it."""
-    for settings, deliveries in work:
+    for at, deliveries in work:
         together.wait(60)
         for delivery in deliveries:
-            ingest.ingest(settings, delivery)
+            ingest.ingest(at, delivery)
 
 
-def test_two_processes_at_once_give_the_same_table(new_till: Callable[[], Any]) -> None:
+def test_two_processes_at_once_give_the_same_table(new_till: Callable[[], Any], processes: BaseContext) -> None:
     def written() -> tuple[Any, list[Delivery]]:
         till = new_till()
         for day in DAYS:
@@ -202,10 +202,9 @@ def test_two_processes_at_once_give_the_same_table(new_till: Callable[[], Any]) 
     (alone, deliveries), (apart, of_apart), (same, of_same) = written(), written(), written()
     for delivery in deliveries:
         ingest.ingest(alone.settings, delivery)
-    context = multiprocessing.get_context("spawn")
-    together = context.Barrier(2)
+    together = processes.Barrier(2)
     work = [[(apart.settings, of_apart[n::2]), (same.settings, of_same)] for n in range(2)]
-    workers = [context.Process(target=bring, args=(part, together)) for part in work]
+    workers = [processes.Process(target=bring, args=(part, together)) for part in work]
     for worker in workers:
         worker.start()
     for worker in workers:

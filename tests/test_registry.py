@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,13 +13,14 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.errors import RefusedError, UsageError
-from pipeline.lake import Lake
-from pipeline.registry import CHAMPION, ModelVersion, Promotion, Provenance, Registry, Skops, code_version
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from pipeline.errors import RefusedError, UsageError
+from pipeline.lake import Lake
+from pipeline.registry import CHAMPION, ModelVersion, Promotion, Provenance, Registry, Skops, code_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -441,3 +445,10 @@ def back(registry: Registry) -> Promotion:
 
 def model_folder(registry: Registry, version: int) -> Path:
     return Path(registry._client.get_model_version_download_uri(NAME, str(version)).removeprefix("file://"))
+
+
+def test_processes_that_find_no_database_do_not_all_begin_to_make_it(tmp_path: Path) -> None:
+    code = "from pipeline import registry, settings; registry.Registry(settings.load_settings())"
+    environment = {**os.environ, "AISLE_HOME": str(tmp_path)}
+    started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+    assert [process.wait() for process in started] == [0, 0, 0]

@@ -110,7 +110,7 @@ def pending(known: Iterable[date], done: Iterable[date], hinted: Iterable[date] 
 
 
 def training_day(context: Mapping[str, Any], known: Iterable[date]) -> date:
-    """The as-of day of a training: the form's, else the event's, else the end of the data interval.
+    """The as-of day of a training: the form's, else the event's, else the end of a scheduled run's data interval.
 
     Never later than the day after the newest one known, so that a late source makes an older model, not an empty one.
 
@@ -127,7 +127,8 @@ def training_day(context: Mapping[str, Any], known: Iterable[date]) -> date:
         )
     if form := _date(context["params"].get("as_of")):
         return form
-    end = context.get("data_interval_end")
+    by_hand = getattr(context.get("dag_run"), "run_type", None) == "manual"
+    end = None if by_hand else context.get("data_interval_end")
     asked = hinted_days(context) or ([_day(end)] if end else [])
     return min([newest + DAY, *asked[-1:]])
 

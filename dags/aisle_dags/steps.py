@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.sdk import get_current_context
+
 from pipeline.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
 """`make demo`: a year of a simulated shop through real Airflow, from invoice lines to segments, a model and drift.
 
 The days are fixed, so the same code tells the same story each time: a year of history as one delivery, a training, and
-a week day by day, before whose end the shop's prices are recorded wrongly. Everything it starts, it stops.
+a week day by day, from whose third day on new tills record prices and quantities wrongly. Each delivery has a few rows
+that break the contract. What it starts, it stops.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,9 +19,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from deploy.local.airflow_api import AirflowApi, RunError
-from deploy.local.installation import PROJECT, LocalAirflow, base_environment
+from deploy.local.installation import PROJECT, LocalAirflow
 from deploy.local.outcome import Outcome, Spent, gather, spent_on
-from deploy.local.services import Service, StartError
+from deploy.local.services import StartError, end_as_if_by_hand
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
 HOME = PROJECT / ".aisle" / "demo"
 DAGS = ("customers", "watch", "ingest_transactions", "train_customer_segments")
-MAKE_REGISTRY = """
-from pipeline.registry import Registry
-from pipeline.settings import load_settings
-Registry(load_settings()).models()
-"""
 PATIENCE = 240.0
 """Seconds that one step of the story may take."""
 
@@ -42,12 +37,14 @@ PATIENCE = 240.0
 class Story:
     """The days of the demo. The week runs from Monday to Sunday; on Saturdays the shop is closed."""
 
-    opened: date = date(2024, 3, 1)
-    week: date = date(2025, 3, 3)
-    wrong_from: date = date(2025, 3, 6)
+    opened: date = date(2023, 11, 20)
+    week: date = date(2024, 11, 18)
+    wrong_from: date = date(2024, 11, 20)
     customers: int = 900
     seed: int = 7
-    wrong_by: float = 100.0
+    prices: float = 100.0
+    baskets: float = 24.0
+    defects: str = "negative_price:2,zero_quantity:1,text_quantity:1"
 
     @property
     def days(self) -> list[date]:
@@ -61,10 +58,11 @@ class Story:
 
     @property
     def address(self) -> str:
-        """The shop: from `wrong_from` on its tills record pence as pounds."""
+        """The shop. From `wrong_from` on its new tills record pence as pounds and pieces as cartons."""
         return (
             f"simulate://shop?seed={self.seed}&customers={self.customers}&opened={self.opened}"
-            f"&drift_from={self.wrong_from}&drift_prices={self.wrong_by}"
+            f"&drift_from={self.wrong_from}&drift_prices={self.prices}&drift_baskets={self.baskets}"
+            f"&defects={self.defects}"
         )
 
 
@@ -74,12 +72,6 @@ def write_sources(file: Path, address: str) -> None:
     source = next(iter(spec["tables"]["transactions"].values()))
     source["from"] = address
     file.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
-
-
-def registry_maker(settings: dict[str, str]) -> Service:
-    """Makes the model registry's database: several tasks that found none would each begin to."""
-    command = [sys.executable, "-c", MAKE_REGISTRY]
-    return Service("model registry", command, HOME / "logs" / "registry.log", base_environment() | settings, PROJECT)
 
 
 def play(story: Story, api: AirflowApi, progress: Progress) -> None:
@@ -123,14 +115,23 @@ def show(console: Console, outcome: Outcome, spent: Spent) -> None:
     for name, lines in outcome.lines() + spent.lines():
         table.add_row(name, "\n".join(lines))
         table.add_section()
-    pages = [str(page) for page in sorted((HOME / "reports").rglob("*.html"))]
-    table.add_row("pages to open", "\n".join(pages[-8:]))
-    table.add_row("Airflow and MLflow", f"AISLE_HOME={HOME} make up")
     console.print(table)
+    console.print("Pages to open:")
+    for page in newest_pages(HOME / "reports"):
+        console.print(f"  {page}", highlight=False, soft_wrap=True)
+    console.print("The same in Airflow's and MLflow's own pages:")
+    console.print(f"  AISLE_HOME={HOME} make up", highlight=False, soft_wrap=True)
+
+
+def newest_pages(reports: Path) -> list[Path]:
+    """The newest page of each folder of pages."""
+    pages = sorted(reports.rglob("*.html"), key=lambda page: page.stat().st_mtime)
+    return sorted({page.parent: page for page in pages}.values())
 
 
 def main(console: Console) -> int:
     """Play the story from an empty home; the exit code."""
+    end_as_if_by_hand()
     begun = time.monotonic()
     story = Story()
     shutil.rmtree(HOME, ignore_errors=True)
@@ -142,12 +143,9 @@ def main(console: Console) -> int:
         with Progress(*columns, console=console) as progress:
             step = progress.add_task("starting Airflow", total=None)
             with (
-                registry_maker(settings) as registry,
                 LocalAirflow(HOME / "airflow", settings) as airflow,
                 AirflowApi(airflow.url, airflow.check) as api,
             ):
-                if registry.wait() != 0:
-                    raise StartError(f"the model registry could not be made:\n{registry.last_lines()}")
                 progress.update(step, total=1, completed=1)
                 progress.console.print(f"Airflow answers at {airflow.url} while this runs (no login).", highlight=False)
                 started = time.monotonic()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from deploy.local.airflow_api import AirflowApi
     from pipeline.settings import Settings
 
+PAST = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back to"}
+
 Lines = list[tuple[str, list[str]]]
 
 
@@ -39,11 +41,15 @@ class Outcome:
         ]
         total = sum(revenue for _, _, revenue in self.segments) or 1.0
         segments = [
-            f"{name:<22} {size:>6,} customers {revenue:>14,.0f} revenue ({revenue / total:.0%})"
+            f"{name:<14} {size:>5,} customers {revenue:>12,.0f} revenue {revenue / total:>4.0%}"
             for name, size, revenue in self.segments
         ]
-        models = [f"version {version}: {action}, {reason}" for version, action, reason in self.promotions]
-        drift = [f"{day}  {', '.join(columns) or 'none'}" for day, columns in sorted(self.drift.items())]
+        models = [
+            line
+            for version, action, reason in self.promotions
+            for line in (f"version {version}: {PAST[action]}, because", *(f"  {part}" for part in reason.split("; ")))
+        ]
+        drift = [f"as of {day}: {', '.join(columns) or 'none'}" for day, columns in sorted(self.drift.items())]
         return [
             ("rows", told),
             (f"segments as of {self.as_of}", segments),

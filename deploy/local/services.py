@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,12 @@ HOST = "127.0.0.1"
 
 class StartError(RuntimeError):
     """A service did not come up; the message holds the end of its log."""
+
+
+def end_as_if_by_hand() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, and Ctrl-C also where a shell has switched it off."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def free_port(wanted: int) -> int:

@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 
 from deploy.local.installation import PROJECT, LocalAirflow, LocalMlflow
-from deploy.local.services import StartError
+from deploy.local.services import StartError, end_as_if_by_hand
 from pipeline.settings import load_settings
 
 HOME = PROJECT / ".airflow"
@@ -16,6 +16,7 @@ HOME = PROJECT / ".airflow"
 
 def main(console: Console) -> int:
     """Start both, say where they are, and hold them until interrupted; the exit code."""
+    end_as_if_by_hand()
     settings = load_settings()
     own = {name: value for name, value in os.environ.items() if name.startswith("AISLE_")}
     try:

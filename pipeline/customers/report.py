@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -69,8 +70,8 @@ def _segments(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
     return Section(
         "Who brings the revenue",
         [
-            f"The {count(first['customers'])} {first['segment_name']} are {100 * first['share']:.1f} % of the customers "
-            f"and bring {100 * first['revenue_share']:.1f} % of their revenue, "
+            f"The {count(first['customers'])} {first['segment_name']} are {100 * first['share']:.1f} % of the "
+            f"customers and bring {100 * first['revenue_share']:.1f} % of their revenue, "
             f"{count(first['revenue_per_customer'])} each.",
             f"Guests brought another {count(guests['guest_revenue'])}; nobody knows who they are, so they are in no "
             "segment.",
@@ -98,14 +99,15 @@ def _profiles(profile: pd.DataFrame, features: Sequence[str]) -> Section:
     means = profile[[f"mean_{feature}" for feature in features]].to_numpy(dtype=float)
     weights = profile["share"].to_numpy(dtype=float)
     average = weights @ means
-    ratio = means / average
+    # A feature that is nobody's has no ratio: its cells stay blank.
+    ratio = np.divide(means, average, out=np.full_like(means, np.nan), where=average != 0)
     labels = [feature.replace("_", " ") for feature in features]
     figure = go.Figure(
         go.Heatmap(
             z=ratio.T,
             x=profile["segment_name"],
             y=labels,
-            text=[[f"{cell:,.1f}" for cell in row] for row in means.T],
+            text=[[f"{cell:,.2f}" if abs(cell) < 10 else count(cell) for cell in row] for row in means.T],
             texttemplate="%{text}",
             colorscale="RdBu",
             reversescale=True,
@@ -123,7 +125,7 @@ def _profiles(profile: pd.DataFrame, features: Sequence[str]) -> Section:
 
 
 def _choice(report: CustomersReport) -> Section:
-    curve = report.choice["curve"]
+    curve, reason = report.choice["curve"], str(report.choice["reason"])
     ks = [point["k"] for point in curve]
     figure = go.Figure(
         [
@@ -139,8 +141,8 @@ def _choice(report: CustomersReport) -> Section:
         },
     )
     return Section(
-        "Why so many segments",
-        [str(report.choice["reason"])],
+        "Why this many segments",
+        [reason[:1].upper() + reason[1:] + "."],
         Table(
             ("segments", "silhouette", "stability", "smallest share", "verdict"),
             [

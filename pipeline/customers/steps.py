@@ -6,7 +6,6 @@ A step imports what only it needs (scikit-learn, MLflow, Plotly) when it runs: e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,9 +17,10 @@ from pipeline.errors import RefusedError
 from pipeline.gate import Better, Decision, Floor, NotWorse, Window, decide
 from pipeline.lake import Lake, TableRef
 from pipeline.settings import Settings
+from pipeline.training import Trained, note_decision
 
 MODEL = "customer_segments"
-TRANSACTIONS, FEATURES, SEGMENTS = "transactions", "customer_features", "customer_segments"
+INPUT, FEATURES, RESULT = "transactions", "customer_features", "customer_segments"
 SEGMENTS_FILE, CURVE_FILE = "segments.json", "choice_of_k.json"
 
 RULES = (
@@ -34,20 +34,6 @@ RULES = (
 """What a challenger must show on its own window, where the champion is measured too."""
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A registered challenger, and why it has as many segments as it has."""
-
-    version: int
-    segments: int
-    reason: str
-    metrics: dict[str, float | None]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
-        return asdict(self)
-
-
 def build_features(settings: Settings, as_of: date) -> TableRef:
     """Write every customer's features as of a day; that day of the table is replaced.
 
@@ -59,19 +45,19 @@ def build_features(settings: Settings, as_of: date) -> TableRef:
 
     lake, con = Lake(settings), engine.connect(settings)
     since = as_of - timedelta(days=settings.window_days)
-    transactions = engine.table(con, lake, TRANSACTIONS, since=since, until=as_of)
+    transactions = engine.table(con, lake, INPUT, since=since, until=as_of)
     home = load_sources(settings).spec.home_country
     rows = con.to_pyarrow(customer_features(transactions, as_of, window_days=settings.window_days, home_country=home))
     if rows.num_rows == 0:
         raise RefusedError(
             "No known customer bought anything in the window",
-            where=f"{TRANSACTIONS}, {since} to {as_of}",
+            where=f"{INPUT}, {since} to {as_of}",
             todo="ingest the days of the window first, or choose another as-of day",
         )
     return lake.replace(FEATURES, {"as_of": [as_of]}, rows.sort_by("customer_id"))
 
 
-def train(settings: Settings, as_of: date) -> Trained:
+def train(settings: Settings, model: str, as_of: date) -> Trained:
     """Train on the features as of a day and register the model as challenger.
 
     Raises:
@@ -90,17 +76,17 @@ def train(settings: Settings, as_of: date) -> Trained:
             observed=f"days up to {max(lake.days(FEATURES), default=None)}",
             todo="build them first: aisle score customers --day …, or aisle train does both",
         )
-    champion = registry.load(MODEL) if registry.champion(MODEL) else None
+    champion = registry.load(model) if registry.champion(model) else None
     known = segments.SegmentModel(champion.model, _segment_map(champion.artefacts)) if champion else None
     training = segments.train(frame, seed=settings.seed, champion=known)
-    model = training.model
-    metrics = segments.segment_quality(model.pipeline, frame, settings.seed)
+    fitted = training.model
+    metrics = segments.segment_quality(fitted.pipeline, frame, settings.seed)
     registered = registry.log_challenger(
-        MODEL,
-        model.pipeline,
+        model,
+        fitted.pipeline,
         provenance=Provenance(
             as_of,
-            {TRANSACTIONS: lake.version(TRANSACTIONS), FEATURES: version},
+            {INPUT: lake.version(INPUT), FEATURES: version},
             segments.SEGMENT_FEATURES,
             settings.seed,
             code_version(settings),
@@ -113,12 +99,12 @@ def train(settings: Settings, as_of: date) -> Trained:
             # The champion gives the segments their identity, so with another one it is another model.
             "identity_from": champion.version.version if champion else None,
         },
-        artefacts={SEGMENTS_FILE: model.map.to_record(), CURVE_FILE: training.choice.to_record()},
+        artefacts={SEGMENTS_FILE: fitted.map.to_record(), CURVE_FILE: training.choice.to_record()},
     )
-    return Trained(registered.version, training.choice.k, training.choice.reason, dict(registered.metrics))
+    return Trained(model, registered.version, training.choice.reason, dict(registered.metrics))
 
 
-def gate(settings: Settings, version: int) -> Decision:
+def gate(settings: Settings, model: str, version: int) -> Decision:
     """Decide whether a challenger may become champion, and note it on the version; a refusal goes on record as well.
 
     Both are measured on the features that the challenger was trained on, read by their Delta version.
@@ -127,44 +113,20 @@ def gate(settings: Settings, version: int) -> Decision:
     from pipeline.registry import Loaded, Registry
 
     lake, registry = Lake(settings), Registry(settings)
-    challenger, champion = registry.load(MODEL, version), registry.champion(MODEL)
+    challenger, champion = registry.load(model, version), registry.champion(model)
     made_from = challenger.version.provenance
     window = Window(FEATURES, made_from.tables[FEATURES], made_from.as_of)
     frame = lake.read(FEATURES, window.version, {"as_of": [window.as_of]}).to_pandas()
 
-    def measure(model: Loaded) -> dict[str, float]:
-        return segment_quality(model.model, frame, made_from.seed)
+    def measure(contestant: Loaded) -> dict[str, float]:
+        return segment_quality(contestant.model, frame, made_from.seed)
 
     in_use = champion is not None and champion.version != version
     decision = decide(
-        measure(challenger), measure(registry.load(MODEL)) if in_use else None, None, RULES, window=window
+        measure(challenger), measure(registry.load(model)) if in_use else None, None, RULES, window=window
     )
-    if decision.accepted:
-        registry.accept(MODEL, version, decision.figures)
-    else:
-        registry.refuse(MODEL, version, by="gate", reason="; ".join(decision.reasons), figures=decision.figures)
+    note_decision(settings, model, version, decision)
     return decision
-
-
-def promote(settings: Settings, version: int, *, by: str) -> None:
-    """Make a version that the gate let through the champion.
-
-    Raises:
-        RefusedError: if the gate did not let it through, or was not asked.
-    """
-    from pipeline.registry import Registry
-
-    registry = Registry(settings)
-    challenger = registry.get(MODEL, version)
-    if not challenger.accepted:
-        raise RefusedError(
-            "The gate has not let this version through",
-            where=f"{MODEL} version {version}",
-            observed="not asked" if challenger.accepted is None else "; ".join(challenger.decision["reasons"]),
-            todo=f"hold it against the gate, or overrule it by hand: aisle promote {MODEL} {version} --reason …",
-        )
-    reason = "; ".join(challenger.decision["reasons"])
-    registry.promote(MODEL, version, by=by, reason=reason, figures=challenger.decision)
 
 
 def score(settings: Settings, as_of: date) -> TableRef | None:
@@ -188,7 +150,7 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
         raise RefusedError(
             "There are no features to score", where=f"{FEATURES}, as of {as_of}", todo="build them first"
         )
-    return lake.replace(SEGMENTS, {"as_of": [as_of]}, table.sort_by("customer_id"))
+    return lake.replace(RESULT, {"as_of": [as_of]}, table.sort_by("customer_id"))
 
 
 def write_report(settings: Settings, as_of: date) -> str:
@@ -199,9 +161,9 @@ def write_report(settings: Settings, as_of: date) -> str:
 
     lake, registry, con = Lake(settings), Registry(settings), engine.connect(settings)
     since, day = as_of - timedelta(days=settings.window_days), as_of + timedelta(days=1)
-    assigned = engine.table(con, lake, SEGMENTS, since=as_of, until=day)
+    assigned = engine.table(con, lake, RESULT, since=as_of, until=day)
     made = engine.table(con, lake, FEATURES, since=as_of, until=day).drop("as_of")
-    transactions = engine.table(con, lake, TRANSACTIONS, since=since, until=as_of)
+    transactions = engine.table(con, lake, INPUT, since=since, until=as_of)
     champion = registry.get(MODEL, _model_version(con.to_pyarrow(assigned.select("model_version").limit(1))))
     guests = con.to_pyarrow(guest_revenue(transactions, as_of, window_days=settings.window_days)).to_pylist()[0]
     report = CustomersReport(
@@ -221,5 +183,5 @@ def _segment_map(artefacts: Mapping[str, Any]) -> SegmentMap:
 
 def _model_version(rows: Any) -> int:
     if rows.num_rows == 0:
-        raise RefusedError("No customers are scored as of that day", where=SEGMENTS, todo="run aisle score customers")
+        raise RefusedError("No customers are scored as of that day", where=RESULT, todo="run aisle score customers")
     return int(rows["model_version"][0].as_py())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pipeline.errors import AisleError
 from pipeline.lake import Lake
 from pipeline.ledger import LedgerEntry
 from pipeline.reports.page import Section, Table, Tile, count, share, write_page
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 50
 SHOWN_CHARACTERS = 300
+SHOWN_TOLD = 1000
 OBSERVED = re.compile(r""" \(.*\)$|(?<=: )(['"]).*\1 (?=is not)""", re.DOTALL)
 
 
@@ -38,9 +41,22 @@ def write_validation_page(
         Tile("quarantined", count(bad), "bad" if bad else ""),
         Tile("exact repeats", count(repeats)),
     ]
-    sections = [_expectations(validation)]
-    if bad:
-        sections += [_reasons(quarantined, read), _examples(quarantined)]
+    sections = [_reasons(quarantined, read), _examples(quarantined)] if bad else []
+    sections = [*([_refusals(validation)] if refused else []), *sections, _expectations(validation)]
+    return _write(lake, entry, sections, tiles)
+
+
+def write_refusal_page(lake: Lake, entry: LedgerEntry, refusal: AisleError) -> str:
+    """Write the page of a delivery whose rows could not even be read, and return its path below home."""
+    said = (("where", refusal.where), ("observed", refusal.observed), ("allowed", refusal.allowed))
+    told = [(name, str(value)[:SHOWN_TOLD]) for name, value in (*said, ("do next", refusal.todo)) if value]
+    section = Section(
+        refusal.what, ["Nothing of it was taken; what it brought before still stands."], Table(("", ""), told)
+    )
+    return _write(lake, entry, [section], [Tile("verdict", "refused", "bad"), Tile("bytes", count(entry.size))])
+
+
+def _write(lake: Lake, entry: LedgerEntry, sections: Sequence[Section], tiles: Sequence[Tile]) -> str:
     return write_page(
         lake,
         f"validation/{entry.table}/{entry.delivery}",
@@ -51,13 +67,21 @@ def write_validation_page(
     )
 
 
+def _refusals(validation: Validation) -> Section:
+    return Section(
+        "Why it was refused",
+        ["Nothing of it was taken; what it brought before still stands."],
+        Table(("reason", "observed", "allowed"), [(v.reason, v.observed, v.bounds) for v in validation.refusals]),
+    )
+
+
 def _expectations(validation: Validation) -> Section:
     def said(verdict: Verdict) -> str:
         if verdict.passed is None:
             return "not known yet"
         if verdict.passed:
             return "kept"
-        return "refuses" if verdict.judges == "delivery" else f"{count(verdict.failing)} rows"
+        return "refused" if verdict.judges == "delivery" else _rows(verdict.failing)
 
     order = {False: 0, None: 1, True: 2}
     verdicts = sorted(validation.verdicts, key=lambda v: order[v.passed])
@@ -65,22 +89,26 @@ def _expectations(validation: Validation) -> Section:
     return Section(
         "What was expected",
         [
-            f"{kept} of {len(verdicts)} expectations were kept. Those on rows send rows to quarantine; those on the "
-            "delivery refuse all of it."
+            f"{kept} of {len(verdicts)} expectations were kept. A row that breaks one goes to quarantine; "
+            "a delivery that breaks one is refused as a whole."
         ],
         Table(
-            ("verdict", "judges", "column", "would be wrong if", "bounds", "observed"),
-            [(said(v), v.judges, v.column, v.reason, v.bounds, v.observed[:SHOWN_CHARACTERS]) for v in verdicts],
-            tones={"kept": "good", "refuses": "bad", "not known yet": "wait"},
+            ("verdict", "of each", "column", "wrong where"),
+            [(said(v), v.judges, v.column, v.reason) for v in verdicts],
+            tones={"kept": "good", "refused": "bad", "not known yet": "wait"},
         ),
     )
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{count(number)} rows"
 
 
 def _reasons(quarantined: pa.Table, read: int) -> Section:
     reasons = Counter(kind_of(r) for row in quarantined["reasons"].to_pylist() for r in row)
     return Section(
         "Why rows are in quarantine",
-        [f"{share(quarantined.num_rows, read)} of the rows did not keep the contract."],
+        [f"{_rows(quarantined.num_rows)} of {count(read)} ({share(quarantined.num_rows, read)}) broke the contract."],
         Table(("reason", "rows"), [(r, count(n)) for r, n in reasons.most_common(SHOWN_ROWS)], frozenset({1})),
     )
 
@@ -92,7 +120,7 @@ def _examples(quarantined: pa.Table) -> Section:
         "Rows in quarantine",
         [
             f"The first {len(rows)}, as they came." if more else "As they came.",
-            "aisle quarantine show gives them all as a CSV to be mended, aisle quarantine replay takes it back.",
+            "To mend them: aisle quarantine show writes them all as a CSV, aisle quarantine replay takes it back.",
         ],
         Table(
             ("row", "reasons", "as it came"),

@@ -15,7 +15,7 @@ from pyarrow import csv
 from upath import UPath
 
 from pipeline.errors import UsageError
-from pipeline.simulate.defects import Defect, Planted, plant
+from pipeline.simulate.defects import Defect, Planted, parse_defects, plant
 from pipeline.simulate.seasons import is_open
 from pipeline.simulate.shop import SCHEMA, Shop
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
+DEFECTS = "&defects="
 _SECONDS = SCHEMA.set(SCHEMA.get_field_index("InvoiceDate"), pa.field("InvoiceDate", pa.timestamp("s")))
 
 
@@ -40,6 +41,22 @@ def csv_bytes(table: pa.Table, *, header: bool = True) -> bytes:
     out = io.BytesIO()
     csv.write_csv(table.cast(_SECONDS), out, csv.WriteOptions(include_header=header))
     return out.getvalue()
+
+
+def delivery_bytes(address: str, start: date, end: date) -> bytes:
+    """What the shop at an address hands over for `[start, end)`.
+
+    Beside the options of `Shop.from_uri` the address may name defects (`&defects=negative_price:2,zero_quantity:1`),
+    which are then planted in every delivery.
+    """
+    shop, _, planted = address.partition(DEFECTS)
+    data = csv_bytes(Shop.from_uri(shop).lines(start, end))
+    return plant(data, parse_defects(planted))[0] if planted else data
+
+
+def is_trading_day(address: str, day: date) -> bool:
+    """Whether the shop at an address sells anything on a day."""
+    return Shop.from_uri(address.partition(DEFECTS)[0]).is_open(day)
 
 
 def write_deliveries(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import make_blobs
+
 from pipeline.customers.choose_k import (
     LARGEST_K,
     SMALLEST_K,
@@ -20,7 +22,6 @@ from pipeline.customers.choose_k import (
 )
 from pipeline.customers.segments import build_pipeline
 from pipeline.errors import RefusedError
-from sklearn.datasets import make_blobs
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

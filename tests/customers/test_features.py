@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from pipeline.customers.features import FEATURES, customer_features, guest_revenue
 from pipeline.errors import UsageError
 

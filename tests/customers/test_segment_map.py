@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipeline.customers.choose_k import Floors
 from pipeline.customers.segment_map import Segment, SegmentMap, assign, profile
 from pipeline.customers.segments import SEGMENT_FEATURES, SegmentModel, train

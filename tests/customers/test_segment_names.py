@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipeline.customers.segment_names import INSIDERS, TRAITS, match_segments, name_segments
 
 FEATURES = sorted({feature for feature, _ in TRAITS})

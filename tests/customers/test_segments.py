@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from sklearn.metrics import adjusted_rand_score
+
 from pipeline.customers.features import FEATURES
 from pipeline.customers.segments import (
     SEGMENT_FEATURES,
@@ -19,7 +21,6 @@ from pipeline.customers.segments import (
     train,
 )
 from pipeline.errors import RefusedError
-from sklearn.metrics import adjusted_rand_score
 
 # recency_days, invoices, revenue, median_basket_units, cancellation_rate, purchase_frequency
 KINDS = {

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import UsageError
 
 from aisle_dags.days import Span, form_span, hinted_days, pending, span_of, training_day
+from pipeline.errors import UsageError
 
 MONDAY = date(2025, 3, 3)
 DAY = timedelta(days=1)
@@ -113,6 +113,8 @@ def test_a_training_never_looks_past_what_the_lake_knows() -> None:
     assert training_day(run(), known) == MONDAY + DAY
     early = (midnight(MONDAY - DAY * 7), midnight(MONDAY))
     assert training_day(run(interval=early), known) == MONDAY
+    by_hand = run(interval=early) | {"dag_run": SimpleNamespace(run_type="manual")}
+    assert training_day(by_hand, known) == MONDAY + DAY
 
 
 def test_a_training_takes_the_day_of_the_form_then_of_the_event() -> None:

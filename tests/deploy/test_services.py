@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from deploy.local.services import HOST, Service, StartError, free_port, run_once, wait_until_healthy
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipeline.errors import UsageError
 from pipeline.simulate.defects import FILE_DEFECTS, HUGE_FIELD, ROW_DEFECTS, Defect, Planted, parse_defects, plant
 from pipeline.simulate.deliveries import csv_bytes

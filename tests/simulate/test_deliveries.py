@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
+from pyarrow import csv
+from upath import UPath
+
 from pipeline.errors import UsageError
 from pipeline.simulate.defects import Defect, plant
 from pipeline.simulate.deliveries import csv_bytes, write_deliveries
 from pipeline.simulate.shop import SCHEMA, Shop
-from pyarrow import csv
-from upath import UPath
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+
 from pipeline.errors import UsageError
 from pipeline.simulate.drift import Drift
 from pipeline.simulate.people import NEW_COUNTRIES, Segment

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipeline.simulate.seasons import is_open, next_open, weight
 
 CLOSED = st.sets(st.integers(0, 6), max_size=6).map(lambda days: tuple(sorted(days)))

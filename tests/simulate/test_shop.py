@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipeline.errors import UsageError
 from pipeline.simulate.drift import Drift
 from pipeline.simulate.invoices import LOOK_BACK

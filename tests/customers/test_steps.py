@@ -1,0 +1,217 @@
+"""The customers' steps on the simulated shop, from lines to segments, a registered model, a page and a drift report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pipeline import drift, ingest, training
+from pipeline.customers import segments, steps
+from pipeline.customers.segment_map import SegmentMap
+from pipeline.errors import RefusedError
+from pipeline.lake import Lake
+from pipeline.registry import Provenance, Registry
+from pipeline.settings import Settings
+
+AS_OF = date(2025, 7, 1)
+MODEL, RESULT = "customer_segments", "customer_segments"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_of(home: Path) -> Settings:
+    """A home whose source is a small simulated shop."""
+    sources = home.parent / "sources.yaml"
+    text = (ROOT / "sources.yaml").read_text().replace("customers=900", "customers=300")
+    sources.write_text(text)
+    return Settings(home=str(home), sources=sources, expectations=ROOT / "expectations", code_version="abc123")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
+    """A shop's half year, with features as of two days and a champion."""
+    home = tmp_path_factory.mktemp("shop") / "home"
+    home.mkdir()
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    settings = settings_of(home)
+    for delivery in ingest.pending(settings, "transactions", since=date(2025, 1, 1), until=AS_OF + timedelta(days=7)):
+        ingest.ingest(settings, delivery)
+    steps.build_features(settings, AS_OF)
+    version = steps.train(settings, MODEL, AS_OF).version
+    assert steps.gate(settings, MODEL, version).accepted
+    training.promote(settings, MODEL, version, by="test")
+    return settings
+
+
+@pytest.fixture
+def shop(trained: Settings, tmp_path: Path) -> Settings:
+    """A shop of one's own, with a champion."""
+    shutil.copytree(trained.home, tmp_path / "home")
+    settings = settings_of(tmp_path / "home")
+    return settings.model_copy(update={"artifacts": trained.artifacts_uri})
+
+
+def test_the_first_model_beats_the_floors_and_is_promoted_on_record(trained: Settings) -> None:
+    registry = Registry(trained)
+    champion = registry.champion(MODEL)
+    assert champion is not None
+    assert champion.provenance.as_of == AS_OF
+    assert champion.provenance.features == segments.SEGMENT_FEATURES
+    assert set(champion.provenance.tables) == {"transactions", "customer_features"}
+    (record,) = registry.history(MODEL)
+    assert (record.action, record.version, record.by) == ("promote", champion.version, "test")
+
+
+def test_features_as_of_a_day_know_nothing_of_later_days(trained: Settings, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    early = settings_of(tmp_path / "home")
+    (delivery,) = ingest.pending(early, "transactions", since=date(2025, 1, 1), until=AS_OF)
+    ingest.ingest(early, delivery)
+    steps.build_features(early, AS_OF)
+    read = [Lake(s).read(steps.FEATURES, where={"as_of": [AS_OF]}).sort_by("customer_id") for s in (trained, early)]
+    assert read[0].num_rows > 100
+    assert read[0].equals(read[1])
+
+
+def test_building_features_again_replaces_the_day_and_leaves_others(shop: Settings) -> None:
+    lake, other = Lake(shop), AS_OF + timedelta(days=3)
+    before = lake.read(steps.FEATURES).num_rows
+    ref = steps.build_features(shop, other)
+    steps.build_features(shop, AS_OF)
+    assert lake.read(steps.FEATURES, ref.version, {"as_of": [AS_OF]}).num_rows == before
+    assert lake.days(steps.FEATURES) == [AS_OF, other]
+
+
+def test_scores_are_every_customers_and_the_models_own(shop: Settings) -> None:
+    ref = steps.score(shop, AS_OF)
+    assert ref is not None
+    lake = Lake(shop)
+    scored = lake.read(RESULT, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
+    features = lake.read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
+    loaded = Registry(shop).load(MODEL)
+    model = segments.SegmentModel(loaded.model, SegmentMap.from_record(loaded.artefacts[steps.SEGMENTS_FILE]))
+    assert sorted(scored.index) == sorted(features.index)
+    assert (scored["segment"].to_numpy() == model.predict(features.loc[scored.index])).all()
+    assert set(scored["model_version"]) == {loaded.version.version}
+    assert "insiders" in set(scored["segment_name"])
+
+
+def test_the_page_tells_segments_and_guests(shop: Settings) -> None:
+    steps.score(shop, AS_OF)
+    page = (shop.home_path / steps.write_report(shop, AS_OF)).read_text()
+    assert "insiders" in page
+    assert "Guests" in page
+    assert 'src="http' not in page
+
+
+def test_the_same_inputs_give_the_same_version_and_a_tie_keeps_the_champion(shop: Settings) -> None:
+    champion = Registry(shop).champion(MODEL)
+    assert champion is not None
+    # The first one had no champion to take its segments' identity from, the next two had the same.
+    second, third = steps.train(shop, MODEL, AS_OF), steps.train(shop, MODEL, AS_OF)
+    assert second == third
+    decision = steps.gate(shop, MODEL, second.version)
+    assert not decision.accepted
+    now = Registry(shop).champion(MODEL)
+    assert now is not None
+    assert now.version == champion.version
+    names = [s["name"] for s in Registry(shop).artefacts(MODEL, second.version)[steps.SEGMENTS_FILE]["segments"]]
+    assert names == [s["name"] for s in Registry(shop).artefacts(MODEL)[steps.SEGMENTS_FILE]["segments"]]
+
+
+def challenger_from(settings: Settings, spoil: Callable[[pd.DataFrame], pd.DataFrame]) -> int:
+    """A challenger that was fitted on spoilt features and says of itself that it was on the real ones."""
+    registry, lake = Registry(settings), Lake(settings)
+    frame = lake.read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas()
+    champion = registry.load(MODEL)
+    pipeline = segments.build_pipeline(len(champion.artefacts[steps.SEGMENTS_FILE]["segments"]), 7)
+    wanted = list(segments.SEGMENT_FEATURES)
+    pipeline.fit(spoil(frame[wanted]))
+    made_from = champion.version.provenance
+    provenance = Provenance(AS_OF, {**made_from.tables}, segments.SEGMENT_FEATURES, 8, "spoilt")
+    registered = registry.log_challenger(
+        MODEL, pipeline, provenance=provenance, example=frame[wanted], metrics={}, artefacts=champion.artefacts
+    )
+    return registered.version
+
+
+def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(7)
+    return pd.DataFrame({name: rng.permutation(frame[name].to_numpy()) for name in frame})
+
+
+def far_away(frame: pd.DataFrame) -> pd.DataFrame:
+    """Nearly all real customers fall into one cluster of a model that was fitted to others."""
+    return frame * np.random.default_rng(7).uniform(50, 5000, frame.shape)
+
+
+@pytest.mark.parametrize("spoil", [shuffled, far_away])
+def test_a_worse_model_is_stopped_and_that_is_on_record(
+    shop: Settings, spoil: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    registry = Registry(shop)
+    before = registry.champion(MODEL)
+    assert before is not None
+    version = challenger_from(shop, spoil)
+    decision = steps.gate(shop, MODEL, version)
+    assert not decision.accepted
+    after = registry.champion(MODEL)
+    assert after is not None
+    assert after.version == before.version
+    last = registry.history(MODEL)[-1]
+    assert (last.action, last.version, last.by) == ("refuse", version, "gate")
+    assert last.reason == "; ".join(decision.reasons)
+    with pytest.raises(RefusedError):
+        training.promote(shop, MODEL, version, by="test")
+
+
+def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -> None:
+    registry = Registry(shop)
+    first = registry.champion(MODEL)
+    assert first is not None
+    second = steps.train(shop, MODEL, AS_OF).version
+    registry.promote(MODEL, second, by="test", reason="by hand")
+    record = registry.rollback(MODEL, by="test", reason="customers complained")
+    now = registry.champion(MODEL)
+    assert now is not None
+    assert (record.action, record.version, record.previous, now.version) == (
+        "rollback",
+        first.version,
+        second,
+        first.version,
+    )
+    steps.score(shop, AS_OF)
+    assert set(Lake(shop).read(RESULT)["model_version"].to_pylist()) == {first.version}
+
+
+def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(shop: Settings) -> None:
+    (quiet,) = drift.watch(shop, AS_OF)
+    assert (quiet.drifted, quiet.retrain) == ((), False)
+    lake, day = Lake(shop), AS_OF + timedelta(days=1)
+    features = lake.read(steps.FEATURES, where={"as_of": [AS_OF]})
+    dearer = pa.compute.multiply(features["revenue"], 8.0)
+    moved = features.set_column(features.schema.get_field_index("revenue"), "revenue", dearer)
+    days = pa.array([day] * moved.num_rows, pa.date32())
+    moved = moved.set_column(moved.schema.get_field_index("as_of"), "as_of", days)
+    lake.replace(steps.FEATURES, {"as_of": [day]}, moved)
+    (loud,) = drift.watch(shop, day)
+    assert "revenue" in loud.drifted or loud.verdict == "too few rows"
+
+
+def test_steps_without_what_they_need_say_what_to_do(shop: Settings) -> None:
+    nobody = AS_OF + timedelta(days=4000)
+    for step in (steps.build_features, steps.score, steps.write_report):
+        with pytest.raises(RefusedError, match="do next"):
+            step(shop, nobody)
+    with pytest.raises(RefusedError, match="do next"):
+        steps.train(shop, MODEL, nobody)
+
+
+def test_without_a_champion_nothing_is_scored(home: Settings) -> None:
+    assert steps.score(home, AS_OF) is None
