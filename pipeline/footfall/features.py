@@ -100,4 +100,5 @@ def _summary(values: pd.Series[float]) -> Summary:
 
 
 def _counts(values: pd.Series[float]) -> dict[int, int]:
-    return {int(value): int(days) for value, days in values.value_counts().sort_index().items()}
+    found, days = np.unique(values.to_numpy(dtype=np.int64), return_counts=True)
+    return dict(zip(found.tolist(), days.tolist(), strict=True))

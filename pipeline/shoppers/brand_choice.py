@@ -167,9 +167,7 @@ def elasticities(model: BrandChoice, visits: pd.DataFrame) -> Elasticities:
     return Elasticities(brands, matrix, wrong)
 
 
-def elasticities_by(
-    model: BrandChoice, visits: pd.DataFrame, groups: Mapping[str, str]
-) -> dict[str, Elasticities]:
+def elasticities_by(model: BrandChoice, visits: pd.DataFrame, groups: Mapping[str, str]) -> dict[str, Elasticities]:
     """The same by group of people."""
     group = visits["person"].map(groups)
     return {str(name): elasticities(model, visits[group == name]) for name in sorted(group.dropna().unique())}
@@ -202,12 +200,11 @@ def prices_only_accuracy(earlier: pd.DataFrame, later: pd.DataFrame) -> float:
     return float(course.score(np.nan_to_num(by_brand(later, "prices", brands)), later["brand"]))
 
 
-def _averaged(
-    model: BrandChoice, design: NDArray[np.float64], coef: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _averaged(model: BrandChoice, design: NDArray[np.float64], coef: NDArray[np.float64]) -> NDArray[np.float64]:
     count = len(model.brands_)
     shares = model.logit_.shares(design, coef)
     price = coef[count - 1 : 2 * count - 1]
     weighted = shares / shares.sum(axis=0)
     # Of brand j to the price of k: coefficient of k x (1 if j is k, less the probability of k).
-    return price[None, :] * (np.eye(count) - weighted.T @ shares)
+    answers: NDArray[np.float64] = price[None, :] * (np.eye(count) - weighted.T @ shares)
+    return answers

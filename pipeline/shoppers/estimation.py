@@ -186,22 +186,22 @@ def _with_intercept(rows: ArrayLike) -> NDArray[np.float64]:
 
 
 def _available(design: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    there = np.isfinite(design).all(axis=2)
+    there: NDArray[np.bool_] = np.asarray(np.isfinite(design).all(axis=2))
     return np.where(there[:, :, None], design, 0.0), there
 
 
-def _shares(
-    design: NDArray[np.float64], there: NDArray[np.bool_], coef: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _shares(design: NDArray[np.float64], there: NDArray[np.bool_], coef: NDArray[np.float64]) -> NDArray[np.float64]:
     utility = np.where(there, design @ coef, -np.inf)
     # Only differences of utilities matter, and the largest at 0 keeps the others from overflowing.
     weight = np.exp(utility - utility.max(axis=1, keepdims=True))
-    return weight / weight.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = weight / weight.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _information(design: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
     mean = np.einsum("nj,njk->nk", p, design)
-    return np.einsum("nj,njk,njl->kl", p, design, design, optimize=True) - mean.T @ mean
+    information: NDArray[np.float64] = np.einsum("nj,njk,njl->kl", p, design, design, optimize=True) - mean.T @ mean
+    return information
 
 
 def _inference(

@@ -71,12 +71,10 @@ BY_BRAND: tuple[str, ...] = ("prices", "promotions", "brand_purchases", "brand_u
 def brands_of(visits: ir.Table, as_of: dt.date) -> ir.Table:
     """The brands that were on the shelf before a day: one column, `brand`, sorted."""
     known = visits.filter(visits.day < ibis.date(as_of))
-    return known.select(brand=known.prices.keys().unnest()).distinct().order_by("brand")
+    return known.select(brand=known.price.keys().unnest()).distinct().order_by("brand")
 
 
-def visit_features(
-    visits: ir.Table, as_of: dt.date, brands: Sequence[str], people: ir.Table | None = None
-) -> ir.Table:
+def visit_features(visits: ir.Table, as_of: dt.date, brands: Sequence[str], people: ir.Table | None = None) -> ir.Table:
     """A row a visit before `as_of`; the module's text defines each column.
 
     Args:
@@ -104,11 +102,15 @@ def shopper_features(
         weekly_visits=(known.day >= ibis.date(since)).sum().cast("float64") / RECENT_WEEKS,
         **{name: known[name].argmax(known.day) for name in DEMOGRAPHICS},
     )
-    to_come = recent.drop("weekly_visits").cross_join(shelf).mutate(
-        day=ibis.date(as_of),
-        bought=ibis.null("float64"),
-        brand=ibis.null("string"),
-        quantity=ibis.literal(0.0),
+    to_come = (
+        recent.drop("weekly_visits")
+        .cross_join(shelf)
+        .mutate(
+            day=ibis.date(as_of),
+            bought=ibis.null("float64"),
+            brand=ibis.null("string"),
+            quantity=ibis.literal(0.0),
+        )
     )
     rows = _features(ibis.union(known, to_come.select(known.columns)), brands, people)
     ahead = rows.filter(rows.day == ibis.date(as_of)).rename(as_of="day")
@@ -120,8 +122,8 @@ def _known(visits: ir.Table, as_of: dt.date) -> ir.Table:
     return known.select(
         "person",
         "day",
-        "prices",
-        "promotions",
+        prices=known.price,
+        promotions=known.promotion,
         bought=known.bought.cast("float64"),
         brand=known.brand,
         quantity=known.quantity.fill_null(0).cast("float64"),

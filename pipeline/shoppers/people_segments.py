@@ -208,7 +208,7 @@ def _usable(people: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cut(tree: NDArray[np.float64]) -> tuple[int, float]:
-    """The number of clusters before the merge that costs the most more than the one before, and the height to cut at."""
+    """How many clusters there are before the merge that costs the most more than the last, and where to cut."""
     heights = tree[-LARGEST_K:, 2]
     jump = int(np.diff(heights).argmax())
     return len(heights) - jump, float(heights[jump : jump + 2].mean())

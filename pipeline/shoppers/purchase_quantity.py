@@ -8,8 +8,8 @@ mostly a matter of who they are, so here stand beside log price and promotion, a
     log odds of the purchase rate: who buys often takes less
     the brand
 
-With logs on both sides the coefficient of the price is the price elasticity of quantity, and effects multiply: who takes
-twice as much answers to a promotion with twice as many units.
+With logs on both sides the coefficient of the price is the price elasticity of quantity, and effects multiply: who
+takes twice as much answers to a promotion with twice as many units.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ class PurchaseQuantity(BaseEstimator):  # type: ignore[misc]
 
     def units(self, visits: pd.DataFrame) -> NDArray[np.float64]:
         """(visits, brands): the units expected if the visit ends in a purchase of each brand."""
-        return self._each(visits, self.glm_.mean)
+        design = self._design(visits)
+        there = np.isfinite(design).all(axis=2)
+        flat = np.nan_to_num(design).reshape(-1, design.shape[2])
+        return np.where(there, self.glm_.mean(flat).reshape(design.shape[:2]), np.nan)
 
     def predict(self, visits: pd.DataFrame) -> NDArray[np.float64]:
         """The units expected of the brand that each visit bought; of a brand that is not known, the mean of all."""
@@ -91,7 +94,7 @@ class PurchaseQuantity(BaseEstimator):  # type: ignore[misc]
         return np.where(np.isin(bought, self.brands_) & np.isfinite(known), known, float(self.prior_))
 
     def design_draws(self, visits: pd.DataFrame) -> NDArray[np.float64]:
-        """(visits, brands, coefficients): the rows behind `units`, intercept first, for whoever has other coefficients."""
+        """(visits, brands, coefficients): the rows behind `units`, intercept first, for other coefficients."""
         design = self._design(visits)
         return np.concatenate([np.ones((*design.shape[:2], 1)), design], axis=2)
 
@@ -99,15 +102,8 @@ class PurchaseQuantity(BaseEstimator):  # type: ignore[misc]
         """The price elasticity of quantity."""
         return Interval.of(self.glm_.coef_[1], self.glm_.draws_[:, 1])
 
-    def _each(self, visits: pd.DataFrame, mean: object) -> NDArray[np.float64]:
-        design = self._design(visits)
-        there = np.isfinite(design).all(axis=2)
-        flat = np.where(there[:, :, None], design, 0.0).reshape(-1, design.shape[2])
-        expected = self.glm_.mean(flat).reshape(design.shape[:2])
-        return np.where(there, expected, np.nan)
-
     def _design(self, visits: pd.DataFrame) -> NDArray[np.float64]:
-        """(visits, brands, columns): what each row would be if that brand were bought; NaN where it is not on the shelf."""
+        """(visits, brands, columns): the row of each brand as if it were bought; NaN where it is not on the shelf."""
         brands = [str(brand) for brand in self.brands_]
         rows, count = len(visits), len(brands)
         prices = by_brand(visits, "prices", brands)

@@ -144,9 +144,8 @@ def total_elasticities(models: Models, shoppers: pd.DataFrame) -> list[TotalElas
             changed = _units(_Parts(**{**vars(today), name: getattr(then, name)}), visits)
             parts.append(np.log(changed[:, at] / total[:, at]) / np.log(1 + STEP))
         whole = np.log(_units(then, visits)[:, at] / total[:, at]) / np.log(1 + STEP)
-        found.append(
-            TotalElasticity(brand, *(_interval(part) for part in parts), _interval(whole), bool(parts[1][0] >= 0))
-        )
+        probability, choice, quantity = (_interval(part) for part in parts)
+        found.append(TotalElasticity(brand, probability, choice, quantity, _interval(whole), bool(choice.value >= 0)))
     return found
 
 
@@ -202,15 +201,16 @@ def _parts(models: Models, shoppers: pd.DataFrame) -> _Parts:
 
 def _units(parts: _Parts, visits: NDArray[np.float64]) -> NDArray[np.float64]:
     """(1 + draws, brands): units of the week."""
-    return np.einsum("n,dn,dnb,dnb->db", visits, parts.probability, parts.share, parts.units, optimize=True)
+    units: NDArray[np.float64] = np.einsum(
+        "n,dn,dnb,dnb->db", visits, parts.probability, parts.share, parts.units, optimize=True
+    )
+    return units
 
 
 def _week(models: Models, shoppers: pd.DataFrame, visits: NDArray[np.float64]) -> _Week:
     parts = _parts(models, shoppers)
     prices = np.nan_to_num(by_brand(shoppers, "prices", _known_brands(models)))
-    money = np.einsum(
-        "n,nb,dn,dnb,dnb->db", visits, prices, parts.probability, parts.share, parts.units, optimize=True
-    )
+    money = np.einsum("n,nb,dn,dnb,dnb->db", visits, prices, parts.probability, parts.share, parts.units, optimize=True)
     return _Week(parts.probability @ visits, _units(parts, visits), money)
 
 
