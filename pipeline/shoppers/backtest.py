@@ -1,4 +1,4 @@
-"""How good each model is on days that it has not seen: trained on the first four fifths of the days, tested on the rest.
+"""How good each model is on unseen days: trained on the first four fifths of the days, tested on the rest.
 
 The history of a test visit is all that came before it, other test visits included: as on a working day, the model is
 old and what it knows of people is not.

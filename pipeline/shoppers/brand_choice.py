@@ -17,8 +17,8 @@ it is flagged wherever it goes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.errors import RefusedError
-from pipeline.shoppers.estimation import DRAWS, ConditionalLogit, Interval
+from pipeline.shoppers.estimation import DRAWS, ConditionalLogit, Interval, coefficients, standard_errors
 from pipeline.shoppers.frames import NO_BRAND, brands_of, by_brand
 
 if TYPE_CHECKING:
@@ -189,6 +189,30 @@ def measure(model: BrandChoice, visits: pd.DataFrame) -> dict[str, float]:
         "accuracy": float(accuracy_score(bought, model.brands_[shares.argmax(axis=1)].astype(str))),
         "same_brand_accuracy": float((visits["last_brand"].to_numpy(dtype=object).astype(str) == bought).mean()),
         "log_loss": float(-np.log(said).mean()),
+    }
+
+
+def inputs(visits: pd.DataFrame) -> list[str]:
+    """The columns that the model reads."""
+    by = [f"{what}:{brand}" for what in ("prices", "promotions", "brand_purchases") for brand in brands_of(visits)]
+    return [*by, "last_brand"]
+
+
+def baseline(earlier: pd.DataFrame, later: pd.DataFrame) -> dict[str, float]:
+    """What saying the brands' shares of the earlier purchases comes to on the later ones; and "the last one again"."""
+    then, now = purchases(earlier), purchases(later)
+    shares = then["brand"].value_counts(normalize=True)
+    said = now["brand"].map(shares).dropna().to_numpy(dtype=np.float64)
+    again = (now["last_brand"].to_numpy(dtype=object) == now["brand"].to_numpy(dtype=object)).mean()
+    return {"log_loss": float(-np.log(said).mean()), "accuracy": float(again)}
+
+
+def estimates(model: BrandChoice, visits: pd.DataFrame) -> dict[str, Any]:
+    """The coefficients with standard errors, and the elasticities over the training's purchases."""
+    found = elasticities(model, purchases(visits))
+    return {
+        "coefficients": coefficients(model.coefficients, model.logit_.coef_, standard_errors(model.logit_)),
+        "elasticities": asdict(found),
     }
 
 

@@ -24,6 +24,8 @@ from sklearn.utils.validation import check_is_fitted
 from pipeline.errors import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 DRAWS = 200
@@ -32,11 +34,6 @@ LOW, HIGH = 2.5, 97.5
 """The percentiles of an interval."""
 FLAT = 1e-10
 """Below this share of the largest eigenvalue, the data say nothing of a direction."""
-
-TRUSTED_TYPES: tuple[str, ...] = (
-    "pipeline.shoppers.estimation.ConditionalLogit",
-    "pipeline.shoppers.estimation.Glm",
-)
 
 
 @dataclass(frozen=True)
@@ -178,6 +175,16 @@ class ConditionalLogit(BaseEstimator):  # type: ignore[misc]
 def standard_errors(model: Glm | ConditionalLogit) -> NDArray[np.float64]:
     """Standard errors of the coefficients, clustered by person."""
     return np.sqrt(np.diag(model.covariance_))
+
+
+def coefficients(
+    names: Sequence[str], values: NDArray[np.float64], errors: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
+    """Coefficients with their standard errors, as JSON can hold them."""
+    return {
+        name: {"value": float(value), "standard_error": float(error)}
+        for name, value, error in zip(names, values, errors, strict=True)
+    }
 
 
 def _with_intercept(rows: ArrayLike) -> NDArray[np.float64]:

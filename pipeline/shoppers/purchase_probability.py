@@ -7,9 +7,9 @@ brands, or on price and promotion. It ranks visits hardly better than chance, fo
 there for its elasticity, price x coefficient x (1 - probability), which is what is published.
 
 `train` makes the one that predicts: the same two columns beside what the person did before, and demographics where
-most people's are known. History enters through splines, for nobody's hunger is linear in days. Being fitted by maximum
-likelihood with an intercept, its mean probability is the purchase rate of its training days; `measure` says how far
-that holds on others.
+most people's are known. History enters along lines that bend, for nobody's hunger is linear in days. Being fitted by
+maximum likelihood with an intercept, its mean probability is the purchase rate of its training days; `measure` says how
+far that holds on others.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from pipeline.errors import RefusedError
-from pipeline.shoppers.estimation import HIGH, LOW, Glm
+from pipeline.shoppers.bends import Bends
+from pipeline.shoppers.estimation import HIGH, LOW, Glm, coefficients, standard_errors
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY, SHELF
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 MODEL = "purchase_probability"
 FLAGS = ("never_bought", "bought_last_time")
 CURVED = tuple(name for name in HISTORY if name not in FLAGS)
-KNOTS = 5
 MOST_UNKNOWN = 0.5
 """Demographics are used where at most this share of the visits lacks them."""
 GRID = np.round(np.arange(0.5, 3.51, 0.01), 2)
@@ -84,9 +84,7 @@ def train(visits: pd.DataFrame, *, seed: int) -> Pipeline:
     """
     names = features(visits)
     with_demographics = len(names) > len(SHELF) + len(HISTORY)
-    history = make_pipeline(
-        StandardScaler(), SplineTransformer(KNOTS, knots="quantile", extrapolation="linear", include_bias=False)
-    )
+    history = make_pipeline(Bends(), StandardScaler())
     columns: list[tuple[str, Any, list[str]]] = [
         ("shelf", StandardScaler(), list(SHELF)),
         ("flags", "passthrough", list(FLAGS)),
@@ -136,6 +134,29 @@ def measure(chances: NDArray[np.float64], visits: pd.DataFrame, base_rate: float
         "mean_probability": float(chances.mean()),
         "purchase_rate": float(bought.mean()),
     }
+
+
+def inputs(visits: pd.DataFrame) -> list[str]:
+    """The columns that the model reads."""
+    return list(features(visits))
+
+
+def baseline(earlier: pd.DataFrame, later: pd.DataFrame) -> dict[str, float]:
+    """What saying the purchase rate of the earlier days comes to on the later ones."""
+    rate = float(earlier["bought"].mean())
+    return {"log_loss": float(log_loss(later["bought"], np.full(len(later), rate)))}
+
+
+def estimates(model: Pipeline, visits: pd.DataFrame) -> dict[str, Any]:
+    """The course's models on the same visits, and the shelf's part of the predicting one, with standard errors."""
+    found: dict[str, Any] = {}
+    for name, columns in (("price", ("price",)), ("price and promotion", SHELF)):
+        fitted = price_model(visits, columns)
+        found[name] = coefficients(("constant", *columns), fitted.coef_, standard_errors(fitted))
+    scale = model["columns"].named_transformers_["shelf"].scale_
+    at = slice(1, 1 + len(SHELF))
+    found["predicting"] = coefficients(SHELF, model[-1].coef_[at] / scale, standard_errors(model[-1])[at] / scale)
+    return found
 
 
 def price_model(visits: pd.DataFrame, columns: Sequence[str] = ("price",), *, seed: int = 7) -> Glm:

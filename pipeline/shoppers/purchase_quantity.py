@@ -14,7 +14,8 @@ takes twice as much answers to a promotion with twice as many units.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -23,7 +24,7 @@ from sklearn.metrics import mean_squared_error, r2_score
 
 from pipeline.errors import RefusedError
 from pipeline.shoppers.brand_choice import FEWEST_PURCHASES, purchases
-from pipeline.shoppers.estimation import Glm, Interval
+from pipeline.shoppers.estimation import Glm, Interval, coefficients, standard_errors
 from pipeline.shoppers.frames import brands_of, by_brand
 
 if TYPE_CHECKING:
@@ -138,6 +139,29 @@ def measure(model: PurchaseQuantity, visits: pd.DataFrame) -> dict[str, float]:
     """How good the units are on purchases: r2 and rmse (units)."""
     units, said = visits["quantity"].to_numpy(dtype=np.float64), model.predict(visits)
     return {"r2": float(r2_score(units, said)), "rmse": float(mean_squared_error(units, said) ** 0.5)}
+
+
+def inputs(visits: pd.DataFrame) -> list[str]:
+    """The columns that the model reads."""
+    by = ("prices", "promotions", "brand_purchases", "brand_units")
+    return [
+        *(f"{what}:{brand}" for what in by for brand in brands_of(visits)),
+        *("brand", "purchases", "units", "purchase_rate"),
+    ]
+
+
+def baseline(earlier: pd.DataFrame, later: pd.DataFrame) -> dict[str, float]:
+    """What saying the mean units of the earlier purchases comes to on the later ones."""
+    mean, units = purchases(earlier)["quantity"].mean(), purchases(later)["quantity"]
+    return {"rmse": float(((units - mean) ** 2).mean() ** 0.5)}
+
+
+def estimates(model: PurchaseQuantity, visits: pd.DataFrame) -> dict[str, Any]:  # noqa: ARG001 (as of its siblings)
+    """The coefficients with standard errors, and the price elasticity of quantity."""
+    return {
+        "coefficients": coefficients(model.coefficients, model.glm_.coef_, standard_errors(model.glm_)),
+        "elasticity": asdict(model.elasticity()),
+    }
 
 
 def course_r2(earlier: pd.DataFrame, later: pd.DataFrame) -> float:
