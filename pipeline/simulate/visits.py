@@ -110,14 +110,14 @@ def _people(seed: int, count: int) -> pa.Table:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(11,)))
     kind = rng.choice(4, count, p=(0.30, 0.25, 0.25, 0.20))
     chance = {  # by kind: at home with a family, settled and well paid, starting out, older and schooled
-        "sex": np.array([0.85, 0.10, 0.35, 0.50]),
-        "marital": np.array([0.95, 0.20, 0.10, 0.70]),
+        "sex": np.array([0.95, 0.05, 0.20, 0.50]),
+        "marital": np.array([0.97, 0.10, 0.05, 0.70]),
     }
     age = np.clip(np.array([30, 36, 33, 56])[kind] + rng.normal(0, 5, count), 18, 80).astype(np.int64)
-    education = np.clip(np.round(np.array([1.0, 0.8, 0.7, 2.1])[kind] + rng.normal(0, 0.5, count)), 0, 3)
+    education = np.clip(np.round(np.array([1.0, 0.8, 0.7, 2.1])[kind] + rng.normal(0, 0.35, count)), 0, 3)
     income = np.round(np.array([100e3, 140e3, 92e3, 158e3])[kind] * np.exp(rng.normal(0, 0.15, count)), 2)
-    occupation = np.clip(np.round(np.array([0.7, 1.4, 0.2, 1.1])[kind] + rng.normal(0, 0.45, count)), 0, 2)
-    size = np.clip(np.round(np.array([0.4, 1.6, 0.1, 1.1])[kind] + rng.normal(0, 0.45, count)), 0, 2)
+    occupation = np.clip(np.round(np.array([0.7, 1.4, 0.2, 1.1])[kind] + rng.normal(0, 0.3, count)), 0, 2)
+    size = np.clip(np.round(np.array([0.4, 1.6, 0.1, 1.1])[kind] + rng.normal(0, 0.3, count)), 0, 2)
     columns = [
         pa.array((FIRST_PERSON + np.arange(count)).astype(str)),
         (rng.random(count) < chance["sex"][kind]).astype(np.int64),
