@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +14,7 @@ NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
 """Python's calendar begins with the year 1."""
 ISO_8601 = rf"^{YEAR}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?)?$"
+WORDS = {True: r"^(?i)(true|t|yes|y|1|1\.0)$", False: r"^(?i)(false|f|no|n|0|0\.0)$"}
 LARGEST_WHOLE = 2**53
 """Beyond it a float no longer knows each whole number."""
 
@@ -22,13 +25,16 @@ def trimmed(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
-def parse(text: pa.ChunkedArray, kind: Kind, *, decimal: str = ".", form: str | None = None) -> pa.ChunkedArray:
+def parse(
+    text: pa.ChunkedArray, kind: Kind, *, decimal: str = ".", form: str | None = None, day_one: date | None = None
+) -> pa.ChunkedArray:
     """Values of a kind.
 
     Args:
         text: trimmed cells.
         decimal: the decimal mark of numbers.
-        form: strptime form of timestamps; ISO 8601 when missing.
+        form: strptime form of timestamps and dates; ISO 8601 when missing.
+        day_one: where dates are numbers, the day that is number 1.
 
     Returns:
         Values of the kind's Arrow type; null where the text is missing or cannot be read.
@@ -44,6 +50,10 @@ def parse(text: pa.ChunkedArray, kind: Kind, *, decimal: str = ".", form: str | 
             return _integers(_numbers(text, decimal))
         case Kind.TIMESTAMP:
             return _timestamps(text, form)
+        case Kind.DATE:
+            return _timestamps(text, form).cast(pa.date32(), safe=False) if day_one is None else _days(text, day_one)
+        case Kind.BOOLEAN:
+            return _booleans(text)
 
 
 def _identifiers(text: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -71,6 +81,20 @@ def _timestamps(text: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
     readable = text if form else _only(text, pc.match_substring_regex(text, ISO_8601))
     times = pd.to_datetime(readable.to_pandas(), format=form or "ISO8601", errors="coerce")
     return pa.chunked_array([pa.array(times, ARROW_TYPES[Kind.TIMESTAMP], from_pandas=True)])
+
+
+def _days(text: pa.ChunkedArray, day_one: date) -> pa.ChunkedArray:
+    numbers = _integers(_numbers(text, "."))
+    last = (date.max - day_one).days + 1
+    days = _only(numbers, pc.and_(pc.greater_equal(numbers, 1), pc.less_equal(numbers, last)))
+    # A date is the days since 1970, in 32 bits.
+    since = pc.add(days, (day_one - date(1970, 1, 1)).days - 1)
+    return since.cast(pa.int32()).cast(pa.date32())
+
+
+def _booleans(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    yes, no = (pc.match_substring_regex(text, WORDS[value]) for value in (True, False))
+    return _only(yes, pc.or_(yes, no))
 
 
 def _only(values: pa.ChunkedArray, where: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -258,6 +258,18 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def backtest(model: Model, as_json: Json = False) -> None:
+    """How good a model is on days that it has not seen."""
+    settings = load_settings()
+    steps = steps_of(domain_of(model))
+    if not hasattr(steps, "backtest"):
+        raise UsageError("This model has no backtest", observed=model, todo="see its metrics: aisle models")
+    result = steps.backtest(settings, model)
+    lines = [f"{name} {value:.4f}" for name, value in result["mean"].items()]
+    _print(result, as_json, "\n  ".join([f"{model}, {len(result['folds'])} fold(s), mean:", *lines]))
+
+
+@app.command()
 def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
     """Features as of a day, scored with the champion, and the page."""
     settings, began, steps = load_settings(), time.monotonic(), steps_of(domain)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.cells import parse, trimmed
 from pipeline.contracts import Column, Contract
-from pipeline.contracts.contract import ARROW_TYPES, Kind
+from pipeline.contracts.contract import Kind
 from pipeline.errors import RefusedError
 from pipeline.readers import Rows
-from pipeline.sources import NamedSource
+from pipeline.sources import MappedColumn, NamedSource
 
 ROW = "_row"
 SHOWN = 40
@@ -22,6 +24,8 @@ EXPECTED = {
     Kind.INTEGER: "is not a whole number",
     Kind.NUMBER: "is not a finite number",
     Kind.TIMESTAMP: "is not a date and time of the form {form}",
+    Kind.DATE: "is not a day of the form {form}",
+    Kind.BOOLEAN: "is neither true nor false",
 }
 
 
@@ -49,11 +53,15 @@ def conform(rows: Rows, source: NamedSource, contract: Contract) -> Conformed:
     columns = {}
     for column in contract.columns:
         columns[column.name], unread = _read(rows.table, column, source)
-        for row, reason in zip(rows.numbers.filter(unread.mask).to_pylist(), unread.reasons, strict=True):
-            faults[row][column.name] = reason
+        for at, reason in unread.items():
+            faults[rows.numbers[at].as_py()][column.name] = reason
     table = contract.derive(pa.table(columns), {**contract.options, **source.spec.options})
     table = table.append_column("row", rows.numbers)
-    table = table.append_column("day", table[contract.event_time].cast(pa.date32()))
+    if contract.event_time != "day":
+        undated = pa.nulls(table.num_rows, pa.date32())
+        table = table.append_column(
+            "day", table[contract.event_time].cast(pa.date32()) if contract.event_time else undated
+        )
     wanted = pa.schema([field for field in contract.schema if field.name != "delivery"])
     return Conformed(table.select(wanted.names).cast(wanted), dict(faults))
 
@@ -74,27 +82,46 @@ def exact_repeats(rows: Rows) -> set[int]:
     return set(rows.numbers.filter(repeated).to_pylist())
 
 
-@dataclass(frozen=True)
-class _Unread:
-    """The cells that have text of the wrong kind: where they are, and what to say of each."""
-
-    mask: pa.Array
-    reasons: list[str]
-
-
-def _read(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.ChunkedArray, _Unread]:
+def _read(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.ChunkedArray, dict[int, str]]:
+    """A column's values; and where its cells have text of the wrong kind, what to say of each."""
     mapping = source.spec.columns.get(column.name)
     if mapping is None:
-        nothing = pa.nulls(table.num_rows, ARROW_TYPES[column.kind])
-        return pa.chunked_array([nothing]), _Unread(pa.array([False] * table.num_rows), [])
-    text = trimmed(table[mapping.source])
-    values = parse(text, column.kind, decimal=source.spec.format.decimal, form=mapping.format)
+        return pa.chunked_array([pa.nulls(table.num_rows, column.type)]), {}
+    if column.per is None:
+        return _read_one(table[mapping.source], column.kind, mapping, source)
+    each, unread = {}, defaultdict(list)
+    for key, name in mapping.each(column.per, table.column_names).items():
+        each[key], faults = _read_one(table[name], column.kind, mapping, source)
+        for at, reason in faults.items():
+            unread[at].append(f"{name} {reason}")
+    return _maps(each, column.type), {at: "; ".join(reasons) for at, reasons in sorted(unread.items())}
+
+
+def _read_one(
+    cells: pa.ChunkedArray, kind: Kind, mapping: MappedColumn, source: NamedSource
+) -> tuple[pa.ChunkedArray, dict[int, str]]:
+    text = trimmed(cells)
+    values = parse(text, kind, decimal=source.spec.format.decimal, form=mapping.format, day_one=mapping.day_one)
     mask = pc.and_(pc.is_valid(text), pc.is_null(values))
-    said = EXPECTED.get(column.kind, "").format(form=mapping.format or "YYYY-MM-DD HH:MM:SS")
-    unread = _Unread(mask, [f"{cell[:SHOWN]!r} {said}" for cell in text.filter(mask).to_pylist()])
-    if column.kind is Kind.TIMESTAMP and mapping.time_zone not in (None, source.time_zone):
+    usual = "YYYY-MM-DD HH:MM:SS" if kind is Kind.TIMESTAMP else "YYYY-MM-DD"
+    form = f"1, 2, … (1 is {mapping.day_one})" if mapping.day_one else mapping.format or usual
+    said = EXPECTED.get(kind, "").format(form=form)
+    reasons = [f"{cell[:SHOWN]!r} {said}" for cell in text.filter(mask).to_pylist()]
+    unread = dict(zip(pc.indices_nonzero(mask).to_pylist(), reasons, strict=True))
+    if kind is Kind.TIMESTAMP and mapping.time_zone not in (None, source.time_zone):
         values = _in_shop_time(values, str(mapping.time_zone), source.time_zone)
     return values, unread
+
+
+def _maps(each: Mapping[str, pa.ChunkedArray], kind: pa.MapType) -> pa.ChunkedArray:
+    """Columns side by side as one column of maps, from what each column is for to its value."""
+    rows, width = len(next(iter(each.values()))), len(each)
+    # Row after row: the n-th value of every column, one behind the other.
+    order = pa.array(np.arange(rows * width).reshape(width, rows).T.ravel())
+    values = pa.concat_arrays([part for column in each.values() for part in column.chunks]).take(order)
+    keys = pa.array(np.tile(np.array(list(each), dtype=object), rows), pa.string())
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width, pa.int32())
+    return pa.chunked_array([pa.MapArray.from_arrays(offsets, keys, values).cast(kind)])
 
 
 def _in_shop_time(times: pa.ChunkedArray, zone: str, shop: str) -> pa.ChunkedArray:
@@ -105,12 +132,14 @@ def _in_shop_time(times: pa.ChunkedArray, zone: str, shop: str) -> pa.ChunkedArr
 
 
 def _refuse_other_columns(names: list[str], source: NamedSource, contract: Contract) -> None:
-    mapped = {column.source for column in source.spec.columns.values()}
+    per = {column.name: column.per for column in contract.columns}
+    found = {column: mapping.each(per[column], names) for column, mapping in source.spec.columns.items()}
     missing = [
         f"{mapping.source!r} (mapped to {column}, line {source.column_lines[column]})"
         for column, mapping in source.spec.columns.items()
-        if mapping.source not in names
+        if not found[column]
     ]
+    mapped = {name for each in found.values() for name in each.values()}
     extra = sorted(set(names) - mapped - set(source.spec.ignore))
     if not missing and not extra:
         return
@@ -123,6 +152,6 @@ def _refuse_other_columns(names: list[str], source: NamedSource, contract: Contr
         f"The delivery's columns are not those that are mapped onto {contract.table}",
         where=source.where,
         observed=f"{'; '.join(observed)}; the header has {', '.join(map(repr, names))}",
-        allowed=", ".join(sorted(mapped)),
+        allowed=", ".join(sorted(mapping.source for mapping in source.spec.columns.values())),
         todo="mend the mapping, or list columns that are not wanted under ignore:",
     )

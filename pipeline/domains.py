@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from pipeline.errors import UsageError
 from pipeline.gate import Decision
@@ -13,7 +13,11 @@ from pipeline.lake import TableRef
 from pipeline.settings import Settings
 from pipeline.training import Trained
 
-MODELS: Mapping[str, tuple[str, ...]] = {"customers": ("customer_segments",)}
+MODELS: Mapping[str, tuple[str, ...]] = {
+    "customers": ("customer_segments",),
+    "shoppers": ("purchase_probability", "brand_choice", "purchase_quantity", "people_segments"),
+    "footfall": ("footfall_buyers",),
+}
 """The models of each domain; its folder below `pipeline/` has the domain's name."""
 
 
@@ -42,6 +46,9 @@ class Steps(Protocol):
 
     def write_report(self, settings: Settings, as_of: date) -> str:
         """Write the page of a day, and return its path below home."""
+
+    def backtest(self, settings: Settings, model: str) -> dict[str, Any]:
+        """How good a model is on days that it has not seen: `{"model": …, "folds": […], "mean": {…}}`."""
 
 
 def steps_of(domain: str) -> Steps:

@@ -218,6 +218,26 @@ def _segment_names(champion: Loaded, features: pd.DataFrame) -> list[str]:
     return [names[position] for position in positions]
 
 
+SHOPPERS = {
+    "days_since_visit": NUMBER,
+    "days_since_purchase": NUMBER,
+    "bought_last_time": FEW,
+    "visits_lately": AMOUNT,
+    "purchase_rate": NUMBER,
+    "purchase_rate_short": NUMBER,
+    "purchases": AMOUNT,
+    "units": AMOUNT,
+    "last_brand": FEW,
+}
+"""The state of people. The shelf is the same for all of them on a day, so its prices have no distribution."""
+
+
+def _purchase_chances(champion: Loaded, features: pd.DataFrame) -> list[float]:
+    """The purchase probability of each person's next visit."""
+    chances: list[float] = champion.model.predict(features[list(champion.version.provenance.features)]).tolist()
+    return chances
+
+
 WATCHED: tuple[WatchedModel, ...] = (
     WatchedModel(
         name="customer_segments",
@@ -245,6 +265,15 @@ WATCHED: tuple[WatchedModel, ...] = (
         key="customer_id",
         predict=_segment_names,
         prediction=Method("jensenshannon", 0.1, categorical=True, kind="prediction"),
+    ),
+    WatchedModel(
+        name="purchase_probability",
+        table="shopper_features",
+        columns=SHOPPERS,
+        key="person",
+        predict=_purchase_chances,
+        prediction=Method("wasserstein", 0.2, kind="prediction"),
+        minimum_rows=300,
     ),
 )
 

@@ -28,6 +28,8 @@ def connect(settings: Settings) -> Backend:
         temp_directory=str(Path(gettempdir()) / f"aisle-spill-{uuid4().hex}"),
         autoinstall_known_extensions=False,
     )
+    # It would draw on standard output, where results belong.
+    con.raw_sql("SET enable_progress_bar = false")
     home = settings.home_path
     if home.protocol not in ("", "file"):
         con.register_filesystem(home.fs)

@@ -28,6 +28,7 @@ from ibis.backends.duckdb import Backend
 from pipeline import engine, ledger
 from pipeline.conform import ROW, Conformed, conform, exact_repeats
 from pipeline.contracts import CONTRACTS, Contract
+from pipeline.contracts.contract import UNDATED
 from pipeline.deliveries import Delivery, find, is_closed, open_delivery
 from pipeline.errors import RefusedError
 from pipeline.lake import Lake, TableRef
@@ -281,7 +282,8 @@ def _spoken_at(lake: Lake, landed: Landed) -> datetime:
 def _received(good: pa.Table, delivery: Delivery, spoken_at: datetime, contract: Contract) -> pa.Table:
     """The good rows, with who speaks and since when: a mending speaks in the place of what it mends."""
     count = good.num_rows
-    full = good.append_column("delivery", pa.array([delivery.id] * count, pa.string())).select(contract.schema.names)
+    dated = good.set_column(good.schema.get_field_index("day"), "day", good["day"].fill_null(UNDATED))
+    full = dated.append_column("delivery", pa.array([delivery.id] * count, pa.string())).select(contract.schema.names)
     return full.append_column("speaker", pa.array([delivery.mends or delivery.id] * count, pa.string())).append_column(
         "spoken_at", pa.array([spoken_at] * count, pa.timestamp("us"))
     )

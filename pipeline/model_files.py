@@ -17,7 +17,15 @@ from pipeline.errors import RefusedError, UsageError
 
 # Types beyond scikit-learn's plain ones that a model file may contain. Each has been looked at: building it runs no
 # code of the file's choosing. The list is here and not in the model file, which would then vouch for itself.
-TRUSTED_TYPES: tuple[str, ...] = ("pipeline.customers.segments.LogSkewed",)
+TRUSTED_TYPES: tuple[str, ...] = (
+    "numpy.dtype",  # of scikit-learn's SimpleImputer
+    "pipeline.customers.segments.LogSkewed",
+    "pipeline.shoppers.bends.Bends",
+    "pipeline.shoppers.brand_choice.BrandChoice",
+    "pipeline.shoppers.estimation.ConditionalLogit",
+    "pipeline.shoppers.estimation.Glm",
+    "pipeline.shoppers.purchase_quantity.PurchaseQuantity",
+)
 
 FIELD_TYPES = {"float64": DataType.double, "str": DataType.string}
 ARTEFACTS = "artefacts"

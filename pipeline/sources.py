@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from pipeline.addresses import missing, resolve
-from pipeline.contracts import CONTRACTS
+from pipeline.contracts import CONTRACTS, Column
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 
@@ -61,13 +61,22 @@ class Format(_Model):
 class MappedColumn(_Model):
     """The source's column that feeds a contract's column.
 
-    `format` is how it writes a timestamp (strptime; ISO 8601 when missing), `time_zone` the zone of that clock where
-    it is not the shop's.
+    `format` is how it writes a timestamp or date (strptime; ISO 8601 when missing), `time_zone` the zone of that clock
+    where it is not the shop's, and `day_one` the day that is number 1 where days are only numbered.
     """
 
     source: str = Field(alias="from")
     format: str | None = None
     time_zone: str | None = None
+    day_one: date | None = None
+
+    def each(self, per: str | None, names: Sequence[str]) -> dict[str, str]:
+        """Which of a delivery's columns are meant, by what each is for; by nothing where there is but one."""
+        if per is None:
+            return {"": self.source} if self.source in names else {}
+        before, _, after = self.source.partition(f"{{{per}}}")
+        inside = {name: name[len(before) : len(name) - len(after)] for name in names}
+        return {key: name for name, key in inside.items() if key and name == f"{before}{key}{after}"}
 
     @model_validator(mode="before")
     @classmethod
@@ -261,6 +270,9 @@ def _contract_faults(content: Mapping[str, Any], lines: Mapping[tuple[str, ...],
                         _line(lines, (*here, "columns", column)),
                         f"{table}.{name}: the contract has no column {column!r}; it has {', '.join(known)}",
                     )
+            for column in contract.columns:
+                if (fault := _pattern_fault(column, mapped.get(column.name))) is not None:
+                    yield _line(lines, (*here, "columns", column.name)), f"{table}.{name}.{column.name}: {fault}"
             for column in required:
                 if column not in mapped:
                     yield (
@@ -296,6 +308,15 @@ def _address_faults(
     address = source.get("from") if isinstance(source, dict) else None
     if isinstance(address, str) and (fault := missing(resolve(address, settings.data))):
         yield _line(lines, ("tables", str(table), chosen, "from")), f"{table}.{chosen}: {fault} (see AISLE_DATA)"
+
+
+def _pattern_fault(column: Column, mapping: object) -> str | None:
+    """Why a mapping does not name a column for each brand where the contract has one, or does where it has not."""
+    source = mapping.get("from") if isinstance(mapping, dict) else mapping
+    if not isinstance(source, str) or column.per is None:
+        return None
+    marks = source.count(f"{{{column.per}}}")
+    return None if marks == 1 else f"{source!r} must hold {{{column.per}}} once, as in Price_{{{column.per}}}"
 
 
 def _regex_fault(value: object) -> str | None:

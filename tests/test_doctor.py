@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import ledger
+from pipeline.contracts import CONTRACTS
 from pipeline.doctor import examine, ledger_adds_up
 from pipeline.errors import AisleError
 from pipeline.settings import Settings
@@ -35,7 +36,11 @@ def test_one_fault_does_not_hide_the_next(well: Settings) -> None:
     broken = well.model_copy(update={"home": "/proc/nowhere", "sources": well.sources.with_name("none.yaml")})
     broken = broken.model_copy(update={"tracking_uri": "nonsense://"})
     found = {f.what: f for f in examine(lambda: broken)}
-    assert [what for what, f in found.items() if not f.well] == ["home", "source of transactions", "registry"]
+    assert [what for what, f in found.items() if not f.well] == [
+        "home",
+        *(f"source of {table}" for table in CONTRACTS),
+        "registry",
+    ]
     assert all(f.detail for f in found.values())
 
 

@@ -84,7 +84,7 @@ def test_all_faults_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
     text = """\
 time_zone: Europe/Londinium
 tables:
-  visits:
+  wishes:
     x: {from: a, columns: {}}
   transactions:
     till:
@@ -108,7 +108,7 @@ tables:
     told = {line: " | ".join(of) for line, of in faults(tmp_path, text, "transactions").items()}
     expected = {
         1: ["Europe/Londinium", "home_country"],
-        3: ["visits: no such table"],
+        3: ["wishes: no such table"],
         7: ["absent does not exist"],
         8: ["delimiter", "utf-9", "decimal"],
         9: ["colour: Extra inputs"],

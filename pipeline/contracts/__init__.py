@@ -1,8 +1,11 @@
 """What each table is: its columns, their types, its key, and what the reader derives."""
 
 from pipeline.contracts.contract import Column, Contract
+from pipeline.contracts.footfall import FOOTFALL
+from pipeline.contracts.people import PEOPLE
 from pipeline.contracts.transactions import TRANSACTIONS
+from pipeline.contracts.visits import VISITS
 
-CONTRACTS: dict[str, Contract] = {contract.table: contract for contract in (TRANSACTIONS,)}
+CONTRACTS: dict[str, Contract] = {contract.table: contract for contract in (TRANSACTIONS, VISITS, PEOPLE, FOOTFALL)}
 
 __all__ = ["CONTRACTS", "Column", "Contract"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,13 +17,15 @@ from pyarrow import csv
 from upath import UPath
 
 from pipeline.errors import UsageError
+from pipeline.simulate.addresses import kind_of
 from pipeline.simulate.defects import Defect, Planted, parse_defects, plant
+from pipeline.simulate.footfall import Door
 from pipeline.simulate.seasons import is_open
 from pipeline.simulate.shop import SCHEMA, Shop
+from pipeline.simulate.visits import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import date
+    from collections.abc import Iterable, Iterator
 
 DEFECTS = "&defects="
 _SECONDS = SCHEMA.set(SCHEMA.get_field_index("InvoiceDate"), pa.field("InvoiceDate", pa.timestamp("s")))
@@ -43,19 +47,49 @@ def csv_bytes(table: pa.Table, *, header: bool = True) -> bytes:
     return out.getvalue()
 
 
+def _visits(address: str, start: date, end: date) -> pa.Table:
+    return Shelf.from_uri(address).visits(start, end)
+
+
+def _people(address: str, start: date, end: date) -> pa.Table:  # noqa: ARG001 (who they are does not change)
+    return Shelf.from_uri(address).people_table()
+
+
+def _footfall(address: str, start: date, end: date) -> pa.Table:
+    return Door.from_uri(address).days(start, end)
+
+
+OTHERS: Mapping[str, Callable[[str, date, date], pa.Table]] = {
+    "visits": _visits,
+    "people": _people,
+    "footfall": _footfall,
+}
+"""What is simulated beside the shop, by the word behind `simulate://`."""
+
+
+def _plain_csv(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    csv.write_csv(table, out)
+    return out.getvalue()
+
+
 def delivery_bytes(address: str, start: date, end: date) -> bytes:
-    """What the shop at an address hands over for `[start, end)`.
+    """What the simulated source at an address hands over for `[start, end)`.
 
     Beside the options of `Shop.from_uri` the address may name defects (`&defects=negative_price:2,zero_quantity:1`),
     which are then planted in every delivery.
     """
+    if kind_of(address) in OTHERS:
+        return _plain_csv(OTHERS[kind_of(address)](address, start, end))
     shop, _, planted = address.partition(DEFECTS)
     data = csv_bytes(Shop.from_uri(shop).lines(start, end))
     return plant(data, parse_defects(planted))[0] if planted else data
 
 
 def is_trading_day(address: str, day: date) -> bool:
-    """Whether the shop at an address sells anything on a day."""
+    """Whether the source at an address has anything for a day."""
+    if kind_of(address) in OTHERS:
+        return True
     return Shop.from_uri(address.partition(DEFECTS)[0]).is_open(day)
 
 

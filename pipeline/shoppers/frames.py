@@ -1,0 +1,66 @@
+"""Feature rows in memory, a column a number: what is kept by brand in maps stands side by side as `prices:<brand>`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.shoppers.features import BY_BRAND
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NO_BRAND = ""
+"""In a frame, the brand of a visit that bought nothing, and the last brand of a person who never did."""
+HELD_OUT = 0.2
+
+
+def frame(rows: pa.Table) -> pd.DataFrame:
+    """Rows of `visit_features` or `shopper_features`, in the order of their persons and days."""
+    wide = rows.drop_columns([name for name in BY_BRAND if name in rows.column_names])
+    for name in BY_BRAND:
+        for brand in brands_in(rows):
+            wide = wide.append_column(f"{name}:{brand}", pc.map_lookup(rows[name], pa.scalar(brand), "first"))
+    table: pd.DataFrame = wide.to_pandas()
+    for name in ("brand", "last_brand"):
+        if name in table:
+            table[name] = table[name].astype("object").where(table[name].notna(), NO_BRAND).astype("str")
+    day = "day" if "day" in table else "as_of"
+    return table.sort_values(["person", day], ignore_index=True)
+
+
+def brands_in(rows: pa.Table) -> list[str]:
+    """The brands of the rows' maps, sorted."""
+    if rows.num_rows == 0:
+        return []
+    keys = pa.chunked_array([chunk.keys for chunk in rows["prices"].chunks]).unique()
+    return sorted(key for key in keys.to_pylist() if key is not None)
+
+
+def brands_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """The brands that a frame has columns for, sorted."""
+    return tuple(sorted(name.removeprefix("prices:") for name in table.columns if name.startswith("prices:")))
+
+
+def by_brand(table: pd.DataFrame, what: str, brands: Sequence[str]) -> NDArray[np.float64]:
+    """(rows, brands): one of BY_BRAND; NaN for a brand that the frame does not know."""
+    names = [f"{what}:{brand}" for brand in brands]
+    return table.reindex(columns=names).to_numpy(dtype=np.float64)
+
+
+def split_at(table: pd.DataFrame, share: float = HELD_OUT) -> pd.Timestamp:
+    """The first day of the last `share` of the days that a frame spans: earlier ones train, later ones test."""
+    days = pd.to_datetime(table["day"])
+    span = (days.max() - days.min()).days + 1
+    return pd.Timestamp(days.min() + pd.Timedelta(days=span - round(span * share)))
+
+
+def earlier_later(table: pd.DataFrame, cut: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows before a day, and the others."""
+    before = pd.to_datetime(table["day"]) < cut
+    return table[before].reset_index(drop=True), table[~before].reset_index(drop=True)

@@ -1,0 +1,112 @@
+"""Footfall from deliveries to the page, with days and without."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline import ingest
+from pipeline.errors import RefusedError
+from pipeline.footfall import steps
+from pipeline.lake import Lake
+from pipeline.registry import Registry
+from pipeline.settings import Settings
+from pipeline.training import promote
+
+ROOT = Path(__file__).resolve().parents[2]
+START, AS_OF, LATER = date(2025, 1, 1), date(2025, 3, 1), date(2025, 6, 1)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
+    """A home with five months of the simulated door, of which the line of the first two is in use."""
+    home = tmp_path_factory.mktemp("footfall")
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    made = Settings(
+        home=str(home), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations", code_version="abc123"
+    )
+    for delivery in ingest.pending(made, "footfall", since=START, until=LATER):
+        ingest.ingest(made, delivery)
+    steps.build_features(made, AS_OF)
+    trained = steps.train(made, steps.MODEL, AS_OF)
+    assert steps.gate(made, steps.MODEL, trained.version).accepted
+    promote(made, steps.MODEL, trained.version, by="test")
+    return made
+
+
+def test_features_know_the_days_before(settings: Settings) -> None:
+    rows = Lake(settings).read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas()
+    assert len(rows) == (AS_OF - START).days
+    assert rows["day"].max() == AS_OF - timedelta(days=1)
+
+
+def test_scores_and_page(settings: Settings) -> None:
+    ref = steps.score(settings, AS_OF)
+    assert ref is not None
+    rows = Lake(settings).read(steps.RESULT, ref.version, {"as_of": [AS_OF]}).to_pandas()
+    assert ((rows["low"] < rows["predicted"]) & (rows["predicted"] < rows["high"])).all()
+    page = Lake(settings).path(steps.write_report(settings, AS_OF)).read_text()
+    rmse = Registry(settings).get(steps.MODEL).metrics["rmse"]
+    assert f"{rmse:.3f}" in page
+    for heading in (
+        "What the days were like",
+        "How often",
+        "Buyers from visitors",
+        "not seen",
+        "Whether a line will do",
+    ):
+        assert heading in page
+
+
+def test_a_line_from_other_days_is_stopped(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate asks about days that the champion has not seen; a challenger that guesses the mean fails."""
+    from pipeline.footfall import buyers
+
+    steps.build_features(settings, LATER)
+    trained = steps.train(settings, steps.MODEL, LATER)
+    with monkeypatch.context() as patch:
+        patch.setattr(buyers, "leave_one_out", lambda days: days["buyers"].to_numpy()[::-1])
+        decision = steps.gate(settings, steps.MODEL, trained.version)
+    assert not decision.accepted
+    assert any("baseline" in reason for reason in decision.reasons)
+
+
+def test_without_anything_it_says_what_to_do(settings: Settings, home: Settings) -> None:
+    assert steps.score(home, AS_OF) is None
+    with pytest.raises(RefusedError, match="No day is known"):
+        steps.build_features(settings, START)
+    with pytest.raises(RefusedError, match="No day is scored"):
+        steps.write_report(settings, date(2025, 2, 2))
+
+
+def test_backtest(settings: Settings) -> None:
+    result = steps.backtest(settings, steps.MODEL)
+    assert (result["folds"][0]["from"], result["folds"][0]["to"]) == ("2025-01-01", "2025-05-31")
+    assert result["mean"]["rmse"] < 10
+
+
+@pytest.mark.open_data
+def test_the_open_file_from_end_to_end(open_data: Path, home: Settings) -> None:
+    settings = home.model_copy(
+        update={"sources": ROOT / "examples" / "open-data" / "sources.yaml", "data": str(open_data)}
+    )
+    settings = settings.model_copy(update={"expectations": ROOT / "expectations"})
+    for delivery in ingest.pending(settings, "footfall"):
+        entry = ingest.ingest(settings, delivery)
+        assert (entry.read, entry.clean) == (30, 30)
+    mean = steps.backtest(settings, steps.MODEL)["mean"]
+    assert (mean["rmse"], mean["r2"]) == pytest.approx((2.283, 0.231), abs=0.0005)
+    assert mean["one_third_rmse"] == pytest.approx(2.9033, abs=0.00005)
+    as_of = date(1970, 1, 2)
+    steps.build_features(settings, as_of)
+    trained = steps.train(settings, steps.MODEL, as_of)
+    assert steps.gate(settings, steps.MODEL, trained.version).accepted
+    promote(settings, steps.MODEL, trained.version, by="test")
+    assert steps.score(settings, as_of) is not None
+    page = Lake(settings).path(steps.write_report(settings, as_of)).read_text()
+    assert "30 days that the source does not date" in page
+    again = steps.train(settings.model_copy(update={"seed": 8}), steps.MODEL, as_of)
+    assert not steps.gate(settings, steps.MODEL, again.version).accepted, "a tie keeps the champion"

@@ -1,0 +1,156 @@
+"""A night of shoppers and footfall, from deliveries to pages: each step through the lake and the registry."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import drift, ingest
+from pipeline.errors import RefusedError
+from pipeline.lake import Lake
+from pipeline.registry import Registry
+from pipeline.settings import Settings
+from pipeline.shoppers import steps
+from pipeline.training import promote
+from tests.shoppers.conftest import START
+
+ROOT = Path(__file__).resolve().parents[2]
+AS_OF = date(2024, 8, 1)
+LATER = AS_OF + timedelta(days=61)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
+    """A home with nine months of the simulated shelf, of which the models of AS_OF are in use."""
+    home = tmp_path_factory.mktemp("shoppers")
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    made = Settings(
+        home=str(home), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations", code_version="abc123"
+    )
+    for table, until in (("visits", LATER), ("people", START + timedelta(days=1))):
+        for delivery in ingest.pending(made, table, since=START, until=until):
+            ingest.ingest(made, delivery)
+    steps.build_features(made, AS_OF)
+    for model in (*steps.CHAIN, steps.SEGMENTS):
+        trained = steps.train(made, model, AS_OF)
+        assert steps.gate(made, model, trained.version).accepted, trained
+        promote(made, model, trained.version, by="test")
+    return made
+
+
+def test_features_are_a_row_a_person(settings: Settings) -> None:
+    rows = Lake(settings).read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas()
+    known = Lake(settings).read(steps.INPUT).to_pandas()
+    assert sorted(rows["person"]) == sorted(known.loc[known["day"] < AS_OF, "person"].unique())
+
+
+def test_a_model_knows_what_it_was_made_from(settings: Settings) -> None:
+    for model in steps.CHAIN:
+        made_from = Registry(settings).get(model).provenance
+        assert made_from.as_of == AS_OF
+        assert set(made_from.tables) == {"visits", "people", "shopper_features"}
+    loaded = Registry(settings).load(steps.CHOICE)
+    coefficients = loaded.artefacts[steps.ESTIMATES_FILE]["coefficients"]
+    assert coefficients["loyalty"]["standard_error"] > 0
+
+
+def test_the_same_training_again_is_the_same_version(settings: Settings) -> None:
+    before = Registry(settings).get(steps.QUANTITY).version
+    assert steps.train(settings, steps.QUANTITY, AS_OF).version == before
+
+
+def test_scores(settings: Settings) -> None:
+    ref = steps.score(settings, AS_OF)
+    assert ref is not None
+    rows = Lake(settings).read(steps.RESULT, ref.version, {"as_of": [AS_OF]}).to_pandas()
+    assert rows["purchase_probability"].between(0, 1).all()
+    assert rows["likely_brand"].isin(list("12345")).all()
+    assert rows["segment"].notna().all()
+    np.testing.assert_allclose(
+        rows["weekly_units"], rows["weekly_visits"] * rows["purchase_probability"] * rows["units"]
+    )
+
+
+def test_nothing_is_scored_without_champions_or_features(settings: Settings, home: Settings) -> None:
+    assert steps.score(home, AS_OF) is None
+    with pytest.raises(RefusedError, match="no features"):
+        steps.score(settings, date(2024, 3, 3))
+    with pytest.raises(RefusedError, match="Nobody came before"):
+        steps.build_features(settings, START)
+
+
+def test_the_page_says_what_the_figures_say(settings: Settings) -> None:
+    steps.score(settings, AS_OF)
+    path = steps.write_report(settings, AS_OF)
+    page = Lake(settings).path(path).read_text()
+    for heading in (
+        "Segments of people",
+        "Why so many segments",
+        "When a higher price costs purchases",
+        "The same by segment",
+        "Which brand, by price",
+        "What one per cent more on a brand does to its units",
+        "What if prices changed",
+        "How good the models are",
+    ):
+        assert heading in page, heading
+    accuracy = Registry(settings).get(steps.CHOICE).metrics["accuracy"]
+    assert f"{100 * accuracy:.1f} %" in page
+    assert not re.search(r"https?://(?!www\.w3)", page.replace("http-equiv", ""))
+    with pytest.raises(RefusedError, match="Nobody is scored"):
+        steps.write_report(settings, LATER)
+
+
+def test_a_worse_challenger_is_stopped_and_a_better_one_goes_through(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.shoppers import backtest
+
+    real = backtest.TRAIN[steps.PROBABILITY]
+
+    def on_noise(visits: pd.DataFrame, *, seed: int) -> object:
+        return real(visits.assign(bought=visits["bought"].sample(frac=1, random_state=seed).to_numpy()), seed=seed)
+
+    steps.build_features(settings, LATER)
+    noise = settings.model_copy(update={"seed": 11})
+    with monkeypatch.context() as patch:
+        patch.setitem(backtest.TRAIN, steps.PROBABILITY, on_noise)  # type: ignore[arg-type]
+        worse = steps.train(noise, steps.PROBABILITY, LATER)
+    decision = steps.gate(noise, steps.PROBABILITY, worse.version)
+    assert not decision.accepted
+    assert any(reason.startswith("auc") for reason in decision.reasons)
+    assert Registry(settings).get(steps.PROBABILITY).version != worse.version
+
+    usual = backtest.TRAIN[steps.QUANTITY]
+    with monkeypatch.context() as patch:
+        halved = lambda visits, *, seed: usual(visits.assign(quantity=visits["quantity"] / 2), seed=seed)  # noqa: E731
+        patch.setitem(backtest.TRAIN, steps.QUANTITY, halved)  # type: ignore[arg-type]
+        worse = steps.train(noise, steps.QUANTITY, LATER)
+    assert not steps.gate(noise, steps.QUANTITY, worse.version).accepted
+    Registry(settings).promote(steps.QUANTITY, worse.version, by="test", reason="to have a bad champion")
+    better = steps.train(settings, steps.QUANTITY, LATER)
+    assert steps.gate(settings, steps.QUANTITY, better.version).accepted
+    promote(settings, steps.QUANTITY, better.version, by="test")
+    assert Registry(settings).get(steps.QUANTITY).version == better.version
+
+
+def test_drift_is_watched(settings: Settings) -> None:
+    steps.build_features(settings, LATER)
+    (watched,) = (model for model in drift.WATCHED if model.name == steps.PROBABILITY)
+    (result,) = drift.watch(settings, LATER, [watched])
+    assert result.verdict in ("drift", "no drift")
+    assert result.page is not None
+
+
+def test_backtests(settings: Settings) -> None:
+    for model in (*steps.CHAIN, steps.SEGMENTS):
+        result = steps.backtest(settings, model)
+        assert result["model"] == model
+        assert set(result) == {"model", "folds", "mean"}
+        assert all(np.isfinite(value) for value in result["mean"].values())
