@@ -146,6 +146,7 @@ def _simulate(lines: int, folder: Path) -> Stopwatch:
 def _write(lines: ir.Table, out: Path) -> None:
     """UCI's columns under the contract's names, with what the contract derives, as Parquet."""
     import ibis
+    import pyarrow.parquet as pq
 
     from pipeline.contracts.transactions import TRANSACTIONS
 
@@ -160,7 +161,8 @@ def _write(lines: ir.Table, out: Path) -> None:
     )
     engine = ibis.get_backend(lines)
     engine.raw_sql("SET enable_progress_bar = false")
-    engine.to_parquet(TRANSACTIONS.derive(named, TRANSACTIONS.options), out, compression="zstd")
+    derived = TRANSACTIONS.derive(engine.to_pyarrow(named), TRANSACTIONS.options)
+    pq.write_table(derived, out, compression="zstd")
 
 
 def assert_equal(ours: Path, theirs: Path) -> Stopwatch:

@@ -25,7 +25,7 @@ from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that ask the registry do.
-    from pipeline.registry import ModelSummary
+    from pipeline.models import ModelSummary
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that did not keep their contract: list, show, replay.")

@@ -31,7 +31,8 @@ import pyarrow as pa
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
-from pipeline.registry import Loaded, Registry
+from pipeline.models import Loaded
+from pipeline.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -413,13 +414,13 @@ def _features(lake: Lake, watched: WatchedModel, version: int | None, as_of: dat
     """
     try:
         if version is None:
-            raise FileNotFoundError("the champion's tags do not name it")
+            raise RefusedError("The champion's tags do not name their version")
         rows: pd.DataFrame = lake.read(watched.table, version, {"as_of": [as_of]}).to_pandas()
-    except FileNotFoundError as error:
+    except RefusedError as error:
         raise RefusedError(
             "The features that the champion was trained on can no longer be read",
             where=f"{watched.table} version {version}, as of {as_of}",
-            observed=error,
+            observed=error.what,
             todo=f"train again (aisle train {watched.name}), and keep the versions that champions were trained on",
         ) from error
     return rows.sort_values(watched.key, ignore_index=True)

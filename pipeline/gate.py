@@ -46,8 +46,9 @@ class Verdict:
 
     def sentence(self) -> str:
         """The verdict in words."""
-        seen = "not measured" if self.observed is None else f"{self.observed:.6g}"
-        return f"{self.metric} is {seen}, {'as it should be' if self.passed else 'but should be'}: {self.allowed}"
+        seen = "not measured" if self.observed is None else f"{self.observed:.4g}"
+        name = self.metric.replace("_", " ")
+        return f"{name} {seen} ({self.allowed})" if self.passed else f"{name} {seen}, but wanted: {self.allowed}"
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class NotWorse:
         limit = other - self.tolerance if self.higher_is_better else other + self.tolerance
         passed = value is not None and (value >= limit if self.higher_is_better else value <= limit)
         side = "at least" if self.higher_is_better else "at most"
-        return _verdict(self, value, passed, f"{side} {limit:.6g} (champion {other:.6g}, tolerance {self.tolerance:g})")
+        return _verdict(self, value, passed, f"{side} {limit:.4g} (champion {other:.4g}, tolerance {self.tolerance:g})")
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class Better:
         limit = other + self.by if self.higher_is_better else other - self.by
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
-        return _verdict(self, value, passed, f"{side} {limit:.6g} (champion {other:.6g}, by {self.by:g})")
+        return _verdict(self, value, passed, f"{side} {limit:.4g} (champion {other:.4g}, by {self.by:g})")
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class BeatsBaseline:
         limit = other + step if self.higher_is_better else other - step
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
-        return _verdict(self, value, passed, f"{side} {limit:.6g} (baseline {other:.6g}, by {self.share:.0%})")
+        return _verdict(self, value, passed, f"{side} {limit:.4g} (baseline {other:.4g}, by {self.share:.0%})")
 
 
 @dataclass(frozen=True)

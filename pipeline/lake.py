@@ -117,11 +117,23 @@ class Lake:
         return [date.fromisoformat(value) for value in self.row_counts(table, column, version)]
 
     def read(self, table: str, version: int | None = None, where: Partition | None = None) -> pa.Table:
-        """A table, or some of its partitions, in memory: for what is small."""
+        """A table, or some of its partitions, in memory: for what is small.
+
+        Raises:
+            RefusedError: if the table does not exist, or files of that version are gone.
+        """
         # Not `to_pyarrow_table`: a thread of Arrow may then outlive its Python file system and abort a process at exit.
         target = self._open(table, version)
         asked = "SELECT * FROM asked" + (f" WHERE {_predicate(where)}" if where else "")  # noqa: S608
-        rows = pa.table(QueryBuilder().register("asked", target).execute(asked).read_all())
+        try:
+            rows = pa.table(QueryBuilder().register("asked", target).execute(asked).read_all())
+        except Exception as error:  # Delta's queries raise nothing more particular
+            raise RefusedError(
+                "A version of the table can no longer be read",
+                where=f"{table} version {target.version()}",
+                observed=error,
+                todo="use a newer version; housekeeping may have removed the files of this one",
+            ) from error
         return rows.cast(pa.schema(target.schema().to_arrow()))
 
     def replace(self, table: str, where: Partition, rows: pa.Table) -> TableRef:

@@ -1,4 +1,4 @@
-"""The model registry: log, compare, promote, roll back, load. The only module that knows MLflow.
+"""The model registry: log, compare, promote, roll back, load. With `model_files`, the only module that knows MLflow.
 
 MLflow holds runs, model files, versions and the aliases `champion` and `challenger`. The lake's table `promotions`
 holds what MLflow forgets: who put which version in use, when and why, and what a gate refused.
@@ -15,13 +15,12 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -30,251 +29,18 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Metric, Param
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature, infer_signature
-from mlflow.types import ColSpec, DataType, Schema
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
+from pipeline.model_files import checksum, flavour_of, read_artefacts, write_model
+from pipeline.models import PROMOTIONS_SCHEMA, TAG, Loaded, ModelSummary, ModelVersion, Promotion, Provenance
 from pipeline.settings import Settings
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PROMOTIONS = "promotions"
-
-PROMOTIONS_SCHEMA = pa.schema(
-    [
-        pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("model", pa.string(), nullable=False),
-        pa.field("action", pa.string(), nullable=False),
-        pa.field("version", pa.int64(), nullable=False),
-        pa.field("previous", pa.int64()),
-        pa.field("by", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("figures", pa.string(), nullable=False),
-    ]
-)
-
-# Types beyond scikit-learn's plain ones that a model file may contain. Each has been looked at: building it runs no
-# code of the file's choosing. The list is here and not in the model file, which would then vouch for itself.
-TRUSTED_TYPES: tuple[str, ...] = (
-    "numpy.dtype",  # of scikit-learn's SimpleImputer
-    "pipeline.customers.segments.LogSkewed",
-    "pipeline.shoppers.bends.Bends",
-    "pipeline.shoppers.brand_choice.BrandChoice",
-    "pipeline.shoppers.estimation.ConditionalLogit",
-    "pipeline.shoppers.estimation.Glm",
-    "pipeline.shoppers.purchase_quantity.PurchaseQuantity",
-)
-
-FIELD_TYPES = {"float64": DataType.double, "str": DataType.string}
 EXAMPLE_ROWS = 5
-ARTEFACTS = "artefacts"
-# Written into the folder by MLflow when it downloads a model.
-_NOT_OURS = "registered_model_meta"
-_PENDING = "aisle.pending"
-_TAG = "aisle."
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a model was made from.
-
-    Args:
-        as_of: everything strictly before this day was known.
-        tables: Delta version of each table that was read.
-        features: the columns used, in order.
-        seed: of everything that draws.
-        code: version of the code, see `code_version`.
-    """
-
-    as_of: date
-    tables: Mapping[str, int]
-    features: tuple[str, ...]
-    seed: int
-    code: str
-
-    def tags(self) -> dict[str, str]:
-        """As tags of a registered version."""
-        return {
-            f"{_TAG}as_of": self.as_of.isoformat(),
-            f"{_TAG}tables": json.dumps(dict(sorted(self.tables.items()))),
-            f"{_TAG}features": json.dumps(list(self.features)),
-            f"{_TAG}seed": str(self.seed),
-            f"{_TAG}code": self.code,
-        }
-
-    @classmethod
-    def from_tags(cls, tags: Mapping[str, str]) -> Self:
-        """The inverse of `tags`.
-
-        Raises:
-            RefusedError: if the tags are not there, as for a version that was not registered by Aisle.
-        """
-        try:
-            return cls(
-                date.fromisoformat(tags[f"{_TAG}as_of"]),
-                json.loads(tags[f"{_TAG}tables"]),
-                tuple(json.loads(tags[f"{_TAG}features"])),
-                int(tags[f"{_TAG}seed"]),
-                tags[f"{_TAG}code"],
-            )
-        except KeyError as error:
-            raise RefusedError(
-                "This model version does not say what it was made from",
-                observed=f"no tag {error}",
-                todo="register it with `aisle train`",
-            ) from error
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A registered version. `accepted` is the gate's word, None before it has spoken; `decision` its figures."""
-
-    name: str
-    version: int
-    aliases: tuple[str, ...]
-    registered_at: datetime
-    provenance: Provenance
-    metrics: Mapping[str, float | None]
-    accepted: bool | None
-    decision: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """One line of the record: `promote`, `rollback` or `refuse`. `previous` was champion when it was written."""
-
-    at: datetime
-    model: str
-    action: str
-    version: int
-    previous: int | None
-    by: str
-    reason: str
-    figures: Mapping[str, Any]
-
-    def as_row(self) -> dict[str, Any]:
-        """As a row of the `promotions` table."""
-        return asdict(self) | {"figures": json.dumps(self.figures, sort_keys=True)}
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The inverse of `as_row`."""
-        return cls(**{**row, "figures": json.loads(row["figures"])})
-
-
-@dataclass(frozen=True)
-class ModelSummary:
-    """A line of `aisle models`."""
-
-    name: str
-    champion: ModelVersion | None
-    challenger: ModelVersion | None
-    versions: int
-    last: Promotion | None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A verified model in memory, with the JSON files that were logged beside it."""
-
-    version: ModelVersion
-    model: Any
-    artefacts: Mapping[str, Any]
-
-
-class Flavour(Protocol):
-    """How one library's models become files and come back, without running code out of a file."""
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """What must be installed to load the model; pinned to what is installed when it is saved."""
-
-    def predict(self, model: Any, example: pd.DataFrame) -> Any:
-        """The model's answer, from which the output half of the signature is taken."""
-
-    def save(
-        self, model: Any, folder: Path, *, signature: ModelSignature, example: pd.DataFrame, requirements: list[str]
-    ) -> None:
-        """Write an MLflow model folder.
-
-        Raises:
-            RefusedError: if the model holds a type that is not on the allow-list.
-        """
-
-    def load(self, folder: Path) -> Any:
-        """Read what `save` wrote.
-
-        Raises:
-            RefusedError: if the file holds a type that is not on the allow-list.
-        """
-
-
-@dataclass(frozen=True)
-class Skops:
-    """scikit-learn estimators and Pipelines in the skops format, which names every type before it builds any."""
-
-    trusted: tuple[str, ...] = TRUSTED_TYPES
-    packages: tuple[str, ...] = ("scikit-learn", "skops", "numpy", "pandas")
-
-    def predict(self, model: Any, example: pd.DataFrame) -> Any:
-        """What the estimator predicts."""
-        return model.predict(example)
-
-    def save(
-        self, model: Any, folder: Path, *, signature: ModelSignature, example: pd.DataFrame, requirements: list[str]
-    ) -> None:
-        """Write the folder through MLflow's scikit-learn flavour, after a look at the types."""
-        import mlflow.sklearn
-        from skops import io
-
-        self._refuse_strangers(io.get_untrusted_types(data=io.dumps(model)), where=type(model).__name__)
-        mlflow.sklearn.save_model(
-            model,
-            path=str(folder),
-            serialization_format="skops",
-            skops_trusted_types=list(self.trusted),
-            signature=signature,
-            input_example=example,
-            pip_requirements=requirements,
-        )
-
-    def load(self, folder: Path) -> Any:
-        """Read the file with our allow-list. MLflow's own loader would take the list from the folder it checks."""
-        from skops import io
-
-        file = folder / "model.skops"
-        self._refuse_strangers(io.get_untrusted_types(file=file), where=file.name)
-        return io.load(file, trusted=list(self.trusted))
-
-    def _refuse_strangers(self, types: Sequence[str], where: str) -> None:
-        strangers = sorted(set(types) - set(self.trusted))
-        if strangers:
-            raise RefusedError(
-                "The model contains types that are not on the allow-list",
-                where=where,
-                observed=", ".join(strangers),
-                allowed=", ".join(self.trusted),
-                todo="if the type is harmless to build, add it to TRUSTED_TYPES in pipeline/registry.py",
-            )
-
-
-FLAVOURS: Mapping[str, Flavour] = {"sklearn": Skops()}
-
-
-def code_version(settings: Settings) -> str:
-    """Which code is running: the configured commit, else the checkout's, else the package's version.
-
-    A checkout may have been edited since its commit, so a digest of the package's source is added to it: two trainings
-    count as the same only if the code was.
-    """
-    if settings.code_version:
-        return settings.code_version
-    package = Path(__file__).resolve().parent
-    digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes())
-    return f"{_commit(package.parent / '.git') or _package_version()}+{digest.hexdigest()[:8]}"
+_PENDING = f"{TAG}pending"
 
 
 class Registry:
@@ -349,9 +115,9 @@ class Registry:
             RefusedError: if there is no such version, its files are not what was registered, or they hold other types.
         """
         entry = self._entry(name, which)
-        flavour = _flavour(entry.tags.get(f"{_TAG}flavour", ""), _place(entry))
+        flavour = flavour_of(entry.tags.get(f"{TAG}flavour", ""), _place(entry))
         with self._files(entry) as folder:
-            return Loaded(_describe(entry, self._aliases(name)), flavour.load(folder), _artefacts(folder))
+            return Loaded(_describe(entry, self._aliases(name)), flavour.load(folder), read_artefacts(folder))
 
     def artefacts(self, name: str, which: int | str = CHAMPION) -> Mapping[str, Any]:
         """The JSON files that were logged beside a model, checked like the model, which is not built.
@@ -360,7 +126,7 @@ class Registry:
             RefusedError: if there is no such version, or its files are not what was registered.
         """
         with self._files(self._entry(name, which)) as folder:
-            return _artefacts(folder)
+            return read_artefacts(folder)
 
     # Write
 
@@ -392,24 +158,24 @@ class Registry:
             UsageError: if the example has other column types, or the flavour is not known.
             RefusedError: if the model holds types that are not on the allow-list.
         """
-        how = _flavour(flavour, name)
+        how = flavour_of(flavour, name)
         requirements = [f"{package}=={metadata.version(package)}" for package in how.packages]
         given = {key: str(value) for key, value in sorted((params or {}).items())}
         identity = [provenance.tags(), given, requirements, flavour]
         fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         self._settle(name)
-        known = [v for v in self._entries(name) if v.tags[f"{_TAG}fingerprint"] == fingerprint]
+        known = [v for v in self._entries(name) if v.tags[f"{TAG}fingerprint"] == fingerprint]
         if known:
             number = int(known[0].version)
         else:
             with tempfile.TemporaryDirectory(prefix="aisle-model-") as temporary:
                 folder = Path(temporary) / "model"
-                _write(folder, how, model, example.head(EXAMPLE_ROWS), artefacts or {}, requirements)
+                write_model(folder, how, model, example.head(EXAMPLE_ROWS), artefacts or {}, requirements)
                 tags = provenance.tags() | {
-                    f"{_TAG}flavour": flavour,
-                    f"{_TAG}fingerprint": fingerprint,
-                    f"{_TAG}sha256": _checksum(folder),
-                    f"{_TAG}metrics": json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()}),
+                    f"{TAG}flavour": flavour,
+                    f"{TAG}fingerprint": fingerprint,
+                    f"{TAG}sha256": checksum(folder),
+                    f"{TAG}metrics": json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()}),
                 }
                 number = self._register(name, folder, tags, metrics, given)
         if self._aliases(name).get(CHAMPION) != number:
@@ -507,7 +273,7 @@ class Registry:
                     artifact_uri=location, dst_path=temporary, tracking_uri=self._uri, registry_uri=self._uri
                 )
             )
-            observed, registered = _checksum(folder), entry.tags.get(f"{_TAG}sha256")
+            observed, registered = checksum(folder), entry.tags.get(f"{TAG}sha256")
             if observed != registered:
                 raise RefusedError(
                     "The model's files are not the ones that were registered",
@@ -606,8 +372,8 @@ class Registry:
         return line
 
     def _tag_figures(self, name: str, version: int, figures: Mapping[str, Any], *, accepted: bool) -> None:
-        self._client.set_model_version_tag(name, str(version), f"{_TAG}gate", json.dumps(figures, sort_keys=True))
-        self._client.set_model_version_tag(name, str(version), f"{_TAG}accepted", json.dumps(accepted))
+        self._client.set_model_version_tag(name, str(version), f"{TAG}gate", json.dumps(figures, sort_keys=True))
+        self._client.set_model_version_tag(name, str(version), f"{TAG}accepted", json.dumps(accepted))
 
     def _registered(self, name: str) -> Any:
         try:
@@ -645,7 +411,7 @@ class Registry:
         token = None
         while True:
             page = self._client.search_model_versions(f"name = '{name}'", page_token=token)
-            entries += [entry for entry in page if f"{_TAG}fingerprint" in entry.tags]
+            entries += [entry for entry in page if f"{TAG}fingerprint" in entry.tags]
             token = page.token
             if not token:
                 return sorted(entries, key=lambda entry: -int(entry.version))
@@ -653,11 +419,6 @@ class Registry:
 
 def _place(entry: Any) -> str:
     return f"{entry.name} version {entry.version}"
-
-
-def _artefacts(folder: Path) -> dict[str, Any]:
-    files = sorted((folder / ARTEFACTS).glob("*.json"))
-    return {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def _describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
@@ -668,9 +429,9 @@ def _describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
         aliases=tuple(sorted(alias for alias, number in aliases.items() if number == int(entry.version))),
         registered_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
         provenance=Provenance.from_tags(tags),
-        metrics=json.loads(tags[f"{_TAG}metrics"]),
-        accepted=json.loads(tags.get(f"{_TAG}accepted", "null")),
-        decision=json.loads(tags.get(f"{_TAG}gate", "{}")),
+        metrics=json.loads(tags[f"{TAG}metrics"]),
+        accepted=json.loads(tags.get(f"{TAG}accepted", "null")),
+        decision=json.loads(tags.get(f"{TAG}gate", "{}")),
     )
 
 
@@ -688,61 +449,6 @@ def _client(uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _flavour(flavour: str, where: str) -> Flavour:
-    try:
-        return FLAVOURS[flavour]
-    except KeyError:
-        raise UsageError(
-            "This kind of model can be neither saved nor loaded",
-            where=where,
-            observed=flavour or "none",
-            allowed=", ".join(FLAVOURS),
-            todo="add its library to FLAVOURS in pipeline/registry.py",
-        ) from None
-
-
-def _write(
-    folder: Path,
-    how: Flavour,
-    model: Any,
-    example: pd.DataFrame,
-    artefacts: Mapping[str, Any],
-    requirements: list[str],
-) -> None:
-    """A model folder as it will be stored: MLflow's files and ours beside them."""
-    signature = _signature(example, how.predict(model, example))
-    how.save(model, folder, signature=signature, example=example, requirements=requirements)
-    (folder / ARTEFACTS).mkdir()
-    for name, content in artefacts.items():
-        text = json.dumps(content, indent=1, allow_nan=False)
-        (folder / ARTEFACTS / name).write_text(text, encoding="utf-8")
-
-
-def _signature(example: pd.DataFrame, prediction: Any) -> ModelSignature:
-    """Named inputs of two types only: MLflow silently gives no signature for integers with gaps and the like."""
-    types = {str(name): str(column.dtype) for name, column in example.items()}
-    wrong = {name: dtype for name, dtype in types.items() if dtype not in FIELD_TYPES}
-    if wrong or example.empty:
-        raise UsageError(
-            "A model's input example needs rows, and columns of float64 or str only",
-            where="columns" if wrong else "example",
-            observed=wrong or f"{len(example)} rows, {len(types)} columns",
-            allowed=", ".join(FIELD_TYPES),
-            todo="convert the columns before training and scoring alike",
-        )
-    inputs = Schema([ColSpec(FIELD_TYPES[dtype], name) for name, dtype in types.items()])
-    return ModelSignature(inputs=inputs, outputs=infer_signature(model_output=prediction).outputs)
-
-
-def _checksum(folder: Path) -> str:
-    """SHA-256 over the names and bytes of a model's files."""
-    digest = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.name != _NOT_OURS):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
-    return digest.hexdigest()
-
-
 def _unless_there(make: Callable[[], object]) -> None:
     """Make something that another process may be making too."""
     try:
@@ -750,25 +456,3 @@ def _unless_there(make: Callable[[], object]) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _commit(git: Path) -> str:
-    """The checked-out commit, read from git's own files; empty if there are none to read."""
-    try:
-        head = (git / "HEAD").read_text(encoding="utf-8").strip()
-        if not head.startswith("ref: "):
-            return head[:12]
-        ref = head.removeprefix("ref: ")
-        if (git / ref).exists():
-            return (git / ref).read_text(encoding="utf-8").strip()[:12]
-        packed = (git / "packed-refs").read_text(encoding="utf-8").splitlines()
-        return next((line.split()[0][:12] for line in packed if line.endswith(f" {ref}")), "")
-    except OSError:
-        return ""
-
-
-def _package_version() -> str:
-    try:
-        return metadata.version("aisle")
-    except metadata.PackageNotFoundError:
-        return "unknown"

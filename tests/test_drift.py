@@ -27,7 +27,8 @@ from pipeline.drift import (
 )
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
-from pipeline.registry import Provenance, Registry
+from pipeline.models import Provenance
+from pipeline.registry import Registry
 
 if TYPE_CHECKING:
     from pipeline.drift import Kind, Verdict

@@ -126,7 +126,7 @@ def test_a_better_segmentation_goes_through_and_a_worse_one_is_stopped() -> None
 def test_a_nightly_retraining_of_the_same_quality_keeps_the_champion() -> None:
     decision = decide(GOOD | {"silhouette": 0.3004}, GOOD, None, SEGMENTS, window=WINDOW)
     assert not decision.accepted
-    assert decision.reasons == ("silhouette is 0.3004, but should be: more than 0.31 (champion 0.3, by 0.01)",)
+    assert decision.reasons == ("silhouette 0.3004, but wanted: more than 0.31 (champion 0.3, by 0.01)",)
 
 
 def test_every_verdict_is_kept_and_the_figures_are_json() -> None:

@@ -18,9 +18,12 @@ from sklearn.cluster import KMeans
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from pipeline.code_version import code_version
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
-from pipeline.registry import CHAMPION, ModelVersion, Promotion, Provenance, Registry, Skops, code_version
+from pipeline.model_files import Skops
+from pipeline.models import ModelVersion, Promotion, Provenance
+from pipeline.registry import CHAMPION, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,7 +217,7 @@ def test_a_type_off_the_list_is_not_loaded_whatever_the_artefact_says(
     stranger = f"{Harmless.__module__}.{Harmless.__qualname__}"
     generous = {"sklearn": Skops(trusted=(stranger,))}
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.registry.FLAVOURS", generous)
+        patch.setattr("pipeline.model_files.FLAVOURS", generous)
         version = log(registry, fitted(Harmless())).version
         assert stranger in (model_folder(registry, version) / "MLmodel").read_text()
         registry.load(NAME, version)

@@ -33,7 +33,8 @@ USE = {
 from datetime import date
 import numpy as np, pandas as pd
 from sklearn.cluster import KMeans
-from pipeline.registry import Provenance, Registry
+from pipeline.models import Provenance
+from pipeline.registry import Registry
 from pipeline.settings import Settings
 rows = pd.DataFrame(np.random.default_rng(7).random((20, 2)), columns=["a", "b"])
 registry = Registry(Settings(home="{home}"))

@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.lake import Lake
-from pipeline.registry import ModelVersion
+from pipeline.models import ModelVersion
 from pipeline.reports.page import Section, Table, Tile, count, share, write_page
 
 

@@ -63,8 +63,10 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     Raises:
         RefusedError: if the features are missing, or no number of segments is admissible.
     """
+    from pipeline.code_version import code_version
     from pipeline.customers import segments
-    from pipeline.registry import Provenance, Registry, code_version
+    from pipeline.models import Provenance
+    from pipeline.registry import Registry
 
     lake, registry = Lake(settings), Registry(settings)
     version = lake.version(FEATURES)
@@ -110,7 +112,8 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
     Both are measured on the features that the challenger was trained on, read by their Delta version.
     """
     from pipeline.customers.segments import segment_quality
-    from pipeline.registry import Loaded, Registry
+    from pipeline.models import Loaded
+    from pipeline.registry import Registry
 
     lake, registry = Lake(settings), Registry(settings)
     challenger, champion = registry.load(model, version), registry.champion(model)

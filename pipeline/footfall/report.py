@@ -17,7 +17,7 @@ from pipeline.reports.page import Section, Table, Tile, count, write_page
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.registry import ModelVersion
+    from pipeline.models import ModelVersion
 
 LINE_POINTS = 60
 SPLITS = 50

@@ -49,9 +49,11 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     Raises:
         RefusedError: with too few days, or visitors that never vary.
     """
+    from pipeline.code_version import code_version
     from pipeline.footfall import buyers
     from pipeline.footfall.features import FEATURES as COLUMNS
-    from pipeline.registry import Provenance, Registry, code_version
+    from pipeline.models import Provenance
+    from pipeline.registry import Registry
 
     lake = Lake(settings)
     version = lake.version(FEATURES)

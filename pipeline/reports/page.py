@@ -30,11 +30,19 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A cell that leads somewhere."""
+
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells as they are to be shown; `tones` colours the cells that hold just such a text."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Link]]
     numeric: frozenset[int] = frozenset()
     tones: Mapping[str, Tone] = field(default_factory=dict)
 
@@ -60,22 +68,24 @@ def write_page(
     Returns:
         The page's path below home.
     """
-    figures: dict[str, Any] = {
-        f"figure-{n}": json.loads(section.figure) for n, section in enumerate(sections, 1) if section.figure
-    }
-    html = _template().render(
-        title=title,
-        subtitle=subtitle,
-        tiles=tiles,
-        sections=sections,
-        figures=figures,
-        script="../" * name.count("/") + SCRIPT,
-    )
-    if figures:
+    html = render_page(title, subtitle, sections, tiles, script="../" * name.count("/") + SCRIPT)
+    if any(section.figure for section in sections):
         _ship_script(lake)
     path = f"{REPORTS}/{name}.html"
     lake.write_blob(path, html.encode())
     return path
+
+
+def render_page(
+    title: str, subtitle: str, sections: Sequence[Section], tiles: Sequence[Tile] = (), *, script: str = SCRIPT
+) -> str:
+    """A page as HTML; `script` is where it will find Plotly's, relative to itself."""
+    figures: dict[str, Any] = {
+        f"figure-{n}": json.loads(section.figure) for n, section in enumerate(sections, 1) if section.figure
+    }
+    return _template().render(
+        title=title, subtitle=subtitle, tiles=tiles, sections=sections, figures=figures, script=script
+    )
 
 
 def count(number: float) -> str:

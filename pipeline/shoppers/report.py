@@ -20,7 +20,7 @@ from pipeline.shoppers.what_if import Models, WhatIf, total_elasticities, what_i
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.registry import ModelVersion
+    from pipeline.models import ModelVersion
 
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
 DOUBTED = "positive: not credible"

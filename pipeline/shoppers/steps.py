@@ -22,7 +22,7 @@ from pipeline.training import Trained, note_decision
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.registry import Loaded
+    from pipeline.models import Loaded
 
 INPUT, PEOPLE, FEATURES, RESULT = "visits", "people", "shopper_features", "shopper_scores"
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
@@ -295,7 +295,9 @@ def _register(
     reason: str,
     artefacts: dict[str, Any],
 ) -> Trained:
-    from pipeline.registry import Provenance, Registry, code_version
+    from pipeline.code_version import code_version
+    from pipeline.models import Provenance
+    from pipeline.registry import Registry
 
     registered = Registry(settings).log_challenger(
         model,

@@ -12,7 +12,7 @@ import pytest
 from pipeline.customers.report import CustomersReport, write_customers_report
 from pipeline.customers.segments import SEGMENT_FEATURES
 from pipeline.lake import Lake
-from pipeline.registry import ModelVersion, Provenance
+from pipeline.models import ModelVersion, Provenance
 from pipeline.settings import Settings
 
 

@@ -17,7 +17,8 @@ from pipeline.customers import segments, steps
 from pipeline.customers.segment_map import SegmentMap
 from pipeline.errors import RefusedError
 from pipeline.lake import Lake
-from pipeline.registry import Provenance, Registry
+from pipeline.models import Provenance
+from pipeline.registry import Registry
 from pipeline.settings import Settings
 
 AS_OF = date(2025, 7, 1)

@@ -33,8 +33,10 @@ time.sleep(300)
 """
 
 OWNER = """
-import os, pathlib, sys, time
+import os, pathlib, signal, sys, time
 from deploy.local.services import Service
+# A shell that starts the tests in the background has them ignore SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = pathlib.Path(sys.argv[2])
 command = [sys.executable, "-c", sys.argv[1], str(folder / "pids")]
 Service("family", command, folder / "log", dict(os.environ), folder).start()

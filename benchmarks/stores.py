@@ -1,0 +1,93 @@
+"""Quality, seconds and memory of the store sales forecast on the real store days (Rossmann).
+
+python -m benchmarks.stores [--data FOLDER] [--models NAME ...] [--out FILE.json] [--forecasts FILE.parquet]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+
+from pipeline.stores.backtest import Backtest, backtest
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+MODELS = ("seasonal_median", "linear_store", "random_forest", "gradient_boosting")
+SEED = 7
+SHOWN = ("rmspe", "rmse", "mae", "mape", "r2", "bias", "coverage_80", "coverage_95", "width_80", "width_95")
+
+
+def main() -> None:
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--data", type=Path, default=os.environ.get("AISLE_DATA"), help="folder with rossmann_*.parquet")
+    args.add_argument("--models", nargs="+", default=MODELS)
+    args.add_argument("--out", type=Path)
+    args.add_argument("--forecasts", type=Path)
+    opts = args.parse_args()
+    con = ibis.duckdb.connect(threads=2, memory_limit="1500MB")
+    days, stores = clean_tables(con, opts.data)
+    fits = {name: import_module(f"pipeline.stores.{name}").fit for name in opts.models}
+    begun = time.perf_counter()
+    found = backtest(con, days, stores, fits, seed=SEED)
+    print(f"{time.perf_counter() - begun:.0f} s in all")
+    for name in fits:
+        show(name, found)
+    if opts.out:
+        opts.out.write_text(json.dumps({name: found.as_dict(name) for name in fits}, indent=1))
+    if opts.forecasts:
+        found.forecasts.to_parquet(opts.forecasts)
+
+
+def show(name: str, found: Backtest) -> None:
+    """One line a fold."""
+    for result in found.results[name]:
+        figures = " ".join(f"{key} {result.metrics[key]:.4f}" for key in SHOWN if key in result.metrics)
+        seconds = result.seconds | {"features": found.feature_seconds[result.fold.start]}
+        times = ", ".join(f"{step} {value:.1f} s" for step, value in seconds.items())
+        print(f"{name} {result.fold.start}..{result.fold.end}: {figures} ({times}, {result.peak_mb:.0f} MB)")
+
+
+def clean_tables(con: Backend, folder: Path) -> tuple[ir.Table, ir.Table]:
+    """The published files in the shape of the clean tables."""
+    raw = con.read_parquet(folder / "rossmann_train.parquet")
+    days = raw.select(
+        store=raw.Store,
+        day=raw.Date.cast("date"),
+        sales=raw.Sales.cast("float64"),
+        customers=raw.Customers,
+        open=raw.Open == 1,
+        promo=raw.Promo == 1,
+        state_holiday=raw.StateHoliday.cases(("a", "public"), ("b", "easter"), ("c", "christmas"), else_="none"),
+        school_holiday=raw.SchoolHoliday == 1,
+    )
+    shops = con.read_parquet(folder / "rossmann_store.parquet")
+    states = con.read_parquet(folder / "rossmann_store_states.parquet")
+    s = shops.left_join(states, "Store")
+    first_week = ibis.date(s.Promo2SinceYear.cast("int64"), 1, 4).truncate("W").cast("date")
+    stores = s.select(
+        store=s.Store,
+        store_type=s.StoreType,
+        assortment=s.Assortment,
+        competition_distance=s.CompetitionDistance,
+        competition_since=ibis.date(
+            s.CompetitionOpenSinceYear.cast("int64"), s.CompetitionOpenSinceMonth.cast("int64"), 1
+        ),
+        promo2=s.Promo2 == 1,
+        promo2_since=(first_week + (s.Promo2SinceWeek.cast("int64") - 1).as_interval("W")).cast("date"),
+        promo2_months=s.PromoInterval.replace("Sept", "Sep"),
+        state=s.State,
+    )
+    return con.create_table("store_days", days), con.create_table("stores", stores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What drives the forecasts: which columns matter, what made one day's forecast, and what one column does by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import UsageError
+from pipeline.stores.backtest import metrics
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from pipeline.stores.gradient_boosting import GradientBoosting
+    from pipeline.stores.model import Model
+
+SAMPLE = 20_000  # rows that importances are measured on
+
+
+@dataclass(frozen=True)
+class DayExplained:
+    """One store's day.
+
+    Attributes:
+        linear: what the store's linear model forecasts. forecast: what is forecast in the end.
+        contributions: column -> by how much of `linear` it raises the forecast (SHAP), largest first, all of them.
+        start: what every row starts from, as a share of `linear`; start and contributions add up to forecast / linear.
+    """
+
+    linear: float
+    forecast: float
+    start: float
+    contributions: pd.Series
+
+
+def permutation_importance(
+    model: Model, rows: pd.DataFrame, columns: Sequence[str], *, seed: int, repeats: int = 1
+) -> pd.Series:
+    """By how much RMSPE grows when a column is shuffled among rows the model has not seen (Breiman 2001).
+
+    `linear` and the columns about it are shuffled one at a time, like all others; a column that others repeat seems
+    small.
+
+    Args:
+        rows: features with sales > 0. columns: those to shuffle.
+
+    Returns:
+        Growth of RMSPE by column, largest first.
+    """
+    rng = np.random.default_rng(seed)
+    some = _sample(rows, seed)
+    actual = some["sales"].to_numpy(float)
+    as_is = metrics(actual, model.predict(some))["rmspe"]
+    growth = {}
+    for column in columns:
+        shuffled = some.copy()
+        worse = []
+        for _ in range(repeats):
+            shuffled[column] = some[column].to_numpy()[rng.permutation(len(some))]
+            worse.append(metrics(actual, model.predict(shuffled))["rmspe"])
+        growth[column] = float(np.mean(worse)) - as_is
+    return pd.Series(growth, dtype=float).sort_values(ascending=False)
+
+
+def mean_contributions(model: GradientBoosting, rows: pd.DataFrame, *, seed: int) -> pd.Series:
+    """Mean absolute SHAP value of each column, largest first, as a share of the linear forecast (Lundberg et al.
+    2020)."""
+    values = model.contributions(_sample(rows, seed))
+    return pd.Series(np.abs(values[:, :-1]).mean(0), model.columns).sort_values(ascending=False)
+
+
+def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt.date) -> DayExplained:
+    """Why one store's day is forecast as it is.
+
+    Raises:
+        UsageError: the rows do not hold that store's day.
+    """
+    row = rows[(rows["store"] == store) & (pd.to_datetime(rows["day"]) == pd.Timestamp(day))]
+    if row.empty:
+        raise UsageError(
+            "there is no forecast to explain",
+            observed=f"store {store} on {day}",
+            allowed="a store and an open day of the rows given",
+            todo="choose a day of the horizon on which the store is open",
+        )
+    values = model.contributions(row)[0]
+    order = np.argsort(-np.abs(values[:-1]), kind="stable")
+    return DayExplained(
+        linear=float(np.exp(row["linear"].iloc[0])),
+        forecast=float(model.predict(row)[0]),
+        start=float(values[-1]),
+        contributions=pd.Series(values[:-1][order], [model.columns[k] for k in order]),
+    )
+
+
+def partial_effect(
+    model: Model, rows: pd.DataFrame, column: str, values: Sequence[float | str], *, seed: int
+) -> pd.Series:
+    """Mean forecast with a column set to each value and all others as they are, relative to the mean forecast as it is.
+
+    For a model that stands on the linear forecast this is what the column does beyond it (Friedman 2001).
+    """
+    some = _sample(rows, seed)
+    as_is = float(model.predict(some).mean())
+    means = [float(model.predict(some.assign(**{column: value})).mean()) for value in values]
+    return pd.Series(np.array(means) / as_is, index=list(values))
+
+
+def _sample(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return rows.sample(SAMPLE, random_state=seed) if len(rows) > SAMPLE else rows

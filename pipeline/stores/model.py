@@ -1,0 +1,82 @@
+"""What every model of store sales is: fitted on features, it says a mean.
+
+A model's file offers `fit(train, seed) -> Model`, and its `Model` a `predict(features) -> mean sales`. Both take the
+table of `features.store_features` as a data frame: `train` the rows of history with sales (`history`), `features` any
+rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.stores.calendar import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import ibis.expr.types as ir
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+class Model(Protocol):
+    """A fitted model."""
+
+    def predict(self, features: pd.DataFrame) -> Floats:
+        """Mean sales of each row, in the order of the rows; positive."""
+        ...
+
+
+class Fit(Protocol):
+    """How a model is made: the same rows and seed give the same model."""
+
+    def __call__(self, train: pd.DataFrame, seed: int) -> Model: ...
+
+
+def frame(features: ir.Table) -> pd.DataFrame:
+    """The feature table as a data frame, without ever holding it twice."""
+    rows: pd.DataFrame = features.to_pyarrow().to_pandas(split_blocks=True, self_destruct=True)
+    return rows
+
+
+def history(features: pd.DataFrame) -> pd.DataFrame:
+    """The rows to train on: before as_of, with sales."""
+    return features[(features["origin"] < 0) & features["sales"].notna()]
+
+
+def to_forecast(features: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the horizon that starts at as_of."""
+    return features[features["origin"] == 0]
+
+
+def words(train: pd.DataFrame) -> dict[str, list[str]]:
+    """The words of each column of `WORDS`, in order: what a model remembers of them."""
+    return {name: sorted(train[name].unique()) for name in WORDS}
+
+
+def matrix(features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
+    """Columns as numbers, words as their place among the known ones (-1: never seen).
+
+    Raises:
+        UsageError: a column is missing.
+    """
+    missing = [name for name in columns if name not in features.columns]
+    if missing:
+        raise UsageError(
+            "the features lack columns that the model was trained on",
+            observed=", ".join(missing),
+            todo="build them with pipeline.stores.features of the version that trained the model",
+        )
+    out = np.empty((len(features), len(columns)), np.float32)
+    for k, name in enumerate(columns):
+        if name in known:
+            places = {word: place for place, word in enumerate(known[name])}
+            out[:, k] = features[name].map(lambda word, places=places: places.get(word, -1)).to_numpy()
+        else:
+            out[:, k] = features[name].to_numpy()
+    return out

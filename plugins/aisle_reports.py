@@ -1,0 +1,111 @@
+"""Aisle's reports inside the Airflow UI: an entry in the navigation, and a tab on each DAG.
+
+The pages stay where the pipeline writes them, below `reports/` of AISLE_HOME, a folder or a bucket. Airflow does not
+guard what a plugin serves, so every request is authenticated here, by Airflow's own means: who may see DAGs may see
+their reports.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PREFIX = "/aisle"
+HEADERS = {
+    # Pages carry their own style and the data of their pictures; nothing is fetched, from nowhere.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; font-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    # A page may be written again; a shared cache must never have one.
+    "Cache-Control": "private, no-cache",
+}
+SCRIPT_CACHE = "private, max-age=86400"
+"""Plotly's script is megabytes, and changes only with a release."""
+
+
+def folder_of(dag_id: str) -> str:
+    """Where a DAG's pages are below `reports/`."""
+    for prefix, folder in (("ingest_", "validation"), ("train_", "drift")):
+        if dag_id.startswith(prefix):
+            return f"{folder}/{dag_id.removeprefix(prefix)}"
+    return "drift" if dag_id == "watch" else dag_id
+
+
+def make_app() -> "FastAPI":
+    """The web application; imported here, so that only the API server pays for it."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.core_api.security import GetUserDep
+    from fastapi import Depends, FastAPI, HTTPException, Request, status
+    from fastapi.responses import RedirectResponse, Response
+    from starlette.middleware.base import RequestResponseEndpoint
+
+    from pipeline.lake import Lake
+    from pipeline.reports.index import index_page, read_file
+    from pipeline.settings import load_settings
+
+    # These are no string annotations: FastAPI would look for such names in the module.
+    def may_read(user: GetUserDep) -> None:
+        # Without naming a DAG, so that nobody gains by naming one.
+        if not get_auth_manager().is_authorized_dag(method="GET", user=user):
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+
+    app = FastAPI(dependencies=[Depends(may_read)], openapi_url=None)
+
+    @app.middleware("http")
+    async def secure(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.get("/dag/{dag_id}")
+    def of_dag(dag_id: str) -> Response:
+        return RedirectResponse(f"../{quote(folder_of(dag_id))}/")
+
+    @app.get("/{path:path}")
+    def page(path: str) -> Response:
+        lake = Lake(load_settings())
+        if not path or path.endswith("/"):
+            return Response(index_page(lake, path.strip("/")), media_type="text/html")
+        file = read_file(lake, path)
+        if file is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such page")
+        content, kind = file
+        cache = {"Cache-Control": SCRIPT_CACHE} if path.endswith(".js") else {}
+        return Response(content, media_type=kind, headers=cache)
+
+    return app
+
+
+class AisleReports(AirflowPlugin):
+    """What Airflow takes from this file."""
+
+    name = "aisle_reports"
+    # Relative addresses: Airflow may be served below a path.
+    external_views: ClassVar[list[dict[str, Any]]] = [
+        {
+            "name": "Reports",
+            "href": f"{PREFIX[1:]}/",
+            "url_route": "aisle",
+            "destination": "nav",
+            "nav_top_level": True,
+        },
+        {
+            "name": "Reports",
+            "href": f"{PREFIX[1:]}/dag/{{DAG_ID}}",
+            "url_route": "aisle-dag",
+            "destination": "dag",
+        },
+    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """Asked for by the API server alone."""
+        return [{"app": make_app(), "url_prefix": PREFIX, "name": "Aisle's reports"}]

@@ -1,0 +1,87 @@
+"""Folds lie where they should, figures are what they say, and a backtest leaks nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import RefusedError, UsageError
+from pipeline.stores import linear_store, seasonal_median
+from pipeline.stores.backtest import backtest, folds, metrics
+from tests.stores.conftest import plain_days, plain_stores, tables
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+COUNT = 12
+FITS = {"seasonal_median": seasonal_median.fit, "linear_store": linear_store.fit}
+
+
+def test_the_folds_of_the_real_data() -> None:
+    found = folds(dt.date(2013, 1, 1), dt.date(2015, 7, 31))
+    assert [(fold.start.isoformat(), fold.end.isoformat()) for fold in found] == [
+        ("2015-03-28", "2015-05-08"),
+        ("2015-05-09", "2015-06-19"),
+        ("2015-06-20", "2015-07-31"),
+    ]
+
+
+def test_folds_need_history() -> None:
+    with pytest.raises(RefusedError, match="too little history"):
+        folds(dt.date(2015, 1, 1), dt.date(2015, 7, 31))
+    with pytest.raises(UsageError, match="needs a fold"):
+        folds(dt.date(2013, 1, 1), dt.date(2015, 7, 31), count=0)
+
+
+def test_figures_by_hand() -> None:
+    found = metrics(np.array([100.0, 200.0]), np.array([110.0, 180.0]))
+    assert found["rmspe"] == pytest.approx(0.1)
+    assert found["mape"] == pytest.approx(0.1)
+    assert found["rmse"] == pytest.approx(np.sqrt(250))
+    assert found["mae"] == pytest.approx(15)
+    assert found["bias"] == pytest.approx(0)
+    assert found["r2"] == pytest.approx(1 - 500 / 5000)
+
+
+@given(st.floats(0.5, 2), st.lists(st.floats(1, 1e5), min_size=2, max_size=20))
+def test_rmspe_does_not_depend_on_the_currency(rate: float, sales: list[float]) -> None:
+    actual = np.array(sales)
+    forecast = actual[::-1]
+    assert metrics(actual * rate, forecast * rate)["rmspe"] == pytest.approx(metrics(actual, forecast)["rmspe"])
+
+
+def test_a_backtest_in_full(con: Backend) -> None:
+    days, stores = tables(con, plain_days(COUNT), plain_stores(COUNT))
+    found = backtest(con, days, stores, FITS, seed=7, count=1, calibrating=1)
+    told = found.as_dict("linear_store")
+    fold = told["folds"][0]
+    assert told["model"] == "linear_store"
+    assert set(fold) == {"from", "to", "metrics", "slices", "seconds", "peak_mb"}
+    assert fold["metrics"]["rmspe"] < 0.1
+    assert 0.6 < fold["metrics"]["coverage_80"] < 0.95
+    assert fold["metrics"]["width_80"] < fold["metrics"]["width_95"]
+    thirds = [fold["slices"][name]["rows"] for name in ("first two weeks", "middle two weeks", "last two weeks")]
+    assert sum(thirds) == fold["metrics"]["rows"]
+    assert "promotion: yes" in fold["slices"]
+    assert "store type: a" in fold["slices"]
+    assert told["mean"]["rmspe"] == fold["metrics"]["rmspe"]
+
+
+def test_sales_of_the_fold_do_not_reach_its_forecasts(con: Backend) -> None:
+    honest = plain_days(COUNT)
+    spoilt = honest.copy()
+    later = spoilt["day"] >= spoilt["day"].max() - np.timedelta64(41, "D")
+    spoilt.loc[later, "sales"] *= 3
+    spoilt.loc[later, "customers"] *= 3
+    forecasts = []
+    for frame in (honest, spoilt):
+        days, stores = tables(con, frame, plain_stores(COUNT))
+        found = backtest(con, days, stores, FITS, seed=7, count=1, calibrating=0)
+        forecasts.append(found.forecasts["mean"].to_numpy())
+        assert "coverage_80" not in found.results["linear_store"][0].metrics
+    np.testing.assert_array_equal(*forecasts)

@@ -1,0 +1,127 @@
+"""Features know what was knowable, and nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import RefusedError
+from pipeline.stores import features as module
+from pipeline.stores.calendar import WORDS
+from pipeline.stores.features import FEATURES, store_features
+from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+COUNT = 8
+
+
+def built(con: Backend, days: pd.DataFrame, as_of: dt.date = AS_OF, *, train: bool = True) -> pd.DataFrame:
+    frame = store_features(con, *tables(con, days, plain_stores(COUNT)), as_of, train=train).to_pandas()
+    return frame.sort_values(["origin", "store", "day"]).reset_index(drop=True)
+
+
+def blanked(days: pd.DataFrame) -> pd.DataFrame:
+    """What the fold sells, and its customers, spoilt: a forecast must not notice."""
+    later = days["day"] >= pd.Timestamp(AS_OF)
+    rng = np.random.default_rng(11)
+    spoilt = days.copy()
+    spoilt.loc[later, "sales"] = rng.permutation(days.loc[later, "sales"].to_numpy()) * 3
+    spoilt.loc[later, "customers"] = 0
+    return spoilt
+
+
+def test_one_row_an_open_day_and_all_columns(con: Backend) -> None:
+    days = plain_days(COUNT)
+    frame = built(con, days)
+    ahead = frame[frame["origin"] == 0]
+    inside = days[(days["day"] >= pd.Timestamp(AS_OF)) & days["open"]]
+    assert list(frame.columns) == ["store", "day", "origin", "sales", *FEATURES]
+    assert len(ahead) == len(inside)
+    assert ahead["sales"].isna().all()
+    assert set(ahead["ahead"]) <= set(range(HORIZON))
+    assert not frame.duplicated(["store", "day"]).any()
+
+
+def test_the_fold_and_what_follows_it_are_not_read(con: Backend) -> None:
+    days = plain_days(COUNT, until=AS_OF + dt.timedelta(days=HORIZON + 30))
+    pd.testing.assert_frame_equal(built(con, days), built(con, blanked(days)))
+    cut = days[days["day"] < pd.Timestamp(AS_OF) + pd.Timedelta(days=HORIZON)]
+    pd.testing.assert_frame_equal(built(con, days), built(con, cut))
+
+
+@pytest.mark.parametrize("shift", [1])
+def test_the_leak_test_sees_a_shift_of_one_day(con: Backend, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
+    """Sales of the first day to forecast slip into history, as by an off-by-one in the cut."""
+    days = plain_days(COUNT)
+    honest = module.linear
+
+    def shifted(columns: dict[str, np.ndarray], *args: object, **options: object) -> object:
+        sales = days.set_index(["store", "day"])["sales"]
+        day = pd.Timestamp(AS_OF) + pd.to_timedelta(columns["t"] + shift, unit="D")
+        moved = sales.reindex(pd.MultiIndex.from_arrays([columns["store"], day])).fillna(0).to_numpy()
+        return honest(columns | {"sales": moved}, *args, **options)
+
+    monkeypatch.setattr(module, "linear", shifted)
+    before = built(con, days)
+    days = blanked(days)
+    with pytest.raises(AssertionError):
+        pd.testing.assert_frame_equal(before, built(con, days))
+
+
+def test_history_is_described_as_of_its_own_origin(con: Backend) -> None:
+    """A row to train on is the row that would have been forecast on its origin's day, but for what last year says."""
+    days = plain_days(COUNT)
+    now = built(con, days)
+    earlier = AS_OF - dt.timedelta(days=56)
+    then = built(con, days, earlier, train=False)
+    rows = now[now["origin"] == -56].merge(then, on=["store", "day"], suffixes=("", "_then"))
+    assert len(rows) > 30
+    exact = [
+        name for name in FEATURES if name not in WORDS and not name.startswith(("last_", "recent_", "effect_trend"))
+    ]
+    for name in exact:
+        np.testing.assert_allclose(rows[name], rows[f"{name}_then"], rtol=2e-3, atol=2e-2, err_msg=name)
+
+
+def test_a_closure_is_felt_before_and_after_but_not_beyond_the_horizon(con: Backend) -> None:
+    days = plain_days(COUNT)
+    store = built(con, days, dt.date(2024, 2, 12))
+    ahead = store[(store["store"] == 1) & (store["origin"] == 0)].set_index("day")
+    assert ahead.loc["2024-03-02", "closing"] == 1
+    assert ahead.loc["2024-03-02", "closing_length"] == 14
+    assert ahead.loc["2024-03-18", "reopened"] == 1
+    assert ahead.loc["2024-03-18", "reopened_length"] == 15  # with the Sunday before it
+    unseen = built(con, days, dt.date(2024, 1, 22))  # the horizon ends before the closure has lasted long
+    last = unseen[(unseen["store"] == 1) & (unseen["origin"] == 0)]
+    assert (last["closing"] == 60).all()
+
+
+def test_a_missing_day_is_no_closure(con: Backend) -> None:
+    days = plain_days(COUNT)
+    gap = (days["store"] == 2) & days["day"].between("2024-02-01", "2024-03-31")
+    frame = built(con, days[~gap])
+    store = frame[(frame["store"] == 2) & frame["day"].between("2024-01-01", "2024-04-30")]
+    assert (store["closing"] == 60).all()
+    assert (store["reopened"] == 60).all()
+
+
+def test_promotions_and_holidays_are_counted(con: Backend) -> None:
+    frame = built(con, plain_days(COUNT)).query("store == 3 and origin == 0").set_index("day")
+    first = frame.index[(frame["promo"] == 1) & (frame["weekday"] == 0)][0]
+    assert frame.loc[first, "promo_day"] == 1
+    assert frame.loc[first + pd.Timedelta(days=4), "promo_day"] == 5
+    assert frame.loc[first + pd.Timedelta(days=4), "promo_ends"] == 1
+    assert frame.loc[first + pd.Timedelta(days=5), "promo_since"] == 1
+
+
+def test_no_history_is_refused(con: Backend) -> None:
+    from tests.stores.conftest import FIRST
+
+    with pytest.raises(RefusedError, match="no history"):
+        built(con, plain_days(COUNT), FIRST)

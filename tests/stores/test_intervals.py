@@ -1,0 +1,41 @@
+"""Intervals hold the share they promise, and widen where forecasts were worse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import RefusedError
+from pipeline.stores.intervals import calibrate
+
+
+def forecasts(rows: int, seed: int) -> pd.DataFrame:
+    """Forecasts whose error grows with the days ahead and with the store's scale."""
+    rng = np.random.default_rng(seed)
+    ahead, scale = rng.integers(0, 42, rows), rng.uniform(0.05, 0.2, rows)
+    mean = rng.uniform(1000, 9000, rows)
+    error = rng.standard_t(5, rows) * scale * (1 + ahead / 42)
+    return pd.DataFrame({"ahead": ahead, "scale": scale, "mean": mean, "sales": mean * np.exp(error)})
+
+
+def test_coverage_of_new_days() -> None:
+    intervals, new = calibrate(forecasts(20_000, 1)), forecasts(20_000, 2)
+    for level, (low, high) in intervals.around(new, new["mean"].to_numpy()).items():
+        assert ((new["sales"] >= low) & (new["sales"] <= high)).mean() == pytest.approx(level, abs=0.01)
+
+
+def test_wider_with_the_days_ahead() -> None:
+    intervals = calibrate(forecasts(20_000, 1))
+    assert intervals.high[0.8][0] < intervals.high[0.8][1] < intervals.high[0.8][2]
+
+
+def test_days_without_sales_do_not_count() -> None:
+    past = forecasts(2_000, 1)
+    closed = past.assign(sales=0.0)
+    assert calibrate(pd.concat([past, closed])) == calibrate(past)
+
+
+def test_too_few_past_forecasts_are_refused() -> None:
+    with pytest.raises(RefusedError, match="too few past forecasts"):
+        calibrate(forecasts(150, 1))
