@@ -63,7 +63,7 @@ def watch() -> None:
     @task(outlets=[RETRAIN_SEGMENTS])
     @step
     def ask_for_training(results: list[dict[str, Any]]) -> None:
-        # Models of other domains are watched as well; this asset asks for the training of one.
+        # Models whose training does not listen are only reported; theirs is weekly.
         asking = [r for r in results if r["retrain"] and f"retrain_{r['model']}" == RETRAIN_SEGMENTS.name]
         if not asking:
             raise skip("no champion drifted enough to be trained again")

@@ -227,13 +227,13 @@ def trained(home: Settings) -> Settings:
 
 
 def test_without_a_champion_there_is_nothing_to_watch(home: Settings) -> None:
-    (result,) = watch(home, TODAY)
+    result, *_ = watch(home, TODAY)
     assert (result.verdict, result.retrain, result.page) == ("no champion", False, None)
 
 
 def test_today_is_compared_with_the_version_the_champion_was_trained_on(trained: Settings) -> None:
     Lake(trained).replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2))
-    (result,) = watch(trained, TODAY)
+    result, *_ = watch(trained, TODAY)
     assert (result.verdict, result.drifted, result.retrain) == ("no drift", (), False)
     assert result.model_version == 1
 
@@ -241,7 +241,7 @@ def test_today_is_compared_with_the_version_the_champion_was_trained_on(trained:
 def test_drift_is_found_told_and_acted_on(trained: Settings) -> None:
     lake = Lake(trained)
     lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2, factor=2.0))
-    (result,) = watch(trained, TODAY)
+    result, *_ = watch(trained, TODAY)
     assert (result.verdict, result.retrain) == ("drift", True)
     assert {"revenue", "prediction"} <= set(result.drifted)
     assert not set(CODES) & set(result.drifted)
@@ -282,7 +282,7 @@ def test_a_model_and_a_day_replace_only_themselves(trained: Settings) -> None:
 
 
 def test_a_day_without_features_is_too_few_rows(trained: Settings) -> None:
-    (result,) = watch(trained, TODAY)
+    result, *_ = watch(trained, TODAY)
     assert (result.verdict, result.retrain) == ("too few rows", False)
     assert Lake(trained).read("drift").num_rows == 0
     assert result.page is not None
@@ -292,7 +292,7 @@ def test_a_day_without_features_is_too_few_rows(trained: Settings) -> None:
 def test_a_reference_that_is_gone_is_said(trained: Settings) -> None:
     for file in Lake(trained).files("customer_features", 0):
         trained.home_path.joinpath(file).unlink()
-    (result,) = watch(trained, TODAY)
+    result, *_ = watch(trained, TODAY)
     assert (result.verdict, result.retrain) == ("no reference", False)
     assert "can no longer be read" in result.reason
 
@@ -304,6 +304,6 @@ def test_a_training_that_was_refused_starts_the_cool_down_too(trained: Settings)
     made_from = replace(champion.version.provenance, as_of=date(2011, 12, 8))
     example = lake.read("customer_features", 0).to_pandas()[list(USED)]
     registry.log_challenger("customer_segments", champion.model, provenance=made_from, example=example, metrics={})
-    (result,) = watch(trained, TODAY)
+    result, *_ = watch(trained, TODAY)
     assert (result.verdict, result.retrain) == ("drift", False)
     assert "2 days old" in result.reason

@@ -32,6 +32,10 @@ TAGS = {
     "monitoring": "says whether a model still holds",
     "customers": "about who buys",
     "transactions": "about invoice lines",
+    "shoppers": "about who visits, buys and answers to prices",
+    "visits": "about visits to the shelf",
+    "people": "about who the people are",
+    "footfall": "about the door",
 }
 
 TRANSACTIONS = Asset("transactions")

@@ -192,7 +192,7 @@ def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -
 
 
 def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(shop: Settings) -> None:
-    (quiet,) = drift.watch(shop, AS_OF)
+    quiet, *_ = drift.watch(shop, AS_OF)
     assert (quiet.drifted, quiet.retrain) == ((), False)
     lake, day = Lake(shop), AS_OF + timedelta(days=1)
     features = lake.read(steps.FEATURES, where={"as_of": [AS_OF]})
@@ -201,7 +201,7 @@ def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(
     days = pa.array([day] * moved.num_rows, pa.date32())
     moved = moved.set_column(moved.schema.get_field_index("as_of"), "as_of", days)
     lake.replace(steps.FEATURES, {"as_of": [day]}, moved)
-    (loud,) = drift.watch(shop, day)
+    loud, *_ = drift.watch(shop, day)
     assert "revenue" in loud.drifted or loud.verdict == "too few rows"
 
 

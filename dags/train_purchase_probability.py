@@ -1,0 +1,31 @@
+"""
+### Train purchase_probability
+
+Makes a challenger, and lets it replace the champion if it is better.
+
+**Purpose:** features → train, register as challenger → gate → promote at once, or when a person agrees. Whether a
+visit ends in a purchase.
+
+**Inputs:** tables `visits` and `people` up to the as-of day. Runs each Monday, or by hand: the form's defaults are
+those of the weekly run.
+
+**Outputs:** a version of the registered model `purchase_probability`, the gate's decision and figures on the version
+and in table `promotions`, and an event of the asset `purchase_probability_champion` when it was promoted.
+
+**Safe to run again?** Yes. Same as-of day, seed and tables give the same version; the gate keeps the champion on a
+tie.
+
+**When it fails**
+
+- `promote` skipped: the gate kept the champion (or a person rejected). The log of `gate` and `aisle models` say why.
+- `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
+- `train` refuses: prices or outcomes never vary in the days it knows. Ingest more of them.
+
+The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+"""
+
+from __future__ import annotations
+
+from aisle_dags.wiring import training
+
+train_purchase_probability = training("purchase_probability", "shoppers", __doc__)
