@@ -1,0 +1,64 @@
+"""Shoppers and footfall through the DAGs themselves: every task runs as Airflow runs it, on the simulated sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+from airflow.utils.state import DagRunState
+
+from pipeline.lake import Lake
+from pipeline.registry import Registry
+from pipeline.settings import Settings, load_settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+FIRST, NEXT = date(2024, 1, 1), date(2024, 7, 1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home of its own, as the environment of a worker would name it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AISLE_HOME", str(tmp_path_factory.mktemp("nights")))
+        patch.setenv("AISLE_SOURCES", str(PROJECT / "sources.yaml"))
+        patch.setenv("AISLE_EXPECTATIONS", str(PROJECT / "expectations"))
+        yield load_settings()
+
+
+@pytest.fixture(scope="module")
+def run(dags: dict[str, DAG]) -> Callable[[str, dict[str, object]], None]:
+    """Run a DAG by its form."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+    def run(dag_id: str, form: dict[str, object]) -> None:
+        outcome = dags[dag_id].test(logical_date=datetime(2024, 7, 1, tzinfo=UTC), run_conf=form)
+        assert outcome.state == DagRunState.SUCCESS, f"{dag_id} ended {outcome.state}"
+
+    return run
+
+
+def test_a_night_of_footfall(run: Callable[[str, dict[str, object]], None], home: Settings) -> None:
+    run("ingest_footfall", {"from": str(FIRST), "until": str(NEXT)})
+    run("train_footfall_buyers", {"as_of": str(NEXT)})
+    champion = Registry(home).champion("footfall_buyers")
+    assert champion is not None
+    assert champion.provenance.as_of == NEXT
+    run("footfall", {})
+    assert Lake(home).days("footfall_predictions") == [NEXT]
+    assert (home.home_path / f"reports/footfall/{NEXT}.html").exists()
+
+
+def test_a_night_of_shoppers(run: Callable[[str, dict[str, object]], None], home: Settings) -> None:
+    run("ingest_visits", {"from": str(FIRST), "until": str(NEXT)})
+    run("ingest_people", {"from": str(FIRST), "until": "2024-01-02"})
+    for model in ("purchase_probability", "brand_choice", "purchase_quantity", "people_segments"):
+        run(f"train_{model}", {"as_of": str(NEXT)})
+        assert Registry(home).champion(model) is not None, model
+    run("shoppers", {})
+    assert Lake(home).days("shopper_scores") == [NEXT]
+    assert (home.home_path / f"reports/shoppers/{NEXT}.html").exists()
