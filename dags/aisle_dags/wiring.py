@@ -1,7 +1,6 @@
 """The wiring that DAGs of the same kind share: an ingestion, a domain's morning, a training.
 
-A DAG file says in its docstring what its DAG is for and hands it to one of these. The wiring of `ingest_transactions`,
-`customers` and `train_customer_segments` is the same, written out where one learns it.
+A DAG file says in its docstring what its DAG is for and hands it to one of these.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Asset, Param, PokeReturnValue, dag, get_current_context, task
+from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field
@@ -192,13 +192,18 @@ def morning(domain: str, doc: str | None, *, inputs: Iterable[str], features: st
     return wired()
 
 
-def training(model: str, domain: str, doc: str | None) -> DAG:
-    """`train_<model>`: features, challenger, gate, promotion at once or when a person agrees; weekly or by hand."""
+def training(model: str, domain: str, doc: str | None, *, asked_by: Asset | None = None) -> DAG:
+    """`train_<model>`: features, challenger, gate, promotion at once or when a person agrees; weekly or by hand.
+
+    Args:
+        asked_by: the event by which `watch` asks for it, if it does.
+    """
     champion = champion_of(model)
+    weekly = CronDataIntervalTimetable("0 6 * * 1", timezone="UTC")
 
     @dag(
         dag_id=f"train_{model}",
-        schedule=CronDataIntervalTimetable("0 6 * * 1", timezone="UTC"),
+        schedule=AssetOrTimeSchedule(timetable=weekly, assets=[asked_by]) if asked_by else weekly,
         start_date=FIRST_DAY,
         catchup=False,
         max_active_runs=3,  # one may wait days for a person, which must not hold up the others
