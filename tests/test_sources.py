@@ -68,8 +68,8 @@ def test_a_source_says_where_and_how(tmp_path: Path) -> None:
 def test_merged_keys_keep_the_lines_on_which_they_stand(tmp_path: Path) -> None:
     book = load(tmp_path, GOOD).get("transactions", "book")
     assert book.spec.repeats == "drop"
-    assert (book.spec.columns["quantity"].source, book.column_lines["quantity"]) == ("Units", 22)
-    assert (book.spec.columns["invoice"].source, book.column_lines["invoice"]) == ("InvoiceNo", 10)
+    assert (book.spec.columns["quantity"].sources, book.column_lines["quantity"]) == (("Units",), 22)
+    assert (book.spec.columns["invoice"].sources, book.column_lines["invoice"]) == (("InvoiceNo",), 10)
 
 
 def test_an_unknown_table_or_source_is_told(tmp_path: Path) -> None:

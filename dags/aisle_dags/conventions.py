@@ -36,6 +36,9 @@ TAGS = {
     "visits": "about visits to the shelf",
     "people": "about who the people are",
     "footfall": "about the door",
+    "stores": "about the chain's stores and what they will sell",
+    "store_days": "about what each store sold on a day",
+    "store_plans": "about what is planned of each store's days ahead",
 }
 
 TRANSACTIONS = Asset("transactions")
