@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import ingest
+from pipeline.days import UNDATED_AS_OF
 from pipeline.errors import RefusedError
 from pipeline.footfall import steps
 from pipeline.lake import Lake
@@ -100,13 +101,17 @@ def test_the_open_file_from_end_to_end(open_data: Path, home: Settings) -> None:
     mean = steps.backtest(settings, steps.MODEL)["mean"]
     assert (mean["rmse"], mean["r2"]) == pytest.approx((2.283, 0.231), abs=0.0005)
     assert mean["one_third_rmse"] == pytest.approx(2.9033, abs=0.00005)
-    as_of = date(1970, 1, 2)
+    as_of = UNDATED_AS_OF
     steps.build_features(settings, as_of)
     trained = steps.train(settings, steps.MODEL, as_of)
     assert steps.gate(settings, steps.MODEL, trained.version).accepted
     promote(settings, steps.MODEL, trained.version, by="test")
     assert steps.score(settings, as_of) is not None
-    page = Lake(settings).path(steps.write_report(settings, as_of)).read_text()
+    path = steps.write_report(settings, as_of)
+    assert path == "reports/footfall/undated.html"
+    page = Lake(settings).path(path).read_text()
     assert "30 days that the source does not date" in page
+    assert "1970" not in page
+    assert Registry(settings).champion(steps.MODEL).provenance.as_of == as_of  # type: ignore[union-attr]
     again = steps.train(settings.model_copy(update={"seed": 8}), steps.MODEL, as_of)
     assert not steps.gate(settings, steps.MODEL, again.version).accepted, "a tie keeps the champion"
