@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pipeline.domains import MODELS, domain_of, steps_of
+from pipeline.days import read_as_of, told
+from pipeline.domains import MODELS, domain_of, known_days, prepare, steps_of, watched_of
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.settings import Settings, load_settings
 
@@ -39,7 +40,7 @@ Model = StrEnum("Model", {model: model for models in MODELS.values() for model i
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return read_as_of(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not a day of the form 2025-01-31") from error
 
@@ -236,9 +237,11 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
     from pipeline import training
 
     settings, began = load_settings(), time.monotonic()
-    steps = steps_of(domain_of(model))
-    day = as_of or _newest(settings, steps.INPUT) + timedelta(days=1)
-    steps.build_features(settings, day)
+    steps, known = steps_of(domain_of(model)), known_days(settings, model)
+    if not (as_of or known):
+        raise RefusedError("There is nothing to train on", where=steps.INPUT, todo=f"aisle ingest {steps.INPUT} --all")
+    day = as_of or known[-1] + timedelta(days=1)
+    prepare(settings, model, day)
     trained = steps.train(settings, model, day)
     decision = steps.gate(settings, model, trained.version)
     if decision.accepted:
@@ -288,7 +291,7 @@ def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
         "page": str(settings.home_path / page),
         "seconds": _since(began),
     }
-    _print(result, as_json, f"{domain} as of {as_of}: {result['page']}, {result['seconds']} s")
+    _print(result, as_json, f"{domain} as of {told(as_of)}: {result['page']}, {result['seconds']} s")
 
 
 @app.command()
@@ -302,15 +305,25 @@ def report(domain: Domain, day: Day = None, as_json: Json = False) -> None:
 
 @app.command()
 def watch(day: Day = None, as_json: Json = False) -> None:
-    """Drift of every champion on a day, and whether to train again."""
-    from pipeline import drift
+    """Drift of every champion on a day, else on the newest one that its domain has scored; whether to train again."""
+    from pipeline import watching
+    from pipeline.lake import Lake
 
     settings = load_settings()
-    results = drift.watch(settings, day or _newest(settings, "customer_features"))
-    shown = Table("model", "version", "verdict", "drifted", "retrain", "reason")
+    lake = Lake(settings)
+    results: list[watching.DriftResult] = []
+    for domain in MODELS:
+        watched = watched_of(domain)
+        scored = lake.days(steps_of(domain).RESULT) if watched else []
+        if scored:
+            results += watching.watch(settings, day or scored[-1], watched)
+    if not results:
+        raise RefusedError("Nothing is scored yet, so there is nothing to watch", todo="aisle score DOMAIN")
+    shown = Table("model", "as of", "version", "verdict", "drifted", "retrain", "reason")
     for r in results:
         shown.add_row(
             r.model,
+            told(r.day),
             str(r.model_version or "–"),
             r.verdict,
             ", ".join(r.drifted),
@@ -318,6 +331,8 @@ def watch(day: Day = None, as_json: Json = False) -> None:
             r.reason,
         )
     _print({"models": [r.as_dict() for r in results]}, as_json, shown)
+    if any(r.verdict == "failed" for r in results):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -382,9 +397,10 @@ def _told(summary: ModelSummary) -> str:
     lines = [f"{summary.name}, {summary.versions} version{'s' if summary.versions > 1 else ''}"]
     if champion:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in champion.metrics.items() if value is not None)
-        lines.append(f"champion: version {champion.version}, trained as of {champion.provenance.as_of}; {figures}")
+        trained = told(champion.provenance.as_of)
+        lines.append(f"champion: version {champion.version}, trained as of {trained}; {figures}")
     if challenger:
-        lines.append(f"challenger: version {challenger.version}, trained as of {challenger.provenance.as_of}")
+        lines.append(f"challenger: version {challenger.version}, trained as of {told(challenger.provenance.as_of)}")
     if last:
         lines.append(f"last: {last.action} of version {last.version} by {last.by}, {last.at:%Y-%m-%d %H:%M} UTC")
         lines += [f"  {reason}" for reason in last.reason.split("; ")]
@@ -421,4 +437,4 @@ def _print(result: dict[str, Any], as_json: bool, shown: object) -> None:
 
 
 def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+    return told(value) if isinstance(value, date | datetime) else str(value)
