@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from pipeline.days import read_as_of, told
-from pipeline.domains import MODELS, domain_of, known_days, prepare, steps_of, watched_of
+from pipeline.domains import CANDIDATES, MODELS, domain_of, known_days, prepare, steps_of, watched_of
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.settings import Settings, load_settings
 
@@ -49,6 +49,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 Day = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="The day, as 2025-01-31.")]
 Since = Annotated[date | None, typer.Option("--from", parser=_day, metavar="DAY", help="First day.")]
 Until = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="The day after the last one.")]
+Candidates = Annotated[
+    list[str] | None,
+    typer.Option("--candidate", metavar="NAME", help="A kind of model to try; again for more. Missing: the usual one."),
+]
 AsOf = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="Know only what came before this day.")]
 TableName = Annotated[str, typer.Argument(help="A table of sources.yaml: transactions.")]
 
@@ -232,9 +236,11 @@ def quarantine_replay(
 
 
 @app.command()
-def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
+def train(model: Model, as_of: AsOf = None, candidate: Candidates = None, as_json: Json = False) -> None:
     """Train a challenger, hold it against the gate, and promote it if the gate agrees."""
     from pipeline import training
+
+    kinds = _kinds(model, candidate)
 
     settings, began = load_settings(), time.monotonic()
     steps, known = steps_of(domain_of(model)), known_days(settings, model)
@@ -242,6 +248,8 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
         raise RefusedError("There is nothing to train on", where=steps.INPUT, todo=f"aisle ingest {steps.INPUT} --all")
     day = as_of or known[-1] + timedelta(days=1)
     prepare(settings, model, day)
+    for kind in kinds:
+        steps.try_candidate(settings, day, kind)
     trained = steps.train(settings, model, day)
     decision = steps.gate(settings, model, trained.version)
     if decision.accepted:
@@ -261,15 +269,35 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def backtest(model: Model, as_json: Json = False) -> None:
+def backtest(model: Model, candidate: Candidates = None, as_json: Json = False) -> None:
     """How good a model is on days that it has not seen."""
     settings = load_settings()
     steps = steps_of(domain_of(model))
     if not hasattr(steps, "backtest"):
         raise UsageError("This model has no backtest", observed=model, todo="see its metrics: aisle models")
-    result = steps.backtest(settings, model)
+    result = steps.backtest(settings, model, *_kinds(model, candidate))
     lines = [f"{name} {value:.4f}" for name, value in result["mean"].items()]
-    _print(result, as_json, "\n  ".join([f"{model}, {len(result['folds'])} fold(s), mean:", *lines]))
+    told = "\n  ".join([f"{model}, {len(result['folds'])} fold(s), mean:", *lines])
+    _print(result, as_json, _side_by_side(result["models"]) if "models" in result else told)
+
+
+@app.command()
+def export(
+    model: Model,
+    folder: Annotated[Path, typer.Option(file_okay=False, help="Where the file goes.")] = Path(),
+    version: Annotated[int | None, typer.Option(help="Which version; the champion when missing.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model as a file of its own, named by the time to the millisecond."""
+    from pipeline.registry import CHAMPION, Registry
+
+    described, content = Registry(load_settings()).model_file(model, version or CHAMPION)
+    now = datetime.now()
+    file = folder / f"{model}-{now:%Y-%m-%d-%H-%M-%S}-{now.microsecond // 1000:03d}.skops"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    result = {"model": model, "version": described.version, "file": str(file), "bytes": len(content)}
+    _print(result, as_json, f"{model} version {described.version}: {file}")
 
 
 @app.command()
@@ -414,6 +442,30 @@ def _on_record(act: Callable[[Any], Any], as_json: bool) -> None:
     result = {**vars(done), "figures": dict(done.figures)}
     said = f"{done.model}: {done.action} of version {done.version} (before: {done.previous}) is on record"
     _print(result, as_json, said)
+
+
+def _kinds(model: str, asked: list[str] | None) -> list[str]:
+    """The kinds of model that were asked for.
+
+    Raises:
+        UsageError: if the model is always of one kind.
+    """
+    if asked and model not in CANDIDATES:
+        raise UsageError("This model has no candidates to choose from", observed=model, allowed=", ".join(CANDIDATES))
+    return asked or []
+
+
+def _side_by_side(models: dict[str, Any]) -> Table:
+    """A backtest of several kinds of model: a row a kind and fold."""
+    (names,) = {tuple(result["mean"]) for result in models.values()}
+    shown = Table("model", "days", *names, "fit s", "predict s", "peak MB")
+    for kind, result in models.items():
+        for fold in result["folds"]:
+            seconds = (f"{fold['seconds'][step]:.1f}" for step in ("fit", "predict"))
+            figures = (f"{fold['metrics'][name]:.4g}" for name in names)
+            shown.add_row(kind, f"{fold['from']}..{fold['to']}", *figures, *seconds, f"{fold['peak_mb']:.0f}")
+        shown.add_row(kind, "mean", *(f"{value:.4g}" for value in result["mean"].values()), end_section=True)
+    return shown
 
 
 def _newest(settings: Settings, table: str) -> date:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pipeline.errors import UsageError
+from pipeline.stores.candidates import CANDIDATES as STORE_SALES
 
 if TYPE_CHECKING:
     # DAG files read this module whenever they are parsed, so nothing heavy is imported before it is needed.
@@ -27,6 +28,9 @@ MODELS: Mapping[str, tuple[str, ...]] = {
 }
 """The models of each domain; its folder below `pipeline/` has the domain's name."""
 
+CANDIDATES: Mapping[str, tuple[str, ...]] = {"store_sales": STORE_SALES}
+"""The kinds that a model may be of, where it may be of several."""
+
 
 class Steps(Protocol):
     """`pipeline.<domain>.steps`.
@@ -35,7 +39,8 @@ class Steps(Protocol):
         INPUT: the clean table whose days are the domain's.
         RESULT: the table that scoring writes.
 
-    A domain may say `AS_IT_IS`, too: the models that are trained on a clean table without features -> that table.
+    A domain may say `AS_IT_IS`, too: the models that are trained on a clean table without features -> that table. One
+    whose model may be of several kinds (`CANDIDATES`) also has `try_candidate`.
     """
 
     INPUT: str
@@ -44,8 +49,11 @@ class Steps(Protocol):
     def build_features(self, settings: Settings, as_of: date) -> TableRef:
         """Write the features as of a day."""
 
+    def try_candidate(self, settings: Settings, as_of: date, candidate: str) -> dict[str, float]:
+        """How a candidate fares on the newest days before a day, as if they had not come."""
+
     def train(self, settings: Settings, model: str, as_of: date) -> Trained:
-        """Register a challenger."""
+        """Register a challenger: the best of the candidates that were tried, where there are any."""
 
     def gate(self, settings: Settings, model: str, version: int) -> Decision:
         """Decide whether a challenger may become champion, and note it."""
@@ -56,8 +64,11 @@ class Steps(Protocol):
     def write_report(self, settings: Settings, as_of: date) -> str:
         """Write the page of a day, and return its path below home."""
 
-    def backtest(self, settings: Settings, model: str) -> dict[str, Any]:
-        """How good a model is on days that it has not seen: `{"model": …, "folds": […], "mean": {…}}`."""
+    def backtest(self, settings: Settings, model: str, *candidates: str) -> dict[str, Any]:
+        """How good a model is on days that it has not seen: `{"model": …, "folds": […], "mean": {…}}`.
+
+        With `candidates` (or where a model has several kinds) also `"models": {kind: the same of it}`.
+        """
 
 
 def steps_of(domain: str) -> Steps:

@@ -35,6 +35,7 @@ TRUSTED_TYPES: tuple[str, ...] = (
 
 FIELD_TYPES = {"float64": DataType.double, "str": DataType.string}
 ARTEFACTS = "artefacts"
+MODEL_FILE = "model.skops"
 # Written into the folder by MLflow when it downloads a model.
 _NOT_OURS = "registered_model_meta"
 
@@ -99,7 +100,7 @@ class Skops:
         """Read the file with our allow-list. MLflow's own loader would take the list from the folder it checks."""
         from skops import io
 
-        file = folder / "model.skops"
+        file = folder / MODEL_FILE
         self._refuse_strangers(io.get_untrusted_types(file=file), where=file.name)
         return io.load(file, trusted=list(self.trusted))
 

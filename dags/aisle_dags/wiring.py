@@ -188,12 +188,25 @@ def morning(domain: str, doc: str | None, *, inputs: Iterable[str], features: st
     return wired()
 
 
-def training(model: str, domain: str, doc: str | None) -> DAG:
+def training(model: str, domain: str, doc: str | None, *, candidates: Iterable[str] = ()) -> DAG:
     """`train_<model>`: features, challenger, gate, promotion at once or when a person agrees.
 
     Weekly, by hand, and whenever `watch` asks for it.
+
+    Args:
+        candidates: kinds of model of which each is tried before the best is trained; none where there is only one.
     """
-    champion = champion_of(model)
+    champion, candidates = champion_of(model), list(candidates)
+    choice = {
+        "candidates": Param(
+            candidates,
+            type="array",
+            examples=candidates,
+            minItems=1,
+            title="Candidates",
+            description_md="Each is tried on the newest days as if they had not come; the best is trained.",
+        )
+    }
     weekly = CronDataIntervalTimetable("0 6 * * 1", timezone="UTC")
 
     @dag(
@@ -209,6 +222,7 @@ def training(model: str, domain: str, doc: str | None) -> DAG:
             "as_of": day_field("As of", "The model knows what happened strictly before this day. Empty: the newest."),
             "seed": Param(7, type="integer", minimum=0, title="Seed", description_md="Same seed, tables: same model."),
             "promote": Param(AT_ONCE, enum=[AT_ONCE, ASK], title="Promote"),
+            **(choice if candidates else {}),
         },
     )
     def wired() -> None:
@@ -221,6 +235,21 @@ def training(model: str, domain: str, doc: str | None) -> DAG:
             settings = load_settings()
             as_of = training_day(get_current_context(), known_days(settings, model))
             return prepare(settings, model, as_of).as_dict()
+
+        @task
+        @step
+        def choose_candidates() -> list[str]:
+            chosen: list[str] = get_current_context()["params"]["candidates"]
+            return chosen
+
+        @task(multiple_outputs=False, map_index_template="{{ task.op_kwargs['candidate'] }}")
+        @step
+        def try_candidate(candidate: str, features: dict[str, Any]) -> dict[str, float]:
+            from pipeline.domains import steps_of
+            from pipeline.settings import load_settings
+
+            settings = load_settings(seed=get_current_context()["params"]["seed"])
+            return steps_of(domain).try_candidate(settings, read_as_of(features["day"]), candidate)
 
         @task(multiple_outputs=False)
         @step
@@ -261,7 +290,10 @@ def training(model: str, domain: str, doc: str | None) -> DAG:
             promote(load_settings(), challenger["model"], challenger["version"], by=f"Airflow, {context['run_id']}")
             context["outlet_events"][champion].extra = {"version": challenger["version"]}
 
-        challenger = train(build_features())
+        features = build_features()
+        challenger = train(features)
+        if candidates:
+            try_candidate.partial(features=features).expand(candidate=choose_candidates()) >> challenger
         decision = gate(challenger)
         decision >> [approve, promoted := promote_challenger(challenger)]
         approve >> promoted

@@ -142,7 +142,8 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
 
     registry = Registry(settings)
     made_from = registry.get(model, version).provenance
-    trial = _trial(settings, made_from.as_of, registry.artefacts(model, version)[EVIDENCE_FILE]["candidate"])
+    evidence = registry.artefacts(model, version)[EVIDENCE_FILE]
+    trial = _trial(settings, made_from.as_of, evidence["candidate"], evidence["made_from"])
     rows = newest_fold(trial.forecasts)
     sales = rows["sales"].to_numpy(float)
     challenger, other = trial.metrics, None
@@ -238,7 +239,7 @@ def write_report(settings: Settings, as_of: date) -> str:
     )
 
 
-def backtest(settings: Settings, model: str, candidates: tuple[str, ...] = ()) -> dict[str, Any]:
+def backtest(settings: Settings, model: str, *candidates: str) -> dict[str, Any]:
     """The errors over the newest three folds of six weeks, every model side by side.
 
     Args:
@@ -280,13 +281,13 @@ def _made_from(settings: Settings) -> dict[str, Any]:
     return {"tables": tables, "seed": settings.seed, "code": code_version(settings)}
 
 
-def _trial(settings: Settings, as_of: date, candidate: str) -> Trial:
-    """The trial of a candidate, made now if there is none of these tables, seed and code."""
+def _trial(settings: Settings, as_of: date, candidate: str, made_from: dict[str, Any] | None = None) -> Trial:
+    """The trial of a candidate, made now if there is none of these tables, seed and code (`made_from`: today's)."""
     import pyarrow as pa
 
     from pipeline.stores.trial import Trial, try_candidate
 
-    if found := _tried(settings, as_of, candidate):
+    if found := _tried(settings, as_of, candidate, made_from):
         return found
     lake, con = Lake(settings), engine.connect(settings)
     made_from = _made_from(settings)
@@ -298,7 +299,7 @@ def _trial(settings: Settings, as_of: date, candidate: str) -> Trial:
     return trial
 
 
-def _tried(settings: Settings, as_of: date, candidate: str) -> Trial | None:
+def _tried(settings: Settings, as_of: date, candidate: str, made_from: dict[str, Any] | None = None) -> Trial | None:
     from pipeline.stores.trial import Trial
 
     lake = Lake(settings)
@@ -306,7 +307,7 @@ def _tried(settings: Settings, as_of: date, candidate: str) -> Trial | None:
         return None
     with lake.open_blob(_evidence(as_of, candidate)) as file:
         evidence = json.load(file)
-    if evidence["made_from"] != _made_from(settings):
+    if evidence["made_from"] != (made_from or _made_from(settings)):
         return None
     rows = lake.read(TRIALS, where={"as_of": [as_of], "candidate": [candidate]})
     return Trial(evidence, rows.drop_columns(["as_of", "candidate"]).to_pandas())

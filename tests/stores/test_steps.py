@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,10 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from typer.testing import CliRunner
 
-from pipeline import training
+from pipeline import cli, training
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
+from pipeline.model_files import FLAVOURS
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain, Effects
@@ -200,9 +204,25 @@ def test_the_gate_refuses_what_hardly_beats_the_baseline_or_lies_about_its_inter
     assert Registry(settings).history(MODEL)[-1].action == "refuse"
 
 
-def test_a_backtest_names_the_models_side_by_side(chain: Settings) -> None:
-    found = steps.backtest(chain, MODEL, ("linear_store",))
-    assert found["model"] == MODEL
+def test_the_command_line_sets_models_side_by_side_and_exports_the_champion(
+    chain: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("home", "artifacts"):
+        monkeypatch.setenv(f"AISLE_{name.upper()}", str(getattr(chain, name)))
+    run = CliRunner().invoke
+    found = json.loads(run(cli.app, ["backtest", MODEL, "--candidate", "linear_store", "--json"]).stdout)
     assert list(found["models"]) == ["linear_store", "seasonal_median"]
-    assert found["mean"] == found["models"]["linear_store"]["mean"]
     assert [fold["to"] for fold in found["folds"]][-1] == str(LATER - dt.timedelta(days=1))
+
+    done = json.loads(run(cli.app, ["export", MODEL, "--folder", str(tmp_path / "out"), "--json"]).stdout)
+    assert re.fullmatch(r"store_sales-\d{4}(-\d\d){5}-\d{3}\.skops", Path(done["file"]).name)
+    (tmp_path / "out" / "model.skops").write_bytes(Path(done["file"]).read_bytes())
+    features = Lake(chain).read("store_features", where={"as_of": [AS_OF]}).to_pandas()
+    said = FLAVOURS["sklearn"].load(tmp_path / "out").predict(features)
+    both = features[["store", "day"]].assign(said=said).merge(forecasts(chain, AS_OF), on=["store", "day"])
+    np.testing.assert_allclose(both["said"], both["mean"])
+
+
+def test_only_models_of_several_kinds_have_candidates() -> None:
+    with pytest.raises(UsageError, match="no candidates"):
+        CliRunner().invoke(cli.app, ["train", "footfall_buyers", "--candidate", "x"], catch_exceptions=False)
