@@ -217,11 +217,13 @@ def _next(flags: Bools) -> Ints:
 
 
 def _since(flags: Bools) -> Ints:
-    return np.minimum(np.arange(flags.shape[1], dtype=np.int32) - _last(flags), np.int32(FAR))
+    distance: Ints = np.minimum(np.arange(flags.shape[1], dtype=np.int32) - _last(flags), np.int32(FAR))
+    return distance
 
 
 def _until(flags: Bools) -> Ints:
-    return np.minimum(_next(flags) - np.arange(flags.shape[1], dtype=np.int32), np.int32(FAR))
+    distance: Ints = np.minimum(_next(flags) - np.arange(flags.shape[1], dtype=np.int32), np.int32(FAR))
+    return distance
 
 
 def _at(values: Ints, columns: Ints) -> NDArray[Any]:
