@@ -79,9 +79,7 @@ def store_features(
         state = store_state(con, store_days, stores, as_of, horizon=horizon)
         columns = _rows(state, planned(state))
     words = dict.fromkeys(WORDS, pa.string())
-    table = pa.table(
-        {name: pa.array(values, words.get(name), from_pandas=True) for name, values in columns.items()}
-    )
+    table = pa.table({name: pa.array(values, words.get(name), from_pandas=True) for name, values in columns.items()})
     return con.create_table(ibis.util.gen_name("store_features"), table)
 
 
@@ -115,7 +113,7 @@ def rows(state: StoreState, days: pd.DataFrame) -> pd.DataFrame:
             word is no state holiday.
     """
     columns = _rows(state, days)
-    return pd.DataFrame(columns | {"day": columns["day"].astype(object)}, copy=False)
+    return pd.DataFrame(columns | {"day": columns["day"].astype(object)})
 
 
 def _rows(state: StoreState, days: pd.DataFrame) -> Columns:
@@ -141,7 +139,12 @@ class _AsOf:
     past: Levels
 
     def rows(
-        self, about: Stores, store: NDArray[np.int64], as_of: np.datetime64, known: Columns, sales: float | Floats = np.nan
+        self,
+        about: Stores,
+        store: NDArray[np.int64],
+        as_of: np.datetime64,
+        known: Columns,
+        sales: float | Floats = np.nan,
     ) -> Columns:
         """`KEYS` and `FEATURES` of some days.
 
