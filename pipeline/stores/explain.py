@@ -131,7 +131,7 @@ def promotion_effect(model: Model, state: StoreState) -> pd.Series:
     if not promoted.any():
         return pd.Series(dtype=float)
 
-    def mean(promo: object) -> float:
+    def mean(promo: pd.Series | bool) -> float:
         return float(model.predict(rows(state, plan.assign(promo=promo)))[promoted].mean())
 
     as_planned = mean(plan["promo"])

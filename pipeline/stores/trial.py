@@ -104,6 +104,8 @@ def _partial(model: Model, rows: pd.DataFrame, state: StoreState, seed: int) -> 
         "competition_distance": beyond.set_axis(list(distances)),
     }
     return {
-        name: [{"value": float(value), "ratio": float(ratio)} for value, ratio in effect.items()]
+        name: [
+            {"value": float(value), "ratio": float(ratio)} for value, ratio in zip(effect.index, effect, strict=True)
+        ]
         for name, effect in effects.items()
     }
