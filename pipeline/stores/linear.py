@@ -122,14 +122,14 @@ def fit(grids: Grids, calendar: Calendar, origins: Sequence[int]) -> tuple[list[
         log_sales = _log(grids.sales)
         a_customer = log_sales - _log(grids.customers)
         history = _History(_past(calendar), log_sales, np.isfinite(log_sales)).without_outliers()
-        models = dict(_models(history, sorted(origins), HALF_LIVES))
+        models = _models(history, origins, HALF_LIVES)
         effects = _Effects(history)
         found = []
         for origin in origins:
             means, coefficients, scales = models[origin]
             levels = effects.levels(origin, coefficients[0] * ~_LEVEL)
             found.append(Linear(means, coefficients, scales, levels, _mean(a_customer, origin)))
-        as_of = models[max(origins)][1][0]
+        _, (as_of, *_), _ = models[max(origins)]
         return found, history.adjusted(as_of * ~_LEVEL)
 
 
@@ -148,7 +148,7 @@ class _History:
 
     def without_outliers(self) -> _History:
         """Days far from what the store's own model says are not regular: they count little and make no level."""
-        ((_, (means, coefficients, scales)),) = _models(self, [0], HALF_LIVES[:1])
+        means, coefficients, scales = _models(self, [0], HALF_LIVES[:1])[0]
         residual = self.log_sales - means[0][:, None] - self.fitted(coefficients[0])
         far = np.abs(residual) > OUTLIER * scales[:, None]
         return _History(self.design, self.log_sales, self.regular & ~far)
@@ -174,8 +174,8 @@ def _past(calendar: Calendar) -> Floats:
 
 def _models(
     history: _History, origins: Sequence[int], half_lives: Sequence[int]
-) -> list[tuple[int, tuple[Floats, Floats, Floats]]]:
-    """Means, coefficients and the first half-life's scales as of each origin, oldest first.
+) -> dict[int, tuple[Floats, Floats, Floats]]:
+    """Means, coefficients and the first half-life's scales as of each origin.
 
     The sums of the normal equations are taken block by block and fade on the way.
     """
@@ -187,7 +187,7 @@ def _models(
     fades = [0.5 ** (BLOCK / half_life) for half_life in half_lives]
     recent = [0.5 ** (np.arange(BLOCK, 0, -1) / half_life) for half_life in half_lives]
     few = max(1, CACHED // (4 * columns * BLOCK))
-    found = []
+    found = {}
     for begin in range(0, days, BLOCK):
         block = slice(begin, begin + BLOCK)
         for some in (slice(k, k + few) for k in range(0, stores, few)):
@@ -207,7 +207,7 @@ def _models(
         solved = [_ridge(gram, moment) for gram, moment in zip(grams, moments, strict=True)]
         means, coefficients = (np.array(part) for part in zip(*solved, strict=True))
         scales = _scales(grams[0], moments[0], squares, means[0], coefficients[0])
-        found.append((origin, (means, coefficients, scales)))
+        found[origin] = means, coefficients, scales
     return found
 
 
