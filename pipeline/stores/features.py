@@ -177,7 +177,7 @@ def _places(state: StoreState, days: pd.DataFrame) -> tuple[NDArray[np.int64], N
         raise UsageError(
             "a store is unknown",
             observed=f"store {numbers[unknown][0]}",
-            allowed=f"one of the {len(state.stores)} stores with days before {state.as_of}",
+            allowed=f"one of the {len(state.stores)} stores of the state as of {state.as_of}",
         )
     t = (days["day"].to_numpy("datetime64[D]") - np.datetime64(state.as_of)).astype(np.int64)
     outside = (t < 0) | (t >= state.horizon)

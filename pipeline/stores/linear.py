@@ -37,7 +37,7 @@ PARTS = 1_000_000
 SHRINK = 0.3
 OUTLIER = 3.0  # standard deviations of the store's own residuals ...
 OUTLIER_WEIGHT = 0.05  # ... beyond which a day counts this much
-CACHED = 2_000_000  # bytes of design that are worked on at once
+CACHED = 1_000_000  # bytes of design that are worked on at once
 EFFECTS = ("promo", "school", "month_start", "month_end", "next_closed", "saturday", "sunday", "trend")
 LINEAR: tuple[str, ...] = (
     "linear",
@@ -117,29 +117,25 @@ def fit(grids: Grids, calendar: Calendar, origins: Sequence[int]) -> tuple[list[
         grids: stores and their sales. calendar: of all their days.
         origins: a t each, the days whose morning the models are of: 0 and whole blocks before it.
     """
-    past = -grids.plan.first
-    days = {name: values[:past] for name, values in calendar.dates.items()}
-    days |= {name: values[:, :past] for name, values in calendar.distances.items()}
-    days["t"] = np.arange(calendar.first, 0)
     # Matrices of one store are small: threads would wait for each other longer than they work.
     with threadpool_limits(1, user_api="blas"):
         log_sales = _log(grids.sales)
         a_customer = log_sales - _log(grids.customers)
-        history = _History(design(days), log_sales, np.isfinite(log_sales)).without_outliers()
-        models = dict(_models(history, sorted(origins), HALF_LIVES))
+        history = _History(_past(calendar), log_sales, np.isfinite(log_sales)).without_outliers()
+        models = _models(history, origins, HALF_LIVES)
         effects = _Effects(history)
         found = []
         for origin in origins:
             means, coefficients, scales = models[origin]
             levels = effects.levels(origin, coefficients[0] * ~_LEVEL)
             found.append(Linear(means, coefficients, scales, levels, _mean(a_customer, origin)))
-        as_of = models[max(origins)][1][0]
+        _, (as_of, *_), _ = models[max(origins)]
         return found, history.adjusted(as_of * ~_LEVEL)
 
 
 @dataclass(frozen=True)
 class _History:
-    """design: (S, P, T) float32; log_sales: (S, T), NaN where unknown or closed; regular: days that count in full."""
+    """design: (S, T, P) float32; log_sales: (S, T), NaN where unknown or closed; regular: days that count in full."""
 
     design: Floats
     log_sales: Floats
@@ -147,12 +143,12 @@ class _History:
 
     def fitted(self, coefficients: Floats) -> Floats:
         """What the coefficients, (S, P), say of each day."""
-        found: Floats = np.matmul(coefficients.astype(np.float32)[:, None], self.design)[:, 0]
+        found: Floats = np.matmul(self.design, coefficients.astype(np.float32)[..., None])[..., 0]
         return found
 
     def without_outliers(self) -> _History:
         """Days far from what the store's own model says are not regular: they count little and make no level."""
-        ((_, (means, coefficients, scales)),) = _models(self, [0], HALF_LIVES[:1])
+        means, coefficients, scales = _models(self, [0], HALF_LIVES[:1])[0]
         residual = self.log_sales - means[0][:, None] - self.fitted(coefficients[0])
         far = np.abs(residual) > OUTLIER * scales[:, None]
         return _History(self.design, self.log_sales, self.regular & ~far)
@@ -164,40 +160,54 @@ class _History:
         return Adjusted(np.rint(np.where(self.regular, centred, 0) * PARTS).astype(np.int64), self.regular)
 
 
+def _past(calendar: Calendar) -> Floats:
+    """The design of all days before as_of: (S, T, P)."""
+    past = -calendar.first
+    dates = {name: values[:past] for name, values in calendar.dates.items()} | {"t": np.arange(-past, 0)}
+    stores = len(calendar.distances["promo"])
+    found = np.empty((stores, past, len(NAMES)), np.float32)
+    few = max(1, CACHED // found[0].nbytes)
+    for some in (slice(k, k + few) for k in range(0, stores, few)):
+        found[some] = design(dates | {name: values[some, :past] for name, values in calendar.distances.items()})
+    return found
+
+
 def _models(
     history: _History, origins: Sequence[int], half_lives: Sequence[int]
-) -> list[tuple[int, tuple[Floats, Floats, Floats]]]:
-    """Means, coefficients and the first half-life's scales as of each origin, oldest first.
+) -> dict[int, tuple[Floats, Floats, Floats]]:
+    """Means, coefficients and the first half-life's scales as of each origin.
 
-    The sums of the normal equations are taken from one origin to the next and fade on the way.
+    The sums of the normal equations are taken block by block and fade on the way.
     """
-    stores, columns, days = history.design.shape
+    stores, days, columns = history.design.shape
     counts = np.where(history.regular, 1.0, OUTLIER_WEIGHT) * np.isfinite(history.log_sales)
     logs = np.nan_to_num(history.log_sales)
     grams = np.zeros((len(half_lives), stores, columns, columns))
     moments, squares = np.zeros((len(half_lives), stores, columns)), np.zeros(stores)
-    found, begin = [], 0
-    for origin in origins:
-        end = days + origin
-        fades = [0.5 ** ((end - begin) / half_life) for half_life in half_lives]
-        recent = [0.5 ** (np.arange(end - begin, 0, -1) / half_life) for half_life in half_lives]
-        few = max(1, CACHED // max(8 * columns * (end - begin), 1))
+    fades = [0.5 ** (BLOCK / half_life) for half_life in half_lives]
+    recent = [0.5 ** (np.arange(BLOCK, 0, -1) / half_life) for half_life in half_lives]
+    few = max(1, CACHED // (4 * columns * BLOCK))
+    found = {}
+    for begin in range(0, days, BLOCK):
+        block = slice(begin, begin + BLOCK)
         for some in (slice(k, k + few) for k in range(0, stores, few)):
-            x, y = history.design[some, :, begin:end].astype(float), logs[some, begin:end]
+            x, y = history.design[some, block], logs[some, block]
             for k, (fade, weight) in enumerate(zip(fades, recent, strict=True)):
-                weights = counts[some, begin:end] * weight
-                weighted = x * weights[:, None]
+                weights = counts[some, block] * weight
+                weighted = (x * weights[..., None]).astype(np.float32).transpose(0, 2, 1)
                 grams[k, some] *= fade
-                grams[k, some] += weighted @ x.transpose(0, 2, 1)
+                grams[k, some] += weighted @ x
                 moments[k, some] *= fade
-                moments[k, some] += (weighted @ y[..., None])[..., 0]
+                moments[k, some] += (weighted @ y[..., None].astype(np.float32))[..., 0]
                 if k == 0:
                     squares[some] = fade * squares[some] + (weights * y**2).sum(1)
+        origin = begin + BLOCK - days
+        if origin not in origins:
+            continue
         solved = [_ridge(gram, moment) for gram, moment in zip(grams, moments, strict=True)]
         means, coefficients = (np.array(part) for part in zip(*solved, strict=True))
         scales = _scales(grams[0], moments[0], squares, means[0], coefficients[0])
-        found.append((origin, (means, coefficients, scales)))
-        begin = end
+        found[origin] = means, coefficients, scales
     return found
 
 
@@ -231,7 +241,7 @@ class _Effects:
     """Running sums over blocks of regular days: of their number, log sales and design."""
 
     def __init__(self, history: _History) -> None:
-        stores, columns, days = history.design.shape
+        stores, days, columns = history.design.shape
         shape = (stores, days // BLOCK, BLOCK)
         regular = history.regular.reshape(shape)
         self._counts = _running(regular.sum(-1))
@@ -239,8 +249,8 @@ class _Effects:
         design = np.empty((stores, shape[1], columns), np.float32)
         weights = regular.astype(np.float32)
         for block in range(shape[1]):
-            x = history.design[:, :, block * BLOCK : (block + 1) * BLOCK]
-            design[:, block] = np.matmul(x, weights[:, block, :, None])[..., 0]
+            x = history.design[:, block * BLOCK : (block + 1) * BLOCK]
+            design[:, block] = np.matmul(weights[:, block, None], x)[:, 0]
         self._design = _running(design)
 
     def levels(self, origin: int, tied: Floats) -> Floats:
@@ -301,7 +311,7 @@ def design(days: Columns, last: int | None = None) -> Floats:
         days: `Calendar` columns and t, (n,) each; or (S, T), those of dates alone (T,).
 
     Returns:
-        (n, P), or (S, P, T); float32.
+        (n, P), or (S, T, P); float32.
     """
     d, t = days, days["t"]
     weekday, promo = d["weekday"], d["promo"]
@@ -312,7 +322,7 @@ def design(days: Columns, last: int | None = None) -> Floats:
         next_closed = next_closed & (t + 1 < last)
         length = np.minimum(length, last - d["closing_start"])
     shut = length >= 4
-    year = 2 * np.pi * d["day_of_year"] / 365.25
+    year = 2 * np.pi * d["day_of_year"].astype(np.float32) / 365.25
     columns: dict[str, Any] = {"one": 1.0}
     columns |= {name: weekday == k for k, name in enumerate(_WEEKDAYS, start=1)}
     columns["promo"] = promo
@@ -334,7 +344,7 @@ def design(days: Columns, last: int | None = None) -> Floats:
     columns["after_christmas"] = (christmas < 0) & (christmas >= -6)
     columns["trend"] = t / 365
     columns |= {"sin1": np.sin(year), "cos1": np.cos(year), "sin2": np.sin(2 * year), "cos2": np.cos(2 * year)}
-    weeks = np.log(np.maximum(d["reopened_length"], 1) / 7)
+    weeks = np.log(np.maximum(d["reopened_length"], 1).astype(np.float32) / 7)
     back = d["reopened"]
     for name, low, high in (("back_2", 1, 2), ("back_3", 3, 3), ("back_5", 4, 5), ("back_8", 6, 8)):
         near = (back >= low) & (back <= high)
@@ -342,7 +352,7 @@ def design(days: Columns, last: int | None = None) -> Floats:
     for name, low, high in (("before_1", 1, 1), ("before_4", 2, 4), ("before_10", 5, 10), ("before_24", 11, 24)):
         near = shut & (closing >= low) & (closing <= high)
         columns |= {name: near, f"{name}_long": near & (length >= 14)}
-    found = np.empty((len(promo), len(NAMES), *promo.shape[1:]), np.float32)
+    found = np.empty((*promo.shape, len(NAMES)), np.float32)
     for k, name in enumerate(NAMES):
-        found[:, k] = columns[name]
+        found[..., k] = columns[name]
     return found

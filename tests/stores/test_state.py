@@ -73,7 +73,7 @@ def test_rows_are_the_features_to_forecast(made: tuple[StoreState, pd.DataFrame,
     state, ahead, trained = made
     found = rows(state, planned(state))
     pd.testing.assert_frame_equal(found, ahead)
-    pd.testing.assert_frame_equal(found, trained, rtol=1e-5, atol=1e-6)  # its sums were taken in other parts
+    pd.testing.assert_frame_equal(found, trained)
 
 
 def test_each_row_by_itself_and_in_any_order(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
