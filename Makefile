@@ -6,6 +6,11 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
+# Where PyTorch's build without CUDA is: a page or folder of wheels.
+TORCH_WHEELS := https://download.pytorch.org/whl/cpu/torch/
+# pip, unlike uv, also looks where the machine's own configuration says: in a mirror, or a folder of wheels.
+TORCH := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-torch.txt
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint bench lock clean
 
@@ -33,6 +38,7 @@ bench: $(VENV)/installed-dev ## Seconds, memory and ratios of what is large (see
 lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
 	@$(LOCK) requirements.in --output-file requirements.txt
 	@$(LOCK) requirements-dev.in --output-file requirements-dev.txt
+	@$(LOCK) requirements-torch.in --find-links $(TORCH_WHEELS) --no-emit-find-links --output-file requirements-torch.txt
 
 clean: ## Remove the environment and all that was made
 	@rm -rf $(VENV) .aisle .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
@@ -49,6 +55,8 @@ $(VENV)/installed: $(VENV)/uv requirements.txt pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-torch.txt
 	@$(INSTALL) --require-hashes --requirements requirements-dev.txt
+	@$(TORCH) 2>/dev/null || $(TORCH) --find-links $(TORCH_WHEELS) \
+	  || echo "PyTorch is not to be had: the LSTM's tests will be skipped. make TORCH_WHEELS=FOLDER says where it is"
 	@touch $@

@@ -9,7 +9,7 @@ What the days at the door were like, and how many buyers a number of visitors me
 and the run works on every day that is pending. Started by hand, *From* and *Until* say which as-of days.
 
 **Outputs:** tables `footfall_features` and `footfall_predictions` for each as-of day (they know everything strictly
-before it), the page of the day, and an asset event for each table.
+before it), the page of the day, and events of the assets `footfall_features` and `footfall_scores`.
 
 **Safe to run again?** Yes. Each as-of day replaces itself.
 

@@ -10,7 +10,7 @@ champion; an event is a hint, and the run works on every day that is pending. St
 which as-of days.
 
 **Outputs:** tables `shopper_features` and `shopper_scores` for each as-of day (they know everything strictly before
-it), the page of the day, and an asset event for each table.
+it), the page of the day, and events of the assets `shopper_features` and `shoppers_scores`.
 
 **Safe to run again?** Yes. Each as-of day replaces itself.
 

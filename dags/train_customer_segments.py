@@ -27,7 +27,6 @@ The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
 
 from __future__ import annotations
 
-from aisle_dags.conventions import RETRAIN_SEGMENTS
 from aisle_dags.wiring import training
 
-train_customer_segments = training("customer_segments", "customers", __doc__, asked_by=RETRAIN_SEGMENTS)
+train_customer_segments = training("customer_segments", "customers", __doc__)

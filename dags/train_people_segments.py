@@ -6,8 +6,9 @@ Makes a challenger, and lets it replace the champion if it is better.
 **Purpose:** features → train, register as challenger → gate → promote at once, or when a person agrees. What kinds of
 people there are.
 
-**Inputs:** table `people`; `visits` give the as-of day, so people as known up to the as-of day. Runs each Monday, or
-by hand: the form's defaults are those of the weekly run.
+**Inputs:** table `people` as it stands, for it knows no days. `visits` give the as-of day; where there are none, the
+model is undated. Runs each Monday, when `watch` asks (asset `retrain_people_segments`), or by hand: the form's
+defaults are those of the weekly run.
 
 **Outputs:** a version of the registered model `people_segments`, the gate's decision and figures on the version and
 in table `promotions`, and an event of the asset `people_segments_champion` when it was promoted.

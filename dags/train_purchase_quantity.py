@@ -6,8 +6,8 @@ Makes a challenger, and lets it replace the champion if it is better.
 **Purpose:** features → train, register as challenger → gate → promote at once, or when a person agrees. How many
 units a purchase takes.
 
-**Inputs:** tables `visits` and `people` up to the as-of day. Runs each Monday, or by hand: the form's defaults are
-those of the weekly run.
+**Inputs:** tables `visits` and `people` up to the as-of day. Runs each Monday, when `watch` asks (asset
+`retrain_purchase_quantity`), or by hand: the form's defaults are those of the weekly run.
 
 **Outputs:** a version of the registered model `purchase_quantity`, the gate's decision and figures on the version and
 in table `promotions`, and an event of the asset `purchase_quantity_champion` when it was promoted.

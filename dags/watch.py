@@ -1,78 +1,98 @@
 """
 ### Watch
 
-Is each champion still true of the customers it meets?
+Is each champion still true of the world it meets?
 
-**Purpose:** compare what the champion was trained on with what it saw today → page → decide whether to train again.
+**Purpose:** compare what each champion was trained on with what there is today, its answers then and now, and what it
+said with what came of it → page → decide whether to train again.
 
-**Inputs:** `customer_features` and `customer_segments`, the champion and the Delta versions it was trained on. Runs
-after each day's scoring, hence daily: at a fixed hour it would find a late delivery missing, and a day without scoring
-has nothing new to compare. Started by hand, *From* and *Until* say which as-of days; empty: what is pending.
+**Inputs:** the features and scores of each domain, its champions and the Delta versions that they were trained on. Runs
+after each scoring of any domain, and looks at the days of the domains that have scored: at a fixed hour it would find a
+late delivery missing, and a day without scoring has nothing new to compare. Started by hand, *From* and *Until* say
+which as-of days of every domain; empty: what is pending.
 
-**Outputs:** table `drift` (a row a column), a page and a small JSON for each day, and an event of the asset
-`retrain_customer_segments` when a champion should be replaced.
+**Outputs:** table `drift` (a row a column), a page and a small JSON for each model and day, and an event of the asset
+`retrain_<model>` for each champion that should be replaced.
 
 **Safe to run again?** Yes. A day's comparison replaces itself; it may ask for the training again.
 
 **When it fails**
 
-- `check_drift` says that there are too few rows: the shop sold little, or only part arrived. See the ledger.
-- It says that a table's version is gone: housekeeping removed what the champion was trained on. Train a new one.
-- `ask_for_training` skipped is the good case: nothing drifted enough.
+- `check_<domain>` is red: one of its models could not be compared, the log says which and why; its others were, and the
+  other domains do not wait for it. Nothing of this domain is trained again until it is mended and cleared.
+- The page says that there are too few rows: little was sold, or only part arrived. See the ledger.
+- It says that what a champion was trained on is gone: housekeeping removed that version. Train a new one.
+- `check_<domain>` skipped: the domain has not scored. `retrain_<model>` skipped is the good case: little has drifted.
 - Drift every day: look at the page first. A change of the till or of the mapping drifts just like customers do.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
 
-from aisle_dags.conventions import CUSTOMER_SEGMENTS, DEFAULT_ARGS, FIRST_DAY, RETRAIN_SEGMENTS, day_field
-from aisle_dags.days import form_span, hinted_days, pending
+from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field, retraining_of, scores_of
+from aisle_dags.days import comes_by, form_span, hinted_days, pending
 from aisle_dags.steps import skip, step
+from pipeline.domains import MODELS
+from pipeline.errors import RefusedError
 
 
 @dag(
-    schedule=[CUSTOMER_SEGMENTS],
+    schedule=reduce(or_, map(scores_of, MODELS)),
     start_date=FIRST_DAY,
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
-    tags={"monitoring", "customers"},
+    tags={"monitoring"},
     params={
         "from": day_field("From", "First as-of day. Empty: whatever is pending."),
         "until": day_field("Until", "First as-of day that no longer belongs to it. Empty: the day after *From*."),
     },
 )
 def watch() -> None:
-    @task
-    @step
-    def check_drift() -> list[dict[str, Any]]:
-        from pipeline import drift
+    def check(domain: str) -> list[str]:
+        context = get_current_context()
+        if not comes_by(context, scores_of(domain)):
+            raise skip(f"{domain} has not scored")
+
+        from pipeline.domains import steps_of, watched_of
         from pipeline.lake import Lake
         from pipeline.settings import load_settings
+        from pipeline.watching import checked_days, watch
 
-        settings, context = load_settings(), get_current_context()
+        settings, models = load_settings(), watched_of(domain)
         lake = Lake(settings)
-        span = form_span(context["params"])
-        days = span.days if span else pending(lake.days("customer_segments"), lake.days("drift"), hinted_days(context))
-        return [result.as_dict() | {"day": day.isoformat()} for day in days for result in drift.watch(settings, day)]
+        scored = lake.days(steps_of(domain).RESULT)
+        if span := form_span(context["params"]):
+            days = [day for day in span.days if day in scored]
+        else:
+            days = pending(scored, checked_days(lake, models), hinted_days(context, scores_of(domain)))
+        if not (days and models):
+            raise skip(f"{domain} has scored nothing on those days, or nothing of it is watched")
+        results = [result for day in days for result in watch(settings, day, models)]
+        context["ti"].xcom_push("results", [result.as_dict() for result in results])
+        if failed := [f"{r.model} as of {r.day}: {r.reason}" for r in results if r.verdict == "failed"]:
+            raise RefusedError("Models could not be compared", where=domain, observed="\n".join(failed))
+        return sorted({f"retrain_{r.model}" for r in results if r.retrain})
 
-    @task(outlets=[RETRAIN_SEGMENTS])
-    @step
-    def ask_for_training(results: list[dict[str, Any]]) -> None:
-        # Models whose training does not listen are only reported; theirs is weekly.
-        asking = [r for r in results if r["retrain"] and f"retrain_{r['model']}" == RETRAIN_SEGMENTS.name]
-        if not asking:
-            raise skip("no champion drifted enough to be trained again")
-        newest = max(asking, key=lambda result: result["day"])
-        get_current_context()["outlet_events"][RETRAIN_SEGMENTS].extra = {
-            key: newest[key] for key in ("model", "day", "reason")
-        }
+    def ask_for_training(domain: str, model: str) -> None:
+        context = get_current_context()
+        results = context["ti"].xcom_pull(task_ids=f"check_{domain}", key="results")
+        asking = [result for result in results if result["model"] == model and result["retrain"]]
+        newest: dict[str, Any] = asking[-1]
+        asked = {key: newest[key] for key in ("model", "day", "reason")}
+        context["outlet_events"][retraining_of(model)].extra = asked
 
-    ask_for_training(check_drift())
+    for domain, models in MODELS.items():
+        checked = task.branch(task_id=f"check_{domain}")(step(check))(domain)
+        for model in models:
+            ask = task(task_id=f"retrain_{model}", outlets=[retraining_of(model)])(step(ask_for_training))
+            checked >> ask(domain, model)
 
 
 watch()

@@ -29,8 +29,13 @@ def resolve(address: str, data: str) -> str:
 def fixed_part(address: str) -> UPath:
     """The deepest folder (or the file itself) that the address names without a glob or `{day}`."""
     parts = address.split("/")
-    fixed = next((i for i, part in enumerate(parts) if _is_pattern(part)), len(parts))
+    fixed = next((i for i, part in enumerate(parts) if is_pattern(part)), len(parts))
     return UPath("/".join(parts[:fixed]))
+
+
+def is_pattern(address: str) -> bool:
+    """Whether the address has a glob or `{day}`, and so may name many files."""
+    return any(mark in address for mark in ("*", "?", "[", DAY))
 
 
 def missing(address: str) -> str | None:
@@ -53,7 +58,7 @@ def matches(address: str, day: date | None = None) -> Iterator[tuple[UPath, str,
         RefusedError: if a file's name has a day that no calendar has.
     """
     base = fixed_part(address)
-    if not any(_is_pattern(part) for part in address.split("/")):
+    if not is_pattern(address):
         if base.exists():
             yield base, base.name, None
         return
@@ -64,10 +69,6 @@ def matches(address: str, day: date | None = None) -> Iterator[tuple[UPath, str,
             continue
         name = str(path)[len(str(base)) :].strip("/")
         yield path, name, _day_of(pattern, name)
-
-
-def _is_pattern(part: str) -> bool:
-    return any(mark in part for mark in ("*", "?", "[", DAY))
 
 
 def _day_of(pattern: str, name: str) -> date | None:

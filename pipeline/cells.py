@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import pandas as pd
@@ -15,6 +17,8 @@ YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
 """Python's calendar begins with the year 1."""
 ISO_8601 = rf"^{YEAR}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?)?$"
 WORDS = {True: r"^(?i)(true|t|yes|y|1|1\.0)$", False: r"^(?i)(false|f|no|n|0|0\.0)$"}
+WEEKDAY = re.compile("%[uwaA]")
+LEADING_ZEROS = r"\b0+(?=\d)"
 LARGEST_WHOLE = 2**53
 """Beyond it a float no longer knows each whole number."""
 
@@ -23,6 +27,21 @@ def trimmed(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Cells without blanks around them; an empty one is missing."""
     text = pc.utf8_trim_whitespace(cells)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def joined(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Trimmed cells of several columns as one, a blank between; numbers lose the `.0` that spreadsheets give them."""
+    if len(columns) == 1:
+        return columns[0]
+    return trimmed(pc.binary_join_element_wise(*map(_identifiers, columns), " ", null_handling="replace"))
+
+
+def replaced(text: pa.ChunkedArray, values: Mapping[str, str | None]) -> pa.ChunkedArray:
+    """Trimmed cells with some words in place of others; `""` means a missing cell. Words not named stay."""
+    if not values:
+        return text
+    at = pc.index_in(text, value_set=pa.array([word or None for word in values], pa.string()))
+    return pc.if_else(pc.is_valid(at), pc.take(pa.array(values.values(), pa.string()), at), text)
 
 
 def parse(
@@ -79,8 +98,20 @@ def _integers(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _timestamps(text: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
     readable = text if form else _only(text, pc.match_substring_regex(text, ISO_8601))
-    times = pd.to_datetime(readable.to_pandas(), format=form or "ISO8601", errors="coerce")
+    cells = readable.to_pandas()
+    if form and "%V" in form and not WEEKDAY.search(form):
+        times = _mondays(cells, form)
+    else:
+        times = pd.to_datetime(cells, format=form or "ISO8601", errors="coerce")
     return pa.chunked_array([pa.array(times, ARROW_TYPES[Kind.TIMESTAMP], from_pandas=True)])
+
+
+def _mondays(cells: pd.Series[str], form: str) -> pd.Series[pd.Timestamp]:
+    """ISO weeks, each as its Monday."""
+    times = pd.to_datetime(cells + " 1", format=f"{form} %u", errors="coerce")
+    # pandas takes week 0 for one of the year before, so what was read must say again what stood there.
+    again = times.dt.strftime(form).str.replace(LEADING_ZEROS, "", regex=True)
+    return times.where(again == cells.str.replace(LEADING_ZEROS, "", regex=True))
 
 
 def _days(text: pa.ChunkedArray, day_one: date) -> pa.ChunkedArray:

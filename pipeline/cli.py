@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pipeline.domains import MODELS, domain_of, steps_of
+from pipeline.days import read_as_of, told
+from pipeline.domains import CANDIDATES, MODELS, domain_of, known_days, prepare, steps_of, watched_of
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.settings import SCOPES, Settings, load_settings
 
@@ -40,7 +41,7 @@ Model = StrEnum("Model", {model: model for models in MODELS.values() for model i
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return read_as_of(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not a day of the form 2025-01-31") from error
 
@@ -49,6 +50,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 Day = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="The day, as 2025-01-31.")]
 Since = Annotated[date | None, typer.Option("--from", parser=_day, metavar="DAY", help="First day.")]
 Until = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="The day after the last one.")]
+Candidates = Annotated[
+    list[str] | None,
+    typer.Option("--candidate", metavar="NAME", help="A kind of model to try; again for more. Missing: the usual one."),
+]
 AsOf = Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="Know only what came before this day.")]
 TableName = Annotated[str, typer.Argument(help="A table of sources.yaml: transactions.")]
 
@@ -232,14 +237,20 @@ def quarantine_replay(
 
 
 @app.command()
-def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
+def train(model: Model, as_of: AsOf = None, candidate: Candidates = None, as_json: Json = False) -> None:
     """Train a challenger, hold it against the gate, and promote it if the gate agrees."""
     from pipeline import training
 
+    kinds = _kinds(model, candidate)
+
     settings, began = load_settings(), time.monotonic()
-    steps = steps_of(domain_of(model))
-    day = as_of or _newest(settings, steps.INPUT) + timedelta(days=1)
-    steps.build_features(settings, day)
+    steps, known = steps_of(domain_of(model)), known_days(settings, model)
+    if not (as_of or known):
+        raise RefusedError("There is nothing to train on", where=steps.INPUT, todo=f"aisle ingest {steps.INPUT} --all")
+    day = as_of or known[-1] + timedelta(days=1)
+    prepare(settings, model, day)
+    for kind in kinds:
+        steps.try_candidate(settings, day, kind)
     trained = steps.train(settings, model, day)
     decision = steps.gate(settings, model, trained.version)
     if decision.accepted:
@@ -259,15 +270,35 @@ def train(model: Model, as_of: AsOf = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def backtest(model: Model, as_json: Json = False) -> None:
+def backtest(model: Model, candidate: Candidates = None, as_json: Json = False) -> None:
     """How good a model is on days that it has not seen."""
     settings = load_settings()
     steps = steps_of(domain_of(model))
     if not hasattr(steps, "backtest"):
         raise UsageError("This model has no backtest", observed=model, todo="see its metrics: aisle models")
-    result = steps.backtest(settings, model)
+    result = steps.backtest(settings, model, *_kinds(model, candidate))
     lines = [f"{name} {value:.4f}" for name, value in result["mean"].items()]
-    _print(result, as_json, "\n  ".join([f"{model}, {len(result['folds'])} fold(s), mean:", *lines]))
+    told = "\n  ".join([f"{model}, {len(result['folds'])} fold(s), mean:", *lines])
+    _print(result, as_json, _side_by_side(result["models"]) if "models" in result else told)
+
+
+@app.command()
+def export(
+    model: Model,
+    folder: Annotated[Path, typer.Option(file_okay=False, help="Where the file goes.")] = Path(),
+    version: Annotated[int | None, typer.Option(help="Which version; the champion when missing.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model as a file of its own, named by the time to the millisecond."""
+    from pipeline.registry import CHAMPION, Registry
+
+    described, content = Registry(load_settings()).model_file(model, version or CHAMPION)
+    now = datetime.now()
+    file = folder / f"{model}-{now:%Y-%m-%d-%H-%M-%S}-{now.microsecond // 1000:03d}.skops"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    result = {"model": model, "version": described.version, "file": str(file), "bytes": len(content)}
+    _print(result, as_json, f"{model} version {described.version}: {file}")
 
 
 @app.command()
@@ -289,7 +320,7 @@ def score(domain: Domain, day: Day = None, as_json: Json = False) -> None:
         "page": str(settings.home_path / page),
         "seconds": _since(began),
     }
-    _print(result, as_json, f"{domain} as of {as_of}: {result['page']}, {result['seconds']} s")
+    _print(result, as_json, f"{domain} as of {told(as_of)}: {result['page']}, {result['seconds']} s")
 
 
 @app.command()
@@ -303,15 +334,25 @@ def report(domain: Domain, day: Day = None, as_json: Json = False) -> None:
 
 @app.command()
 def watch(day: Day = None, as_json: Json = False) -> None:
-    """Drift of every champion on a day, and whether to train again."""
-    from pipeline import drift
+    """Drift of every champion on a day, else on the newest one that its domain has scored; whether to train again."""
+    from pipeline import watching
+    from pipeline.lake import Lake
 
     settings = load_settings()
-    results = drift.watch(settings, day or _newest(settings, "customer_features"))
-    shown = Table("model", "version", "verdict", "drifted", "retrain", "reason")
+    lake = Lake(settings)
+    results: list[watching.DriftResult] = []
+    for domain in MODELS:
+        watched = watched_of(domain)
+        scored = lake.days(steps_of(domain).RESULT) if watched else []
+        if scored:
+            results += watching.watch(settings, day or scored[-1], watched)
+    if not results:
+        raise RefusedError("Nothing is scored yet, so there is nothing to watch", todo="aisle score DOMAIN")
+    shown = Table("model", "as of", "version", "verdict", "drifted", "retrain", "reason")
     for r in results:
         shown.add_row(
             r.model,
+            told(r.day),
             str(r.model_version or "–"),
             r.verdict,
             ", ".join(r.drifted),
@@ -319,6 +360,8 @@ def watch(day: Day = None, as_json: Json = False) -> None:
             r.reason,
         )
     _print({"models": [r.as_dict() for r in results]}, as_json, shown)
+    if any(r.verdict == "failed" for r in results):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -412,9 +455,10 @@ def _told(summary: ModelSummary) -> str:
     lines = [f"{summary.name}, {summary.versions} version{'s' if summary.versions > 1 else ''}"]
     if champion:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in champion.metrics.items() if value is not None)
-        lines.append(f"champion: version {champion.version}, trained as of {champion.provenance.as_of}; {figures}")
+        trained = told(champion.provenance.as_of)
+        lines.append(f"champion: version {champion.version}, trained as of {trained}; {figures}")
     if challenger:
-        lines.append(f"challenger: version {challenger.version}, trained as of {challenger.provenance.as_of}")
+        lines.append(f"challenger: version {challenger.version}, trained as of {told(challenger.provenance.as_of)}")
     if last:
         lines.append(f"last: {last.action} of version {last.version} by {last.by}, {last.at:%Y-%m-%d %H:%M} UTC")
         lines += [f"  {reason}" for reason in last.reason.split("; ")]
@@ -428,6 +472,30 @@ def _on_record(act: Callable[[Any], Any], as_json: bool) -> None:
     result = {**vars(done), "figures": dict(done.figures)}
     said = f"{done.model}: {done.action} of version {done.version} (before: {done.previous}) is on record"
     _print(result, as_json, said)
+
+
+def _kinds(model: str, asked: list[str] | None) -> list[str]:
+    """The kinds of model that were asked for.
+
+    Raises:
+        UsageError: if the model is always of one kind.
+    """
+    if asked and model not in CANDIDATES:
+        raise UsageError("This model has no candidates to choose from", observed=model, allowed=", ".join(CANDIDATES))
+    return asked or []
+
+
+def _side_by_side(models: dict[str, Any]) -> Table:
+    """A backtest of several kinds of model: a row a kind and fold."""
+    (names,) = {tuple(result["mean"]) for result in models.values()}
+    shown = Table("model", "days", *names, "fit s", "predict s", "peak MB")
+    for kind, result in models.items():
+        for fold in result["folds"]:
+            seconds = (f"{fold['seconds'][step]:.1f}" for step in ("fit", "predict"))
+            figures = (f"{fold['metrics'][name]:.4g}" for name in names)
+            shown.add_row(kind, f"{fold['from']}..{fold['to']}", *figures, *seconds, f"{fold['peak_mb']:.0f}")
+        shown.add_row(kind, "mean", *(f"{value:.4g}" for value in result["mean"].values()), end_section=True)
+    return shown
 
 
 def _newest(settings: Settings, table: str) -> date:
@@ -451,4 +519,4 @@ def _print(result: dict[str, Any], as_json: bool, shown: object) -> None:
 
 
 def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+    return told(value) if isinstance(value, date | datetime) else str(value)

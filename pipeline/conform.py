@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.cells import parse, trimmed
+from pipeline.cells import joined, parse, replaced, trimmed
 from pipeline.contracts import Column, Contract
 from pipeline.contracts.contract import Kind
 from pipeline.errors import RefusedError
@@ -88,19 +88,19 @@ def _read(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.Chun
     if mapping is None:
         return pa.chunked_array([pa.nulls(table.num_rows, column.type)]), {}
     if column.per is None:
-        return _read_one(table[mapping.source], column.kind, mapping, source)
+        return _read_one([table[name] for name in mapping.sources], column.kind, mapping, source)
     each, unread = {}, defaultdict(list)
     for key, name in mapping.each(column.per, table.column_names).items():
-        each[key], faults = _read_one(table[name], column.kind, mapping, source)
+        each[key], faults = _read_one([table[name]], column.kind, mapping, source)
         for at, reason in faults.items():
             unread[at].append(f"{name} {reason}")
     return _maps(each, column.type), {at: "; ".join(reasons) for at, reasons in sorted(unread.items())}
 
 
 def _read_one(
-    cells: pa.ChunkedArray, kind: Kind, mapping: MappedColumn, source: NamedSource
+    cells: Sequence[pa.ChunkedArray], kind: Kind, mapping: MappedColumn, source: NamedSource
 ) -> tuple[pa.ChunkedArray, dict[int, str]]:
-    text = trimmed(cells)
+    text = replaced(joined([trimmed(column) for column in cells]), mapping.values)
     values = parse(text, kind, decimal=source.spec.format.decimal, form=mapping.format, day_one=mapping.day_one)
     mask = pc.and_(pc.is_valid(text), pc.is_null(values))
     usual = "YYYY-MM-DD HH:MM:SS" if kind is Kind.TIMESTAMP else "YYYY-MM-DD"
@@ -133,13 +133,14 @@ def _in_shop_time(times: pa.ChunkedArray, zone: str, shop: str) -> pa.ChunkedArr
 
 def _refuse_other_columns(names: list[str], source: NamedSource, contract: Contract) -> None:
     per = {column.name: column.per for column in contract.columns}
-    found = {column: mapping.each(per[column], names) for column, mapping in source.spec.columns.items()}
-    missing = [
-        f"{mapping.source!r} (mapped to {column}, line {source.column_lines[column]})"
-        for column, mapping in source.spec.columns.items()
-        if not found[column]
-    ]
-    mapped = {name for each in found.values() for name in each.values()}
+    missing = []
+    mapped: set[str] = set()
+    for column, mapping in source.spec.columns.items():
+        brand = per[column]
+        found = set(mapping.each(brand, names).values()) if brand else set(mapping.sources) & set(names)
+        mapped |= found
+        lacking = [name for name in mapping.sources if name not in found and not (brand and found)]
+        missing += [f"{name!r} (mapped to {column}, line {source.column_lines[column]})" for name in lacking]
     extra = sorted(set(names) - mapped - set(source.spec.ignore))
     if not missing and not extra:
         return
@@ -152,6 +153,6 @@ def _refuse_other_columns(names: list[str], source: NamedSource, contract: Contr
         f"The delivery's columns are not those that are mapped onto {contract.table}",
         where=source.where,
         observed=f"{'; '.join(observed)}; the header has {', '.join(map(repr, names))}",
-        allowed=", ".join(sorted(mapping.source for mapping in source.spec.columns.values())),
+        allowed=", ".join(sorted({name for mapping in source.spec.columns.values() for name in mapping.sources})),
         todo="mend the mapping, or list columns that are not wanted under ignore:",
     )

@@ -13,10 +13,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from pipeline.lake import Lake
+from pipeline.lake import DAY_COLUMNS, Lake
 from pipeline.settings import Settings
-
-DAY_COLUMNS = ("day", "as_of", "checked_on")
 
 
 def connect(settings: Settings) -> Backend:

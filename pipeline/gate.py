@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipeline.days import told
+
 if TYPE_CHECKING:
     from datetime import date
 
@@ -199,7 +201,7 @@ class Decision:
         return {
             "accepted": self.accepted,
             "reasons": list(self.reasons),
-            "window": asdict(self.window) | {"as_of": self.window.as_of.isoformat()},
+            "window": asdict(self.window) | {"as_of": told(self.window.as_of)},
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "challenger": _plain(self.scores.challenger),
             "champion": _plain(self.scores.champion),

@@ -24,14 +24,17 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
+from upath import UPath
 
 from pipeline import engine, ledger
+from pipeline.addresses import resolve
 from pipeline.conform import ROW, Conformed, conform, exact_repeats
 from pipeline.contracts import CONTRACTS, Contract
-from pipeline.contracts.contract import UNDATED
+from pipeline.days import UNDATED
 from pipeline.deliveries import Delivery, find, is_closed, open_delivery
 from pipeline.errors import RefusedError
-from pipeline.lake import Lake, TableRef
+from pipeline.joins import beside
+from pipeline.lake import Blob, Lake, TableRef
 from pipeline.ledger import LedgerEntry, Status
 from pipeline.readers import Rows, read_rows
 from pipeline.reports.validation import write_refusal_page, write_validation_page
@@ -67,23 +70,36 @@ def quarantine_table(table: str) -> str:
 
 @dataclass(frozen=True)
 class Landed:
-    """A delivery whose bytes are kept; `unchanged` if the ledger already says what became of just these."""
+    """A delivery whose bytes are kept.
+
+    Attributes:
+        unchanged: whether the ledger already says what became of just these.
+        joined: where the bytes of the file are kept that is to be joined to it, if one is.
+    """
 
     delivery: Delivery
     entry: LedgerEntry
     unchanged: bool
+    joined: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
         entry = asdict(self.entry) | {"landed_at": self.entry.landed_at.isoformat()}
-        return {"delivery": self.delivery.as_dict(), "entry": entry, "unchanged": self.unchanged}
+        return {
+            "delivery": self.delivery.as_dict(),
+            "entry": entry,
+            "unchanged": self.unchanged,
+            "joined": self.joined,
+        }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The inverse of `as_dict`."""
         entry = dict(record["entry"])
         entry |= {"landed_at": datetime.fromisoformat(entry["landed_at"]), "status": Status(entry["status"])}
-        return cls(Delivery.from_dict(record["delivery"]), LedgerEntry(**entry), record["unchanged"])
+        return cls(
+            Delivery.from_dict(record["delivery"]), LedgerEntry(**entry), record["unchanged"], record.get("joined")
+        )
 
 
 def pending(
@@ -109,7 +125,8 @@ def land(settings: Settings, delivery: Delivery) -> Landed:
     source = _source_of(settings, delivery)
     with open_delivery(delivery) as stream:
         blob = lake.land(delivery.table, delivery.id, delivery.name, stream)
-    rules = _rules(settings, source)
+    joined = _land_joined(settings, lake, delivery, source)
+    rules = _rules(settings, source, joined)
     known = ledger.entries(lake, delivery.table, delivery.id)
     same = next((e for e in known if (e.sha256, e.rules) == (blob.sha256, rules)), None)
     half_done = any(e.status is Status.LANDED for e in known)
@@ -122,7 +139,23 @@ def land(settings: Settings, delivery: Delivery) -> Landed:
         delivery.table, delivery.id, source.name, blob.sha256, rules, blob.path, blob.size, came, mends=delivery.mends
     )
     ledger.record(lake, entry)
-    return Landed(delivery, entry, unchanged=False)
+    return Landed(delivery, entry, unchanged=False, joined=joined.path if joined else None)
+
+
+def _land_joined(settings: Settings, lake: Lake, delivery: Delivery, source: NamedSource) -> Blob | None:
+    """Keep the bytes of the file that is to be joined to the delivery, if there is one."""
+    if source.spec.join is None:
+        return None
+    path = UPath(resolve(source.spec.join.address, settings.data))
+    try:
+        with path.open("rb") as stream:
+            return lake.land(delivery.table, delivery.id, path.name, stream)
+    except FileNotFoundError as error:
+        raise RefusedError(
+            "The file to be joined is not there",
+            where=f"{path}, {source.where}",
+            todo="put it back, or mend join: in sources.yaml",
+        ) from error
 
 
 def check(settings: Settings, landed: Landed) -> Landed:
@@ -243,6 +276,11 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
 def _rows_of(lake: Lake, landed: Landed, source: NamedSource) -> Rows:
     with lake.open_blob(landed.entry.blob) as stream:
         rows = read_rows(stream.read(), landed.delivery.name, source.spec.format)
+    join = source.spec.join
+    if join and landed.joined:
+        with lake.open_blob(landed.joined) as stream:
+            more = read_rows(stream.read(), landed.joined, join.format)
+        rows = beside(rows, more, join.by, source.where)
     if landed.delivery.mends:
         # Which row each of them mends is the quarantine's business; here they are rows like all others.
         rows = replace(rows, table=rows.table.drop_columns([ROW]))
@@ -375,20 +413,22 @@ def _last_day(delivery: Delivery, source: NamedSource) -> datetime | None:
 
 
 def _source_of(settings: Settings, delivery: Delivery) -> NamedSource:
-    """The source of a delivery; mended rows come as the quarantine gives them out, whatever form the source has."""
+    """The source of a delivery; mended rows come as the quarantine gives them out, whatever form the source has:
+    what was joined to them stands in them."""
     source = load_sources(settings).get(delivery.table, delivery.source)
     if delivery.mends is None:
         return source
     form = Format(type="csv", delimiter=",", decimal=source.spec.format.decimal, final_newline="optional")
-    return replace(source, spec=source.spec.model_copy(update={"format": form}))
+    return replace(source, spec=source.spec.model_copy(update={"format": form, "join": None}))
 
 
-def _rules(settings: Settings, source: NamedSource) -> str:
+def _rules(settings: Settings, source: NamedSource, joined: Blob | None) -> str:
     """A hash of all that decides what becomes of a delivery's rows, but their bytes."""
     suite = settings.expectations / f"{source.table}.json"
     parts: Iterator[bytes] = iter(
         (
-            source.spec.model_dump_json(exclude={"address"}).encode(),
+            source.spec.model_dump_json(exclude={"address": True, "join": {"address"}}).encode(),
+            joined.sha256.encode() if joined else b"",
             source.time_zone.encode(),
             suite.read_bytes() if suite.exists() else b"",
             str(CONTRACTS[source.table].schema).encode(),

@@ -23,11 +23,14 @@ from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from upath import UPath
 
+from pipeline.days import read_as_of, told
 from pipeline.errors import RefusedError, UsageError
 from pipeline.settings import Settings
 
 CHUNK_BYTES = 1 << 22
 CONFLICT_RETRIES = 20
+DAY_COLUMNS = ("day", "as_of", "checked_on", "made_on")
+"""What the column may be called that a table is partitioned by when it has a part for each day."""
 
 Partition = Mapping[str, Sequence[str | date]]
 
@@ -42,13 +45,13 @@ class TableRef:
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
-        return asdict(self) | {"day": self.day.isoformat() if self.day else None}
+        return asdict(self) | {"day": told(self.day) if self.day else None}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The inverse of `as_dict`."""
         day = record.get("day")
-        return cls(record["table"], int(record["version"]), date.fromisoformat(day) if day else None)
+        return cls(record["table"], int(record["version"]), read_as_of(day) if day else None)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Lake:
         """The days (or as-of days) for which a table has rows, sorted; none if it was never written."""
         if not self.exists(table):
             return []
-        (column,) = (c for c in self.partition_columns(table) if c in ("day", "as_of", "checked_on"))
+        (column,) = (c for c in self.partition_columns(table) if c in DAY_COLUMNS)
         return [date.fromisoformat(value) for value in self.row_counts(table, column, version)]
 
     def read(self, table: str, version: int | None = None, where: Partition | None = None) -> pa.Table:

@@ -18,6 +18,8 @@ from pipeline.errors import RefusedError, UsageError
 # Types beyond scikit-learn's plain ones that a model file may contain. Each has been looked at: building it runs no
 # code of the file's choosing. The list is here and not in the model file, which would then vouch for itself.
 TRUSTED_TYPES: tuple[str, ...] = (
+    "collections.OrderedDict",  # of LightGBM's Booster
+    "lightgbm.basic.Booster",  # built from its text form, which holds numbers and names
     "numpy.dtype",  # of scikit-learn's SimpleImputer
     "pipeline.customers.segments.LogSkewed",
     "pipeline.shoppers.bends.Bends",
@@ -25,10 +27,15 @@ TRUSTED_TYPES: tuple[str, ...] = (
     "pipeline.shoppers.estimation.ConditionalLogit",
     "pipeline.shoppers.estimation.Glm",
     "pipeline.shoppers.purchase_quantity.PurchaseQuantity",
+    "pipeline.stores.gradient_boosting.GradientBoosting",
+    "pipeline.stores.linear_store.LinearStore",
+    "pipeline.stores.random_forest.RandomForest",
+    "sklearn.tree._tree.Tree",  # arrays of nodes; a file that was tampered with fails the registry's checksum first
 )
 
 FIELD_TYPES = {"float64": DataType.double, "str": DataType.string}
 ARTEFACTS = "artefacts"
+MODEL_FILE = "model.skops"
 # Written into the folder by MLflow when it downloads a model.
 _NOT_OURS = "registered_model_meta"
 
@@ -93,7 +100,7 @@ class Skops:
         """Read the file with our allow-list. MLflow's own loader would take the list from the folder it checks."""
         from skops import io
 
-        file = folder / "model.skops"
+        file = folder / MODEL_FILE
         self._refuse_strangers(io.get_untrusted_types(file=file), where=file.name)
         return io.load(file, trusted=list(self.trusted))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
+from pipeline.days import read_as_of, told
 from pipeline.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Provenance:
     def tags(self) -> dict[str, str]:
         """As tags of a registered version."""
         return {
-            f"{TAG}as_of": self.as_of.isoformat(),
+            f"{TAG}as_of": told(self.as_of),
             f"{TAG}tables": json.dumps(dict(sorted(self.tables.items()))),
             f"{TAG}features": json.dumps(list(self.features)),
             f"{TAG}seed": str(self.seed),
@@ -69,7 +70,7 @@ class Provenance:
         """
         try:
             return cls(
-                date.fromisoformat(tags[f"{TAG}as_of"]),
+                read_as_of(tags[f"{TAG}as_of"]),
                 json.loads(tags[f"{TAG}tables"]),
                 tuple(json.loads(tags[f"{TAG}features"])),
                 int(tags[f"{TAG}seed"]),

@@ -151,4 +151,4 @@ def _rows(lake: Lake, table: str, delivery: str | None = None) -> pa.Table:
 def _columns_of(settings: Settings, table: str, delivery: str) -> list[str]:
     source = next(e.source for e in ledger.entries(Lake(settings), table, delivery))
     spec = load_sources(settings).get(table, source).spec
-    return [*(column.source for column in spec.columns.values()), *spec.ignore]
+    return [*dict.fromkeys(name for column in spec.columns.values() for name in column.sources), *spec.ignore]

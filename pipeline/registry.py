@@ -32,7 +32,7 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
-from pipeline.model_files import checksum, flavour_of, read_artefacts, read_example, write_model
+from pipeline.model_files import MODEL_FILE, checksum, flavour_of, read_artefacts, read_example, write_model
 from pipeline.models import PROMOTIONS_SCHEMA, TAG, Loaded, ModelSummary, ModelVersion, Promotion, Provenance
 from pipeline.settings import Settings
 
@@ -128,6 +128,16 @@ class Registry:
         """
         with self._files(self._entry(name, which)) as folder:
             return read_artefacts(folder)
+
+    def model_file(self, name: str, which: int | str = CHAMPION) -> tuple[ModelVersion, bytes]:
+        """The file of a model itself, checked, for use elsewhere.
+
+        Raises:
+            RefusedError: if there is no such version, or its files are not what was registered.
+        """
+        entry = self._entry(name, which)
+        with self._files(entry) as folder:
+            return _describe(entry, self._aliases(name)), (folder / MODEL_FILE).read_bytes()
 
     # Write
 

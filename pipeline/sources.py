@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from pipeline.addresses import missing, resolve
+from pipeline.addresses import is_pattern, is_simulated, missing, resolve
 from pipeline.contracts import CONTRACTS, Column
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
@@ -59,29 +59,42 @@ class Format(_Model):
 
 
 class MappedColumn(_Model):
-    """The source's column that feeds a contract's column.
+    """The source's column that feeds a contract's column, or several whose cells are joined with blanks between.
 
+    `values` says which of its words stand for which of the contract's; `""` is an empty cell, and null a missing value.
     `format` is how it writes a timestamp or date (strptime; ISO 8601 when missing), `time_zone` the zone of that clock
     where it is not the shop's, and `day_one` the day that is number 1 where days are only numbered.
     """
 
-    source: str = Field(alias="from")
+    sources: tuple[str, ...] = Field(alias="from", min_length=1)
+    values: dict[str, str | None] = Field(default_factory=dict)
     format: str | None = None
     time_zone: str | None = None
     day_one: date | None = None
 
-    def each(self, per: str | None, names: Sequence[str]) -> dict[str, str]:
-        """Which of a delivery's columns are meant, by what each is for; by nothing where there is but one."""
-        if per is None:
-            return {"": self.source} if self.source in names else {}
-        before, _, after = self.source.partition(f"{{{per}}}")
+    def each(self, per: str, names: Sequence[str]) -> dict[str, str]:
+        """Which of a delivery's columns a pattern means, by what each is for."""
+        before, _, after = self.sources[0].partition(f"{{{per}}}")
         inside = {name: name[len(before) : len(name) - len(after)] for name in names}
         return {key: name for name, key in inside.items() if key and name == f"{before}{key}{after}"}
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
-        return {"from": value} if isinstance(value, str) else value
+        return {"from": value} if isinstance(value, str | list) else value
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        """YAML reads 0 as a number and yes as a truth value; a cell is text."""
+        if not isinstance(value, dict):
+            return value
+        return {key: str(word) if isinstance(word, bool | int | float) else word for key, word in value.items()}
 
     @field_validator("time_zone")
     @classmethod
@@ -96,14 +109,31 @@ class MappedColumn(_Model):
         return value
 
 
+class Join(_Model):
+    """A second file that says more of the things that a delivery is about: one row each, found by the column `by`."""
+
+    address: str = Field(alias="from")
+    format: Format = Format()
+    by: str
+
+    @field_validator("address")
+    @classmethod
+    def _one_file(cls, value: str) -> str:
+        if is_simulated(value) or is_pattern(value):
+            raise ValueError(f"{value!r} must name one file, without globs or {{day}}")
+        return value
+
+
 class Source(_Model):
     """One way in which a table's rows arrive.
 
-    `closed_on` names the weekdays and dates on which the shop is closed, so that nobody waits for a delivery.
+    `join` names a second file whose columns stand beside the delivery's. `closed_on` names the weekdays and dates on
+    which the shop is closed, so that nobody waits for a delivery.
     """
 
     address: str = Field(alias="from")
     format: Format = Format()
+    join: Join | None = None
     columns: dict[str, MappedColumn]
     ignore: tuple[str, ...] = ()
     repeats: Literal["drop", "keep"] = "keep"
@@ -305,17 +335,20 @@ def _address_faults(
         return
     chosen = name or next(iter(sources))
     source = sources.get(chosen)
-    address = source.get("from") if isinstance(source, dict) else None
-    if isinstance(address, str) and (fault := missing(resolve(address, settings.data))):
-        yield _line(lines, ("tables", str(table), chosen, "from")), f"{table}.{chosen}: {fault} (see AISLE_DATA)"
+    for path in (("from",), ("join", "from")):
+        address: Any = source
+        for key in path:
+            address = address.get(key) if isinstance(address, dict) else None
+        if isinstance(address, str) and (fault := missing(resolve(address, settings.data))):
+            yield _line(lines, ("tables", str(table), chosen, *path)), f"{table}.{chosen}: {fault} (see AISLE_DATA)"
 
 
 def _pattern_fault(column: Column, mapping: object) -> str | None:
     """Why a mapping does not name a column for each brand where the contract has one, or does where it has not."""
     source = mapping.get("from") if isinstance(mapping, dict) else mapping
-    if not isinstance(source, str) or column.per is None:
+    if not isinstance(source, str | list) or column.per is None:
         return None
-    marks = source.count(f"{{{column.per}}}")
+    marks = source.count(f"{{{column.per}}}") if isinstance(source, str) else 0
     return None if marks == 1 else f"{source!r} must hold {{{column.per}}} once, as in Price_{{{column.per}}}"
 
 

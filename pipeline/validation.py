@@ -3,6 +3,7 @@
 A suite is a JSON file that people edit (`expectations/<table>.json`, Great Expectations' own form). Expectations on
 the values of a column judge rows: those that fail go to quarantine, and `mostly` lets none of them through.
 All others judge the delivery as a whole: one that fails refuses it.
+One whose `severity` is `warning` only says so on the delivery's page: what breaks it stands.
 A keyword `{"$PARAMETER": name, "times": factor}` is filled in for each delivery; see `Parameters`.
 """
 
@@ -62,7 +63,8 @@ class Verdict:
     Attributes:
         judges: `row` or `delivery`.
         passed: None where it could not be asked, because what it compares with is not known yet.
-        failing: how many rows it sends to quarantine.
+        failing: how many rows break it, and go to quarantine unless it only warns.
+        warns: whether it only warns.
     """
 
     expectation: str
@@ -73,6 +75,7 @@ class Verdict:
     passed: bool | None
     failing: int = 0
     observed: str = ""
+    warns: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Validation:
     @property
     def refusals(self) -> list[Verdict]:
         """The verdicts that refuse the delivery as a whole."""
-        return [v for v in self.verdicts if v.judges == "delivery" and v.passed is False]
+        return [v for v in self.verdicts if v.judges == "delivery" and v.passed is False and not v.warns]
 
 
 def validate(rows: pa.Table, suite: Path, parameters: Parameters) -> Validation:
@@ -110,6 +113,8 @@ def validate(rows: pa.Table, suite: Path, parameters: Parameters) -> Validation:
     faults: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for position in failed:
         verdict = verdicts[position]
+        if verdict.warns:
+            continue
         for index in answers[position].result["unexpected_index_list"]:
             observed = [rows[name][index].as_py() for name in verdict.column.split(SEPARATOR)]
             shown = "" if None in observed else f" ({SEPARATOR.join(str(value)[:SHOWN] for value in observed)})"
@@ -287,4 +292,5 @@ def _said(
         passed=passed,
         failing=failing,
         observed=observed,
+        warns=asked.get("severity") == "warning",
     )

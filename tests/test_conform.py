@@ -287,6 +287,61 @@ def test_hours_that_a_clock_shows_twice_or_never(london: str, utc: str) -> None:
     assert str(done.rows["invoiced_at"][0].as_py()) == utc
 
 
+# Words and columns of the source's own.
+
+
+def test_words_of_the_source_stand_for_others() -> None:
+    values = {"GB": "United Kingdom", "": "unknown", "-": None}
+    columns = {**COLUMNS, "country": {"from": "Country", "values": values}}
+    for cell, country in (
+        ("GB", "United Kingdom"), (" GB ", "United Kingdom"), (None, "unknown"), ("  ", "unknown"), ("-", None),
+        ("EIRE", "EIRE"),
+    ):  # fmt: skip
+        assert typed("country", cell, columns=columns) == (country, None)
+    columns = {**COLUMNS, "quantity": {"from": "Quantity", "values": {"a dozen": 12, "none": 0}}}
+    assert typed("quantity", "a dozen", columns=columns) == (12, None)
+    assert typed("quantity", "two", columns=columns) == (None, "'two' is not a whole number")
+
+
+@pytest.mark.parametrize(
+    ("form", "parts", "value"),
+    [
+        ("%Y-%m-%d %H:%M", ("2010-12-01", "08:26"), dt.datetime(2010, 12, 1, 8, 26)),
+        ("%Y %m", ("2010.0", "9.0"), dt.datetime(2010, 9, 1)),
+        ("%G %V", ("2010", "13"), dt.datetime(2010, 3, 29)),
+        ("%G %V", ("2010", "01"), dt.datetime(2010, 1, 4)),
+        ("%G %V %u", ("2010", "13 7"), dt.datetime(2010, 4, 4)),
+        ("%Y %m", (None, None), None),
+    ],
+)
+def test_several_columns_make_one(form: str, parts: tuple[str | None, str | None], value: dt.datetime | None) -> None:
+    columns = {**COLUMNS, "invoiced_at": {"from": ["InvoiceDate", "InvoiceTime"], "format": form}}
+    done = conform(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
+    assert (done.rows["invoiced_at"][0].as_py(), done.faults) == (value, {})
+
+
+@pytest.mark.parametrize(
+    ("form", "parts", "cell"),
+    [
+        ("%Y %m", ("2010", None), "2010"),
+        ("%Y %m", (None, "9"), "9"),
+        ("%G %V", ("2014", "53"), "2014 53"),
+        ("%G %V", ("2014", "0"), "2014 0"),
+        ("%G %V", ("2014", "60"), "2014 60"),
+    ],
+)
+def test_parts_that_make_no_date_are_told(form: str, parts: tuple[str | None, str | None], cell: str) -> None:
+    columns = {**COLUMNS, "invoiced_at": {"from": ["InvoiceDate", "InvoiceTime"], "format": form}}
+    done = conform(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
+    assert done.faults == {1: {"invoiced_at": f"{cell!r} is not a date and time of the form {form}"}}
+
+
+def test_one_of_several_columns_may_not_be_missing() -> None:
+    columns = {**COLUMNS, "invoiced_at": ["InvoiceDate", "InvoiceTime"]}
+    with pytest.raises(RefusedError, match=r"missing 'InvoiceTime' \(mapped to invoiced_at, line 15\);"):
+        conform(lines({}), source(columns=columns), CONTRACT)
+
+
 def test_a_fault_keeps_its_row_and_quotes_little() -> None:
     done = conform(lines({}, {"Quantity": "x" * 500, "UnitPrice": "?"}, {}), source(), CONTRACT)
     assert list(done.faults) == [2]

@@ -1,41 +1,19 @@
+"""How far rows have moved, column by column."""
+
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from datetime import date
-from typing import TYPE_CHECKING, Any
+import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from sklearn.cluster import KMeans
 
-from pipeline.customers.features import FEATURES
-from pipeline.drift import (
-    AMOUNT,
-    FEW,
-    NUMBER,
-    WATCHED,
-    ColumnDrift,
-    DriftOutcome,
-    Method,
-    RetrainPolicy,
-    compare,
-    should_retrain,
-    watch,
-)
+from pipeline.drift import AMOUNT, FEW, NUMBER, DriftOutcome, Method, Performance, compare
 from pipeline.errors import UsageError
-from pipeline.lake import Lake
-from pipeline.models import Provenance
-from pipeline.registry import Registry
-
-if TYPE_CHECKING:
-    from pipeline.drift import Kind, Verdict
-    from pipeline.settings import Settings
 
 ROWS = 600
-TRAINED, TODAY = date(2011, 12, 1), date(2011, 12, 10)
 
 
 def look(
@@ -51,9 +29,6 @@ def normal(seed: int, mean: float = 0.0, rows: int = ROWS) -> np.ndarray[Any, An
 
 def weekdays(seed: int, weights: list[float], rows: int = ROWS) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).choice(len(weights), rows, p=np.array(weights) / sum(weights)).astype(float)
-
-
-# Compare
 
 
 def test_each_kind_of_column_says_yes_and_no() -> None:
@@ -85,8 +60,7 @@ def test_too_few_rows_are_never_no_drift(then: int, now: int) -> None:
     outcome = look({"n": normal(1, rows=then)}, {"n": normal(2, rows=now)}, {"n": NUMBER})
     assert outcome.verdict == "too few rows"
     assert outcome.columns == ()
-    assert b"Too few rows" in outcome.html
-    assert not should_retrain(outcome, RetrainPolicy(), days_since_training=99).retrain
+    assert outcome.html == b""
 
 
 def test_constant_columns() -> None:
@@ -149,161 +123,34 @@ def test_a_method_that_gives_a_p_value_is_refused() -> None:
         Method("ks", 0.05)
 
 
-# Retrain
-
-
-def found(verdict: Verdict, data: list[bool], prediction: bool = False) -> DriftOutcome:
-    def column(name: str, kind: Kind, drifted: bool) -> ColumnDrift:
-        return ColumnDrift(name, kind, "wasserstein", 0.2, 0.0, drifted, 0.0, 0.0)
-
-    columns = [column(f"c{i}", "data", drifted) for i, drifted in enumerate(data)]
-    return DriftOutcome(verdict, (*columns, column("prediction", "prediction", prediction)), 600, 600, b"")
+def quiet() -> DriftOutcome:
+    return look({"n": normal(1)}, {"n": normal(2)}, {"n": NUMBER})
 
 
 @pytest.mark.parametrize(
-    ("outcome", "days", "retrain"),
+    ("observed", "expected", "drifted", "score"),
     [
-        (found("drift", [True] * 3 + [False] * 7), 7, True),
-        (found("drift", [True] * 2 + [False] * 8), 7, False),
-        (found("drift", [False] * 10, prediction=True), 7, True),
-        (found("drift", [True] * 10, prediction=True), 6, False),
-        (found("drift", [True] * 10, prediction=True), -3, False),
-        (found("no drift", [False] * 10), 99, False),
+        (0.5, 0.5, False, 1.0),
+        (0.5999, 0.5, False, 1.1998),
+        (0.6, 0.5, True, 1.2),
+        (math.nan, 0.5, True, None),
+        (0.5, math.nan, True, None),
+        (0.1, 0.0, True, None),
     ],
-    ids=["enough columns", "too few columns", "prediction", "cooling down", "trained later", "none"],
+    ids=["as promised", "a little more", "too much", "no number", "nothing promised", "perfection promised"],
 )
-def test_the_decision_to_retrain(outcome: DriftOutcome, days: int, retrain: bool) -> None:
-    decision = should_retrain(outcome, RetrainPolicy(), days_since_training=days)
-    assert decision.retrain is retrain
-    assert decision.reason
+def test_an_error_that_has_grown_is_drift(observed: float, expected: float, drifted: bool, score: float | None) -> None:
+    outcome = quiet().with_performance(Performance("log_loss", observed, expected, 300, 1.2))
+    assert outcome.verdict == ("drift" if drifted else "no drift")
+    column = outcome.columns[-1]
+    assert (column.column, column.kind, column.threshold, column.drifted) == ("log_loss", "performance", 1.2, drifted)
+    assert column.score == (None if score is None else pytest.approx(score))
+    assert (outcome.rows_of(column), outcome.rows_of(outcome.columns[0])) == (300, ROWS)
+    assert outcome.share("performance") == float(drifted)
 
 
-def test_a_policy_may_ignore_predictions() -> None:
-    outcome = found("drift", [False] * 10, prediction=True)
-    assert not should_retrain(outcome, RetrainPolicy(prediction=False), days_since_training=9).retrain
-
-
-# Watch
-
-
-def test_every_feature_has_its_method() -> None:
-    (segments,) = (watched for watched in WATCHED if watched.name == "customer_segments")
-    assert tuple(segments.columns) == FEATURES
-
-
-def customers(as_of: date, seed: int, rows: int = ROWS, factor: float = 1.0) -> pa.Table:
-    draw = np.random.default_rng(seed)
-    return pa.table(
-        {
-            "customer_id": [f"{i:05d}" for i in range(rows)],
-            "as_of": pa.array([as_of] * rows, pa.date32()),
-            **{name: draw.gamma(2.0, 10.0, rows) * factor for name in FEATURES if name not in CODES},
-            **{name: draw.integers(0, 2, rows).astype(float) for name in CODES},
-        }
-    )
-
-
-CODES = ("favourite_weekday", "favourite_hour", "is_home_country")
-USED = ("revenue", "recency_days")
-
-
-@pytest.fixture
-def trained(home: Settings) -> Settings:
-    """A home with a champion, and with features of its training day that were made again, differently, since."""
-    lake, registry = Lake(home), Registry(home)
-    made = lake.replace("customer_features", {"as_of": [TRAINED]}, customers(TRAINED, 1))
-    rows = lake.read("customer_features").to_pandas()[list(USED)]
-    champion = registry.log_challenger(
-        "customer_segments",
-        KMeans(3, n_init=1, random_state=7).fit(rows),
-        provenance=Provenance(TRAINED, {"customer_features": made.version}, USED, 7, "abc"),
-        example=rows,
-        metrics={"silhouette": 0.4},
-        artefacts={"segments.json": {"segments": [{"name": name} for name in ("insiders", "regulars", "once")]}},
-    )
-    registry.promote("customer_segments", champion.version, by="test", reason="first")
-    lake.replace("customer_features", {"as_of": [TRAINED]}, customers(TRAINED, 1, factor=9.0))
-    return home
-
-
-def test_without_a_champion_there_is_nothing_to_watch(home: Settings) -> None:
-    result, *_ = watch(home, TODAY)
-    assert (result.verdict, result.retrain, result.page) == ("no champion", False, None)
-
-
-def test_today_is_compared_with_the_version_the_champion_was_trained_on(trained: Settings) -> None:
-    Lake(trained).replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2))
-    result, *_ = watch(trained, TODAY)
-    assert (result.verdict, result.drifted, result.retrain) == ("no drift", (), False)
-    assert result.model_version == 1
-
-
-def test_drift_is_found_told_and_acted_on(trained: Settings) -> None:
-    lake = Lake(trained)
-    lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2, factor=2.0))
-    result, *_ = watch(trained, TODAY)
-    assert (result.verdict, result.retrain) == ("drift", True)
-    assert {"revenue", "prediction"} <= set(result.drifted)
-    assert not set(CODES) & set(result.drifted)
-
-    rows = lake.read("drift").to_pandas().set_index("column")
-    assert sorted(rows.index) == sorted((*FEATURES, "prediction"))
-    assert set(rows.index[rows["drifted"]]) == set(result.drifted)
-    assert rows.loc["prediction", "kind"] == "prediction"
-    assert set(rows["model_version"]) == {1}
-
-    assert result.page == "reports/drift/customer_segments/2011-12-10.html"
-    assert b"revenue (log)" in lake.open_blob(result.page).read()
-    assert result.figures is not None
-    figures = json.loads(lake.open_blob(result.figures).read())
-    assert figures["verdict"] == "drift"
-    assert figures["retrain"] is True
-    assert figures["reference"] == {"table": "customer_features", "version": 0, "as_of": "2011-12-01"}
-    assert json.loads(json.dumps(result.as_dict()))["drifted"] == list(result.drifted)
-
-
-def test_a_model_and_a_day_replace_only_themselves(trained: Settings) -> None:
-    lake = Lake(trained)
-    for day in (TODAY, date(2011, 12, 11)):
-        lake.replace("customer_features", {"as_of": [day]}, customers(day, 2))
-    small = replace(WATCHED[0], columns={"revenue": AMOUNT})
-    watch(trained, TODAY, [small])
-    watch(trained, date(2011, 12, 11), [small])
-    rows = lake.read("drift", where={"checked_on": [TODAY]})
-    other = rows.set_column(rows.column_names.index("model"), "model", pa.array(["other"] * rows.num_rows))
-    lake.replace("drift", {"checked_on": [TODAY], "model": ["other"]}, other)
-    watch(trained, TODAY, [small])
-    counts = lake.read("drift").to_pandas().groupby(["checked_on", "model"]).size()
-    assert counts.to_dict() == {
-        (TODAY, "customer_segments"): 2,
-        (TODAY, "other"): 2,
-        (date(2011, 12, 11), "customer_segments"): 2,
-    }
-
-
-def test_a_day_without_features_is_too_few_rows(trained: Settings) -> None:
-    result, *_ = watch(trained, TODAY)
-    assert (result.verdict, result.retrain) == ("too few rows", False)
-    assert Lake(trained).read("drift").num_rows == 0
-    assert result.page is not None
-    assert b"Too few rows" in Lake(trained).open_blob(result.page).read()
-
-
-def test_a_reference_that_is_gone_is_said(trained: Settings) -> None:
-    for file in Lake(trained).files("customer_features", 0):
-        trained.home_path.joinpath(file).unlink()
-    result, *_ = watch(trained, TODAY)
-    assert (result.verdict, result.retrain) == ("no reference", False)
-    assert "can no longer be read" in result.reason
-
-
-def test_a_training_that_was_refused_starts_the_cool_down_too(trained: Settings) -> None:
-    lake, registry = Lake(trained), Registry(trained)
-    lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2, factor=2.0))
-    champion = registry.load("customer_segments")
-    made_from = replace(champion.version.provenance, as_of=date(2011, 12, 8))
-    example = lake.read("customer_features", 0).to_pandas()[list(USED)]
-    registry.log_challenger("customer_segments", champion.model, provenance=made_from, example=example, metrics={})
-    result, *_ = watch(trained, TODAY)
-    assert (result.verdict, result.retrain) == ("drift", False)
-    assert "2 days old" in result.reason
+def test_few_rows_do_not_hide_a_grown_error_and_a_good_one_does_not_make_up_for_them() -> None:
+    few = look({"n": normal(1, rows=10)}, {"n": normal(2, rows=10)}, {"n": NUMBER})
+    assert few.with_performance(Performance("rmse", 9.0, 2.0, 20, 1.5)).verdict == "drift"
+    assert few.with_performance(Performance("rmse", 2.0, 2.0, 20, 1.5)).verdict == "too few rows"
+    assert few.with_performance(None) is few

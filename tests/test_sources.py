@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.contracts import CONTRACTS
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from pipeline.sources import Sources, load_sources
@@ -68,8 +69,8 @@ def test_a_source_says_where_and_how(tmp_path: Path) -> None:
 def test_merged_keys_keep_the_lines_on_which_they_stand(tmp_path: Path) -> None:
     book = load(tmp_path, GOOD).get("transactions", "book")
     assert book.spec.repeats == "drop"
-    assert (book.spec.columns["quantity"].source, book.column_lines["quantity"]) == ("Units", 22)
-    assert (book.spec.columns["invoice"].source, book.column_lines["invoice"]) == ("InvoiceNo", 10)
+    assert (book.spec.columns["quantity"].sources, book.column_lines["quantity"]) == (("Units",), 22)
+    assert (book.spec.columns["invoice"].sources, book.column_lines["invoice"]) == (("InvoiceNo",), 10)
 
 
 def test_an_unknown_table_or_source_is_told(tmp_path: Path) -> None:
@@ -151,6 +152,31 @@ def test_a_table_needs_a_source(tmp_path: Path) -> None:
     assert "no source is given" in str(faults(tmp_path, text.replace("{}", ""))[4])
 
 
+def test_words_are_text_and_null_is_a_missing_value(tmp_path: Path) -> None:
+    text = GOOD.replace("quantity: Quantity", "quantity: {from: Quantity, values: {0: 1, yes: 2.5, '': null, x: true}}")
+    quantity = load(tmp_path, text).get("transactions").spec.columns["quantity"]
+    assert quantity.values == {"0": "1", "yes": "2.5", "": None, "x": "True"}
+
+
+def test_faults_of_columns_words_and_joins_are_told(tmp_path: Path) -> None:
+    text = GOOD.replace("quantity: Quantity", "quantity: {from: [], values: 5}").replace(
+        "repeats: drop", "join: {from: 'drops/*.csv', format: {type: doc}}"
+    )
+    told = {line: " | ".join(of) for line, of in faults(tmp_path, text).items()}
+    for part in ("'drops/*.csv' must name one file", "join.format.type", "join.by"):
+        assert part in told[7], told
+    for part in ("quantity.from", "quantity.values"):
+        assert part in told[12], told
+    visits = """\
+time_zone: UTC
+home_country: X
+tables:
+  visits:
+    a: {from: x, columns: {person: P, day: D, bought: B, brand: R, quantity: Q, price: [A, B]}}
+"""
+    assert faults(tmp_path, visits) == {5: ["visits.a.price: ['A', 'B'] must hold {brand} once, as in Price_{brand}"]}
+
+
 def test_only_the_address_that_is_about_to_be_read_must_exist(tmp_path: Path) -> None:
     (tmp_path / "drops").mkdir()
     load(tmp_path, GOOD, "transactions")
@@ -189,4 +215,6 @@ def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["sources.yaml", "examples/open-data/sources.yaml"])
 def test_our_own_files_are_right(file: str) -> None:
-    assert load_sources(Settings(sources=Path(__file__).parents[1] / file)).get("transactions").spec.columns
+    sources = load_sources(Settings(sources=Path(__file__).parents[1] / file))
+    assert set(sources.spec.tables) == set(CONTRACTS)
+    assert all(sources.get(table).spec.columns for table in CONTRACTS)

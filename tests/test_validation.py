@@ -174,3 +174,21 @@ def test_volume_is_held_against_the_recent_days(till: Any) -> None:
         with pytest.raises(RefusedError, match="out of line with the recent days"):
             till.deliver("2025-03-09.csv", [till.line(n, day="2025-03-09") for n in range(lines)])
     assert till.deliver("2025-03-09.csv", [till.line(n, day="2025-03-09") for n in range(2)]).clean == 2
+
+
+def test_a_warning_is_told_and_sends_nobody_away(tmp_path: Path) -> None:
+    suite = tmp_path / "suite.json"
+    of_rows = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "quantity", "min_value": 2}}
+    of_delivery = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 3}}
+    expectations = [{**e, "severity": "warning", "meta": {"reason": "few"}} for e in (of_rows, of_delivery)]
+    suite.write_text(json.dumps({"name": "suite", "expectations": expectations}))
+    rows = pa.Table.from_pylist([GOOD, {**GOOD, "quantity": 5}], schema=SCHEMA)
+    said = validate(rows, suite, PARAMETERS)
+    assert [(v.judges, v.passed, v.failing, v.warns) for v in said.verdicts] == [
+        ("row", False, 1, True),
+        ("delivery", False, 0, True),
+    ]
+    assert (said.faults, said.refusals) == ({}, [])
+    suite.write_text(json.dumps({"name": "suite", "expectations": [of_rows, of_delivery]}))
+    said = validate(rows, suite, PARAMETERS)
+    assert (list(said.faults), len(said.refusals)) == ([0], 1)

@@ -36,13 +36,25 @@ TAGS = {
     "visits": "about visits to the shelf",
     "people": "about who the people are",
     "footfall": "about the door",
+    "stores": "about the chain's stores and what they will sell",
+    "store_days": "about what each store sold on a day",
+    "store_plans": "about what is planned of each store's days ahead",
 }
 
-TRANSACTIONS = Asset("transactions")
-CUSTOMER_FEATURES = Asset("customer_features")
-CUSTOMER_SEGMENTS = Asset("customer_segments")
-SEGMENTS_CHAMPION = Asset("customer_segments_champion")
-RETRAIN_SEGMENTS = Asset("retrain_customer_segments")
+
+def scores_of(domain: str) -> Asset:
+    """The event that a domain has scored more days."""
+    return Asset(f"{domain}_scores")
+
+
+def champion_of(model: str) -> Asset:
+    """The event that another version of a model is in use."""
+    return Asset(f"{model}_champion")
+
+
+def retraining_of(model: str) -> Asset:
+    """The event that `watch` asks for a training of a model."""
+    return Asset(f"retrain_{model}")
 
 
 def day_field(title: str, description: str) -> Param:

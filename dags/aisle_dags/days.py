@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from pipeline.days import DAY, read_as_of
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-DAY = timedelta(days=1)
+    from airflow.sdk import Asset
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,22 @@ def span_of(context: Mapping[str, Any]) -> Span:
     return Span(_day(start), _day(end))
 
 
-def hinted_days(context: Mapping[str, Any]) -> list[date]:
+def hinted_days(context: Mapping[str, Any], asset: Asset | None = None) -> list[date]:
     """The days that the asset events behind a run name in their `extra` (`day` or `days`), sorted, each once.
 
     An event is a hint: it may be lost, come twice, or carry nothing.
+
+    Args:
+        asset: whose events; everybody's when missing.
     """
-    events = (event for group in (context.get("triggering_asset_events") or {}).values() for event in group)
-    extras = [event.extra or {} for event in events]
+    extras = [event.extra or {} for event in _events(context, asset)]
     days = [day for extra in extras for day in (extra.get("days") or [extra.get("day")]) if day]
-    return sorted({date.fromisoformat(day) for day in days})
+    return sorted({read_as_of(day) for day in days})
+
+
+def comes_by(context: Mapping[str, Any], asset: Asset) -> bool:
+    """Whether a run is an asset's business: an event of it is behind the run, or no event at all is."""
+    return bool(_events(context, asset)) or not _events(context)
 
 
 def pending(known: Iterable[date], done: Iterable[date], hinted: Iterable[date] = ()) -> list[date]:
@@ -115,7 +123,7 @@ def training_day(context: Mapping[str, Any], known: Iterable[date]) -> date:
     Never later than the day after the newest one known, so that a late source makes an older model, not an empty one.
 
     Args:
-        known: days for which the lake holds transactions.
+        known: days of which the lake knows what the model is trained on.
 
     Raises:
         UsageError: if the lake holds none.
@@ -123,7 +131,7 @@ def training_day(context: Mapping[str, Any], known: Iterable[date]) -> date:
     newest = max(known, default=None)
     if newest is None:
         raise UsageError(
-            "There is nothing to train on", where="table transactions", todo="run ingest_transactions first"
+            "There is nothing to train on", where="the lake", todo="run the ingestion of what the model is made from"
         )
     if form := _date(context["params"].get("as_of")):
         return form
@@ -131,6 +139,11 @@ def training_day(context: Mapping[str, Any], known: Iterable[date]) -> date:
     end = None if by_hand else context.get("data_interval_end")
     asked = hinted_days(context) or ([_day(end)] if end else [])
     return min([newest + DAY, *asked[-1:]])
+
+
+def _events(context: Mapping[str, Any], asset: Asset | None = None) -> list[Any]:
+    groups = (context.get("triggering_asset_events") or {}).items()
+    return [event for one, group in groups for event in group if asset is None or one.name == asset.name]
 
 
 def _date(value: str | None) -> date | None:

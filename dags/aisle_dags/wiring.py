@@ -6,7 +6,7 @@ A DAG file says in its docstring what its DAG is for and hands it to one of thes
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -14,17 +14,13 @@ from airflow.sdk import DAG, Asset, Param, PokeReturnValue, dag, get_current_con
 from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field
-from aisle_dags.days import DAY, form_span, hinted_days, pending, span_of, training_day
+from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, champion_of, day_field, retraining_of, scores_of
+from aisle_dags.days import form_span, hinted_days, pending, span_of, training_day
 from aisle_dags.steps import skip, step
+from pipeline.days import DAY, read_as_of, told
 from pipeline.errors import RefusedError
 
 AT_ONCE, ASK = "as soon as the gate agrees", "when a person agrees as well"
-
-
-def champion_of(model: str) -> Asset:
-    """The event that another version of a model is in use."""
-    return Asset(f"{model}_champion")
 
 
 def ingestion(table: str, doc: str | None) -> DAG:
@@ -97,7 +93,7 @@ def ingestion(table: str, doc: str | None) -> DAG:
             done = [ingest.commit(settings, ingest.Landed.from_dict(record)) for record in checked["accepted"]]
             day = max((day for delivery in done for day in delivery.days), default=span_of(context).last)
             extra = {"table": table, "version": max(delivery.ref.version for delivery in done)}
-            context["outlet_events"][landed_in].extra = extra | {"day": day.isoformat()}
+            context["outlet_events"][landed_in].extra = extra | {"day": told(day)}
 
         @task(trigger_rule="none_failed_min_one_success")
         @step
@@ -120,7 +116,7 @@ def morning(domain: str, doc: str | None, *, inputs: Iterable[str], features: st
         models: whose champions score; another version of any starts it too.
     """
     inputs, models = list(inputs), list(models)
-    features_made, scores_made = Asset(features), Asset(f"{domain}_scores")
+    features_made, scores_made = Asset(features), scores_of(domain)
     first, *others = [*(Asset(name) for name in inputs), *(champion_of(model) for model in models)]
     schedule = first
     for other in others:
@@ -170,7 +166,7 @@ def morning(domain: str, doc: str | None, *, inputs: Iterable[str], features: st
             from pipeline.settings import load_settings
 
             settings, steps = load_settings(), steps_of(domain)
-            scored = [steps.score(settings, date.fromisoformat(table["day"])) for table in features]
+            scored = [steps.score(settings, read_as_of(table["day"])) for table in features]
             tables = [table.as_dict() for table in scored if table]
             if not tables:
                 raise skip(f"{domain} lacks a champion: trigger {', '.join(f'train_{model}' for model in models)}")
@@ -185,25 +181,37 @@ def morning(domain: str, doc: str | None, *, inputs: Iterable[str], features: st
             from pipeline.settings import load_settings
 
             steps = steps_of(domain)
-            return [steps.write_report(load_settings(), date.fromisoformat(table["day"])) for table in scores]
+            return [steps.write_report(load_settings(), read_as_of(table["day"])) for table in scores]
 
         write_report(score(build_features()))
 
     return wired()
 
 
-def training(model: str, domain: str, doc: str | None, *, asked_by: Asset | None = None) -> DAG:
-    """`train_<model>`: features, challenger, gate, promotion at once or when a person agrees; weekly or by hand.
+def training(model: str, domain: str, doc: str | None, *, candidates: Iterable[str] = ()) -> DAG:
+    """`train_<model>`: features, challenger, gate, promotion at once or when a person agrees.
+
+    Weekly, by hand, and whenever `watch` asks for it.
 
     Args:
-        asked_by: the event by which `watch` asks for it, if it does.
+        candidates: kinds of model of which each is tried before the best is trained; none where there is only one.
     """
-    champion = champion_of(model)
+    champion, candidates = champion_of(model), list(candidates)
+    choice = {
+        "candidates": Param(
+            candidates,
+            type="array",
+            examples=candidates,
+            minItems=1,
+            title="Candidates",
+            description_md="Each is tried on the newest days as if they had not come; the best is trained.",
+        )
+    }
     weekly = CronDataIntervalTimetable("0 6 * * 1", timezone="UTC")
 
     @dag(
         dag_id=f"train_{model}",
-        schedule=AssetOrTimeSchedule(timetable=weekly, assets=[asked_by]) if asked_by else weekly,
+        schedule=AssetOrTimeSchedule(timetable=weekly, assets=[retraining_of(model)]),
         start_date=FIRST_DAY,
         catchup=False,
         max_active_runs=3,  # one may wait days for a person, which must not hold up the others
@@ -214,19 +222,34 @@ def training(model: str, domain: str, doc: str | None, *, asked_by: Asset | None
             "as_of": day_field("As of", "The model knows what happened strictly before this day. Empty: the newest."),
             "seed": Param(7, type="integer", minimum=0, title="Seed", description_md="Same seed, tables: same model."),
             "promote": Param(AT_ONCE, enum=[AT_ONCE, ASK], title="Promote"),
+            **(choice if candidates else {}),
         },
     )
     def wired() -> None:
         @task(multiple_outputs=False)
         @step
         def build_features() -> dict[str, Any]:
-            from pipeline.domains import steps_of
-            from pipeline.lake import Lake
+            from pipeline.domains import known_days, prepare
             from pipeline.settings import load_settings
 
-            settings, steps = load_settings(), steps_of(domain)
-            as_of = training_day(get_current_context(), Lake(settings).days(steps.INPUT))
-            return steps.build_features(settings, as_of).as_dict()
+            settings = load_settings()
+            as_of = training_day(get_current_context(), known_days(settings, model))
+            return prepare(settings, model, as_of).as_dict()
+
+        @task
+        @step
+        def choose_candidates() -> list[str]:
+            chosen: list[str] = get_current_context()["params"]["candidates"]
+            return chosen
+
+        @task(multiple_outputs=False, map_index_template="{{ task.op_kwargs['candidate'] }}")
+        @step
+        def try_candidate(candidate: str, features: dict[str, Any]) -> dict[str, float]:
+            from pipeline.domains import steps_of
+            from pipeline.settings import load_settings
+
+            settings = load_settings(seed=get_current_context()["params"]["seed"])
+            return steps_of(domain).try_candidate(settings, read_as_of(features["day"]), candidate)
 
         @task(multiple_outputs=False)
         @step
@@ -235,7 +258,7 @@ def training(model: str, domain: str, doc: str | None, *, asked_by: Asset | None
             from pipeline.settings import load_settings
 
             settings = load_settings(seed=get_current_context()["params"]["seed"])
-            return steps_of(domain).train(settings, model, date.fromisoformat(features["day"])).as_dict()
+            return steps_of(domain).train(settings, model, read_as_of(features["day"])).as_dict()
 
         @task.branch
         @step
@@ -267,7 +290,10 @@ def training(model: str, domain: str, doc: str | None, *, asked_by: Asset | None
             promote(load_settings(), challenger["model"], challenger["version"], by=f"Airflow, {context['run_id']}")
             context["outlet_events"][champion].extra = {"version": challenger["version"]}
 
-        challenger = train(build_features())
+        features = build_features()
+        challenger = train(features)
+        if candidates:
+            try_candidate.partial(features=features).expand(candidate=choose_candidates()) >> challenger
         decision = gate(challenger)
         decision >> [approve, promoted := promote_challenger(challenger)]
         approve >> promoted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 
 import pyarrow as pa
@@ -33,8 +32,6 @@ ARROW_TYPES: Mapping[Kind, pa.DataType] = {
     Kind.DATE: pa.date32(),
     Kind.BOOLEAN: pa.bool_(),
 }
-UNDATED = date(1970, 1, 1)
-"""The `day` of rows that belong to none: every partition needs a value."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import ibis
 import numpy as np
 
-from pipeline.contracts.contract import UNDATED
+from pipeline.days import UNDATED
 from pipeline.errors import RefusedError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from pipeline.days import told
 from pipeline.footfall.buyers import FEWEST_DAYS, PUBLISHED_TESTED, Fit, leave_one_out, measure, one_third
 from pipeline.footfall.features import Description, Summary, describe
 from pipeline.lake import Lake
@@ -53,7 +54,7 @@ def write_footfall_report(lake: Lake, report: FootfallReport) -> str:
     when = "days that the source does not date" if undated else f"days before {report.as_of}"
     return write_page(
         lake,
-        f"footfall/{report.as_of}",
+        f"footfall/{told(report.as_of)}",
         "Footfall",
         f"{count(len(report.days))} {when}. Line by version {report.champion.version} of {report.champion.name}.",
         [

@@ -49,12 +49,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page; `figure` is a Plotly figure as JSON."""
+    """A part of a page.
+
+    Attributes:
+        figure: a Plotly figure as JSON.
+        widget: HTML with a script of its own, put into the page as it is: whoever makes it escapes the data in it. Once
+            the page is there, its script may call `draw(id, figure)`.
+    """
 
     heading: str
     sentences: Sequence[str] = ()
     table: Table | None = None
     figure: str | None = None
+    widget: str | None = None
 
 
 def write_page(
@@ -69,7 +76,7 @@ def write_page(
         The page's path below home.
     """
     html = render_page(title, subtitle, sections, tiles, script="../" * name.count("/") + SCRIPT)
-    if any(section.figure for section in sections):
+    if any(section.figure or section.widget for section in sections):
         _ship_script(lake)
     path = f"{REPORTS}/{name}.html"
     lake.write_blob(path, html.encode())

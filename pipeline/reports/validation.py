@@ -40,6 +40,7 @@ def write_validation_page(
         Tile("clean", count(0 if refused else clean)),
         Tile("quarantined", count(bad), "bad" if bad else ""),
         Tile("exact repeats", count(repeats)),
+        *(Tile(f"warning: {v.reason}", count(v.failing)) for v in validation.verdicts if v.warns and v.failing),
     ]
     sections = [_reasons(quarantined, read), _examples(quarantined)] if bad else []
     sections = [*([_refusals(validation)] if refused else []), *sections, _expectations(validation)]
@@ -81,7 +82,9 @@ def _expectations(validation: Validation) -> Section:
             return "not known yet"
         if verdict.passed:
             return "kept"
-        return "refused" if verdict.judges == "delivery" else _rows(verdict.failing)
+        if verdict.judges == "row":
+            return f"warning: {_rows(verdict.failing)}" if verdict.warns else _rows(verdict.failing)
+        return "warning" if verdict.warns else "refused"
 
     order = {False: 0, None: 1, True: 2}
     verdicts = sorted(validation.verdicts, key=lambda v: order[v.passed])
@@ -90,7 +93,7 @@ def _expectations(validation: Validation) -> Section:
         "What was expected",
         [
             f"{kept} of {len(verdicts)} expectations were kept. A row that breaks one goes to quarantine; "
-            "a delivery that breaks one is refused as a whole."
+            "a delivery that breaks one is refused as a whole. What breaks a warning stands."
         ],
         Table(
             ("verdict", "of each", "column", "wrong where"),

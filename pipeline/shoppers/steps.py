@@ -28,6 +28,7 @@ INPUT, PEOPLE, FEATURES, RESULT = "visits", "people", "shopper_features", "shopp
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
 SEGMENTS = "people_segments"
 CHAIN = (PROBABILITY, CHOICE, QUANTITY)
+AS_IT_IS = {SEGMENTS: PEOPLE}
 SEGMENTS_FILE = "segments.json"
 ESTIMATES_FILE = "estimates.json"
 WINDOW_DAYS = 56

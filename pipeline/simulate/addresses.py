@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 
 
 def kind_of(address: str) -> str:
-    """What is simulated at an address: `shop`, `visits`, `people`, `footfall`."""
+    """What is simulated at an address: `shop`, `visits`, `people`, `footfall`, `store_days`, …"""
     return urlsplit(address).netloc
 
 

@@ -17,6 +17,7 @@ from pyarrow import csv
 from upath import UPath
 
 from pipeline.errors import UsageError
+from pipeline.simulate import chain
 from pipeline.simulate.addresses import kind_of
 from pipeline.simulate.defects import Defect, Planted, parse_defects, plant
 from pipeline.simulate.footfall import Door
@@ -63,6 +64,9 @@ OTHERS: Mapping[str, Callable[[str, date, date], pa.Table]] = {
     "visits": _visits,
     "people": _people,
     "footfall": _footfall,
+    "store_days": chain.store_days,
+    "stores": chain.stores,
+    "store_plans": chain.store_plans,
 }
 """What is simulated beside the shop, by the word behind `simulate://`."""
 

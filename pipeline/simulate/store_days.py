@@ -46,17 +46,19 @@ class Effects:
     """What is planted, in log sales: 0.3 is 35 % more.
 
     promotion: on a day with promotion. weekday: Monday to Sunday. eve: the day before a holiday. advent: grows to this
-    on Christmas Eve, over four weeks. trend: a year, the mean over stores, which differ by a third of it. competitor:
-    once one has opened within a kilometre, and less by distance. noise: standard deviation of a day.
+    on Christmas Eve, over four weeks. season: of a yearly wave, highest at midsummer, lowest at New Year. trend: a
+    year, the mean over stores, which differ by a third of it. competitor: once one has opened within a kilometre, and
+    less by distance. noise: standard deviation of a day.
     """
 
     promotion: float = 0.3
     weekday: tuple[float, ...] = (0.15, 0.0, -0.05, -0.05, 0.05, 0.0, 0.1)
     eve: float = 0.15
     advent: float = 0.35
-    trend: float = 0.03
+    season: float = 0.15
+    trend: float = 0.05
     competitor: float = -0.12
-    noise: float = 0.07
+    noise: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Chain:
         promo = promotion_on(day)
         until_christmas = (dt.date(day.year, 12, 25) - day).days
         advent = effects.advent * (29 - until_christmas) / 28 if 0 < until_christmas <= 28 else 0.0
+        season = -effects.season * np.cos(2 * np.pi * day.timetuple().tm_yday / 365.25)
         rival = np.array([since <= day for since in truth["competition_since"]]) * truth["competitor"].to_numpy()
         log_sales = (
             truth["level"].to_numpy()
@@ -137,6 +140,7 @@ class Chain:
             + effects.promotion * promo
             + effects.eve * (tomorrow != "none")
             + advent
+            + season
             + rival
             + noise
         )

@@ -14,7 +14,7 @@ import datetime as dt
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ import pandas as pd
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores.features import HISTORY, store_features
 from pipeline.stores.intervals import Intervals, calibrate
-from pipeline.stores.model import Fit, frame, history, to_forecast
+from pipeline.stores.model import Fit, Model, frame, history, to_forecast
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -75,11 +75,14 @@ class Backtest:
     forecasts: store, day, ahead, scale, sales, mean, model, fold start (made_on) of every fold, calibrating ones
     included.
     feature_seconds: by fold start.
+    models: as fitted for the newest fold; newest: that fold's features with what was sold, to explain them on.
     """
 
     results: dict[str, list[FoldResult]]
     forecasts: pd.DataFrame
-    feature_seconds: dict[dt.date, float] = field(default_factory=dict)
+    feature_seconds: dict[dt.date, float]
+    models: dict[str, Model]
+    newest: pd.DataFrame
 
     def as_dict(self, model: str) -> dict[str, Any]:
         """The result of one model as `aisle backtest --json` prints it."""
@@ -145,7 +148,7 @@ def backtest(
     all_folds = folds(ends["first"], ends["last"], count=count + calibrating, horizon=horizon)
     results: dict[str, list[FoldResult]] = {name: [] for name in candidates}
     past: dict[str, list[pd.DataFrame]] = {name: [] for name in candidates}
-    feature_seconds = {}
+    feature_seconds, models = {}, {}
     for number, fold in enumerate(all_folds):
         begun = perf_counter()
         made = store_features(con, store_days, stores, fold.start, horizon=horizon)
@@ -156,7 +159,7 @@ def backtest(
         came = _sales(store_days, fold, ahead)
         for name, fit in candidates.items():
             begun = perf_counter()
-            model = fit(train, seed)
+            model = models[name] = fit(train, seed)
             fitted = perf_counter()
             mean = model.predict(ahead)
             seconds = {"fit": fitted - begun, "predict": perf_counter() - fitted}
@@ -165,11 +168,12 @@ def backtest(
                 intervals = calibrate(pd.concat(past[name])) if past[name] else None
                 results[name].append(_score(fold, rows, intervals, seconds))
             past[name].append(rows[list(KEPT)])
-    return Backtest(results, pd.concat([rows for parts in past.values() for rows in parts]), feature_seconds)
+    forecasts = pd.concat([rows for parts in past.values() for rows in parts])
+    return Backtest(results, forecasts, feature_seconds, models, ahead.assign(sales=came)[came > 0])
 
 
 def metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
-    """How far off; all rows have actual > 0."""
+    """How far off; all rows have actual > 0. R² is 0 where all actual values are alike, as scikit-learn has it."""
     error, share = forecast - actual, forecast / actual - 1
     spread = float(((actual - actual.mean()) ** 2).sum())
     return {
@@ -177,7 +181,7 @@ def metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
         "rmse": float(np.sqrt((error**2).mean())),
         "mae": float(np.abs(error).mean()),
         "mape": float(np.abs(share).mean()),
-        "r2": 1 - float((error**2).sum()) / spread if spread else float("nan"),
+        "r2": 1 - float((error**2).sum()) / spread if spread else 0.0,
         "bias": float(share.mean()),
         "rows": float(len(actual)),
     }

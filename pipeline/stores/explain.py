@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.stores.model import Model
 
 SAMPLE = 20_000  # rows that importances are measured on
+FEW = 2_000  # rows that SHAP values are averaged over: they cost a hundred times a forecast
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def permutation_importance(
 def mean_contributions(model: GradientBoosting, rows: pd.DataFrame, *, seed: int) -> pd.Series:
     """Mean absolute SHAP value of each column, largest first, as a share of the linear forecast (Lundberg et al.
     2020)."""
-    values = model.contributions(_sample(rows, seed))
+    values = model.contributions(_sample(rows, seed, FEW))
     return pd.Series(np.abs(values[:, :-1]).mean(0), model.columns).sort_values(ascending=False)
 
 
@@ -97,6 +98,25 @@ def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt
     )
 
 
+def first_days(model: GradientBoosting, rows: pd.DataFrame, *, days: int = 3, columns: int = 8) -> pd.DataFrame:
+    """Why every store's first open days are forecast as they are: the columns that move each most.
+
+    Args:
+        rows: features of the days to forecast. days: of each store, from its first. columns: of each day.
+
+    Returns:
+        store, day, linear, forecast, feature, contribution (a share of linear), by store and day, largest first.
+    """
+    first = rows.sort_values(["store", "day"]).groupby("store").head(days)
+    values = model.contributions(first)[:, :-1]
+    order = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :columns]
+    repeated = first[["store", "day"]].assign(linear=np.exp(first["linear"]), forecast=model.predict(first))
+    return repeated.loc[repeated.index.repeat(order.shape[1])].assign(
+        feature=np.array(model.columns)[order].ravel(),
+        contribution=np.take_along_axis(values, order, axis=1).ravel(),
+    )
+
+
 def partial_effect(
     model: Model, rows: pd.DataFrame, column: str, values: Sequence[float | str], *, seed: int
 ) -> pd.Series:
@@ -110,5 +130,5 @@ def partial_effect(
     return pd.Series(np.array(means) / as_is, index=list(values))
 
 
-def _sample(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return rows.sample(SAMPLE, random_state=seed) if len(rows) > SAMPLE else rows
+def _sample(rows: pd.DataFrame, seed: int, size: int = SAMPLE) -> pd.DataFrame:
+    return rows.sample(size, random_state=seed) if len(rows) > size else rows

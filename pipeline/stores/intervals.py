@@ -8,13 +8,15 @@ Those folds were out of sample, so the quantiles hold what a model's own residua
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pipeline.errors import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -31,6 +33,17 @@ class Intervals:
 
     low: dict[float, tuple[float, ...]]
     high: dict[float, tuple[float, ...]]
+
+    def to_record(self) -> dict[str, dict[str, list[float]]]:
+        """As JSON can hold it."""
+        ends = {"low": self.low, "high": self.high}
+        return {end: {str(level): list(values) for level, values in of.items()} for end, of in ends.items()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Mapping[str, Sequence[float]]]) -> Self:
+        """The inverse of `to_record`."""
+        low, high = ({float(level): tuple(values) for level, values in record[end].items()} for end in ("low", "high"))
+        return cls(low, high)
 
     def around(self, features: pd.DataFrame, mean: Floats) -> dict[float, tuple[Floats, Floats]]:
         """Level -> lower and upper end of each row's interval, in sales."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import ingest
-from pipeline.contracts.contract import UNDATED
+from pipeline.days import UNDATED
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
 from pipeline.ledger import LedgerEntry

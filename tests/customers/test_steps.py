@@ -12,14 +12,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline import drift, ingest, training
+from pipeline import ingest, training
 from pipeline.customers import segments, steps
 from pipeline.customers.segment_map import SegmentMap
+from pipeline.customers.watched import WATCHED
 from pipeline.errors import RefusedError
 from pipeline.lake import Lake
 from pipeline.models import Provenance
 from pipeline.registry import Registry
 from pipeline.settings import Settings
+from pipeline.watching import watch
 
 AS_OF = date(2025, 7, 1)
 MODEL, RESULT = "customer_segments", "customer_segments"
@@ -192,7 +194,7 @@ def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -
 
 
 def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(shop: Settings) -> None:
-    quiet, *_ = drift.watch(shop, AS_OF)
+    (quiet,) = watch(shop, AS_OF, WATCHED)
     assert (quiet.drifted, quiet.retrain) == ((), False)
     lake, day = Lake(shop), AS_OF + timedelta(days=1)
     features = lake.read(steps.FEATURES, where={"as_of": [AS_OF]})
@@ -201,7 +203,7 @@ def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(
     days = pa.array([day] * moved.num_rows, pa.date32())
     moved = moved.set_column(moved.schema.get_field_index("as_of"), "as_of", days)
     lake.replace(steps.FEATURES, {"as_of": [day]}, moved)
-    loud, *_ = drift.watch(shop, day)
+    (loud,) = watch(shop, day, WATCHED)
     assert "revenue" in loud.drifted or loud.verdict == "too few rows"
 
 

@@ -109,11 +109,14 @@ def test_dags_are_wired_by_assets(dags: dict[str, DAG]) -> None:
         for dag_id, dag in dags.items()
         if any(hasattr(dag.timetable.asset_condition, part) for part in ("name", "objects"))
     }
-    assert triggers["customers"] == outlets["ingest_transactions"] | outlets["train_customer_segments"]
-    assert triggers["watch"] <= outlets["customers"]
-    assert triggers["train_customer_segments"] == outlets["watch"]
+    assert triggers["watch"] == {f"{domain}_scores" for domain in MODELS}
+    assert outlets["watch"] == {f"retrain_{model}" for models in MODELS.values() for model in models}
     for domain, models in MODELS.items():
-        if domain in triggers:
+        for model in models:
+            if f"train_{model}" in dags:
+                assert triggers[f"train_{model}"] == {f"retrain_{model}"}, f"train_{model} does not listen to watch"
+        if domain in dags:
+            assert f"{domain}_scores" in outlets[domain], f"watch does not hear that {domain} has scored"
             ingested = {table for table in triggers[domain] if f"ingest_{table}" in dags}
             assert ingested, f"{domain} starts from no table that is ingested"
             trained = {name for model in models for name in outlets[f"train_{model}"]}

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import Asset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisle_dags.days import Span, form_span, hinted_days, pending, span_of, training_day
+from aisle_dags.conventions import scores_of
+from aisle_dags.days import Span, comes_by, form_span, hinted_days, pending, span_of, training_day
+from pipeline.days import UNDATED_AS_OF
 from pipeline.errors import UsageError
 
 MONDAY = date(2025, 3, 3)
@@ -70,13 +73,28 @@ def test_a_run_without_a_day_is_refused(context: dict[str, Any]) -> None:
 def test_events_are_hints_of_any_number_order_and_content() -> None:
     context = run() | {
         "triggering_asset_events": {
-            "transactions": [event(day="2025-03-04"), event(day="2025-03-03"), event(day="2025-03-04"), event()],
-            "features": [SimpleNamespace(extra={"day": "2025-03-04", "days": ["2025-03-03", "2025-03-04"]})],
-            "champion": [event(version="3"), SimpleNamespace(extra=None)],
+            Asset("transactions"): [event(day="2025-03-04"), event(day="2025-03-03"), event(day="2025-03-04"), event()],
+            Asset("features"): [SimpleNamespace(extra={"day": "2025-03-04", "days": ["2025-03-03", "2025-03-04"]})],
+            Asset("champion"): [event(version="3"), SimpleNamespace(extra=None)],
         }
     }
     assert hinted_days(context) == [MONDAY, MONDAY + DAY]
+    assert hinted_days(context, Asset("features")) == [MONDAY, MONDAY + DAY]
+    assert hinted_days(context, Asset("champion")) == hinted_days(context, Asset("nobody")) == []
     assert hinted_days(run()) == []
+
+
+def test_an_event_may_be_of_what_has_no_day() -> None:
+    context = run() | {"triggering_asset_events": {scores_of("footfall"): [event(day="undated")]}}
+    assert hinted_days(context) == [UNDATED_AS_OF]
+
+
+def test_a_run_by_event_is_the_business_of_whose_event_it_is_and_one_by_hand_everybodys() -> None:
+    context = run() | {"triggering_asset_events": {scores_of("footfall"): [event()], scores_of("stores"): []}}
+    assert comes_by(context, scores_of("footfall"))
+    assert not comes_by(context, scores_of("stores"))
+    assert not comes_by(context, scores_of("customers"))
+    assert comes_by(run(), scores_of("customers"))
 
 
 def test_the_first_run_on_a_long_history_does_its_newest_day_alone() -> None:
@@ -118,7 +136,7 @@ def test_a_training_never_looks_past_what_the_lake_knows() -> None:
 
 
 def test_a_training_takes_the_day_of_the_form_then_of_the_event() -> None:
-    events = {"triggering_asset_events": {"retrain": [event(day="2025-03-03")]}}
+    events = {"triggering_asset_events": {Asset("retrain"): [event(day="2025-03-03")]}}
     assert training_day(run() | events, [MONDAY + DAY]) == MONDAY
     assert training_day(run({"as_of": "2025-02-01"}) | events, [MONDAY]) == date(2025, 2, 1)
 

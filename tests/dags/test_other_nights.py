@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG
 from airflow.utils.state import DagRunState
 
+from pipeline.drift import Performance
+from pipeline.errors import RefusedError
 from pipeline.lake import Lake
 from pipeline.registry import Registry
+from pipeline.retraining import RetrainPolicy
 from pipeline.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -62,3 +68,34 @@ def test_a_night_of_shoppers(run: Callable[[str, dict[str, object]], None], home
     run("shoppers", {})
     assert Lake(home).days("shopper_scores") == [NEXT]
     assert (home.home_path / f"reports/shoppers/{NEXT}.html").exists()
+
+
+def test_a_watch_by_hand_looks_at_every_domain_that_has_scored(
+    run: Callable[[str, dict[str, object]], None], home: Settings
+) -> None:
+    run("watch", {})
+    for model in ("footfall_buyers", "purchase_probability", "brand_choice", "purchase_quantity", "people_segments"):
+        told = json.loads((home.home_path / f"reports/drift/{model}/{NEXT}.json").read_text())
+        assert (told["verdict"] in ("no drift", "too few rows"), told["retrain"]) == (True, False), told
+
+
+def test_one_domain_that_cannot_be_watched_does_not_stop_the_others(
+    dags: dict[str, DAG], home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.footfall import watched
+    from pipeline.shoppers import watched as others
+
+    def broken(*_: Any) -> None:
+        raise RefusedError("the counter is broken")
+
+    grown = replace(others.WATCHED[0], performance=lambda *_: Performance("log_loss", 9.0, 0.5, 300, 1.2))
+    eager = replace(grown, policy=RetrainPolicy(cooldown_days=0))
+    monkeypatch.setattr(watched, "WATCHED", (replace(watched.WATCHED[0], performance=broken),))
+    monkeypatch.setattr(others, "WATCHED", (eager,))
+    outcome = dags["watch"].test(logical_date=datetime(2024, 7, 2, tzinfo=UTC), run_conf={})
+    states = {task.task_id: task.state for task in outcome.get_task_instances()}
+    assert outcome.state == DagRunState.FAILED, "somebody must look at it"
+    assert states["check_footfall"] == "failed"
+    assert states["retrain_footfall_buyers"] == "upstream_failed"
+    assert states["check_shoppers"] == states["retrain_purchase_probability"] == "success"
+    assert states["retrain_brand_choice"] == states["check_customers"] == "skipped"

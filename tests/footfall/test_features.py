@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from ibis.backends.duckdb import Backend
 
-from pipeline.contracts.contract import UNDATED
+from pipeline.days import UNDATED, UNDATED_AS_OF
 from pipeline.errors import RefusedError
 from pipeline.footfall.features import describe, footfall_features
 
@@ -44,7 +44,7 @@ def test_as_of_nothing_later_is_read(con: Backend) -> None:
 
 
 def test_days_without_a_date_are_known_at_all_times_and_keep_their_order(con: Backend) -> None:
-    rows = con.to_pyarrow(footfall_features(ibis.memtable(table([UNDATED] * 5)), date(1970, 1, 2)))
+    rows = con.to_pyarrow(footfall_features(ibis.memtable(table([UNDATED] * 5)), UNDATED_AS_OF))
     assert rows["day"].to_pylist() == [None] * 5
     assert rows["visitors"].to_pylist() == [10, 11, 12, 13, 14]
 

@@ -6,15 +6,19 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline import ingest
+from pipeline.days import UNDATED_AS_OF
 from pipeline.errors import RefusedError
 from pipeline.footfall import steps
+from pipeline.footfall.watched import WATCHED, error_since
 from pipeline.lake import Lake
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.training import promote
+from pipeline.watching import watch
 
 ROOT = Path(__file__).resolve().parents[2]
 START, AS_OF, LATER = date(2025, 1, 1), date(2025, 3, 1), date(2025, 6, 1)
@@ -61,6 +65,42 @@ def test_scores_and_page(settings: Settings) -> None:
         assert heading in page
 
 
+def test_the_days_since_the_champion_was_made_are_watched(settings: Settings) -> None:
+    champion = Registry(settings).get(steps.MODEL)
+    assert champion.provenance.as_of == AS_OF
+    week, month = AS_OF + timedelta(days=7), AS_OF + timedelta(days=31)
+    for day in (week, month, LATER):
+        steps.build_features(settings, day)
+    assert error_since(settings, champion, week) is None, "a week says nothing"
+    found = error_since(settings, champion, month)
+    assert found is not None
+    assert (found.rows, found.expected) == (28, champion.metrics["rmse"])
+    assert not found.column.drifted
+    (early,) = watch(settings, month, WATCHED)
+    assert (early.verdict, early.retrain) == ("too few rows", False), "31 days are no distribution"
+    (late,) = watch(settings, LATER, WATCHED)
+    assert late.verdict in ("drift", "no drift")
+    rows = Lake(settings).read("drift", where={"checked_on": [LATER]}).to_pandas().set_index("column")
+    assert rows.loc["visitors", "reference_rows"] == (AS_OF - START).days
+    assert rows.loc["visitors", "current_rows"] == (LATER - AS_OF).days
+    assert rows.loc["rmse", "kind"] == "performance"
+
+
+def test_a_door_that_counts_otherwise_is_noticed(settings: Settings) -> None:
+    champion, lake = Registry(settings).get(steps.MODEL), Lake(settings)
+    day = AS_OF + timedelta(days=60)
+    steps.build_features(settings, day)
+    known = lake.read(steps.FEATURES, where={"as_of": [day]})
+    at = known.schema.get_field_index("visitors")
+    counted_twice = known.set_column(at, "visitors", pa.compute.multiply(known["visitors"], 2.0))
+    lake.replace(steps.FEATURES, {"as_of": [day]}, counted_twice)
+    (result,) = watch(settings, day, WATCHED)
+    assert (result.verdict, result.retrain) == ("drift", True)
+    assert result.drifted == ("visitors", "prediction", "rmse")
+    assert result.reason.startswith("rmse is")
+    assert champion.version == result.model_version
+
+
 def test_a_line_from_other_days_is_stopped(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate asks about days that the champion has not seen; a challenger that guesses the mean fails."""
     from pipeline.footfall import buyers
@@ -100,13 +140,19 @@ def test_the_open_file_from_end_to_end(open_data: Path, home: Settings) -> None:
     mean = steps.backtest(settings, steps.MODEL)["mean"]
     assert (mean["rmse"], mean["r2"]) == pytest.approx((2.283, 0.231), abs=0.0005)
     assert mean["one_third_rmse"] == pytest.approx(2.9033, abs=0.00005)
-    as_of = date(1970, 1, 2)
+    as_of = UNDATED_AS_OF
     steps.build_features(settings, as_of)
     trained = steps.train(settings, steps.MODEL, as_of)
     assert steps.gate(settings, steps.MODEL, trained.version).accepted
     promote(settings, steps.MODEL, trained.version, by="test")
     assert steps.score(settings, as_of) is not None
-    page = Lake(settings).path(steps.write_report(settings, as_of)).read_text()
+    path = steps.write_report(settings, as_of)
+    assert path == "reports/footfall/undated.html"
+    page = Lake(settings).path(path).read_text()
     assert "30 days that the source does not date" in page
+    assert "1970" not in page
+    assert Registry(settings).champion(steps.MODEL).provenance.as_of == as_of  # type: ignore[union-attr]
     again = steps.train(settings.model_copy(update={"seed": 8}), steps.MODEL, as_of)
     assert not steps.gate(settings, steps.MODEL, again.version).accepted, "a tie keeps the champion"
+    (watched,) = watch(settings, as_of, WATCHED)
+    assert (watched.verdict, watched.page) == ("too few rows", "reports/drift/footfall_buyers/undated.html")

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from pipeline import drift, ingest
+from pipeline import ingest
+from pipeline.days import UNDATED_AS_OF
+from pipeline.domains import known_days, prepare
 from pipeline.errors import RefusedError
 from pipeline.lake import Lake
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.shoppers import steps
+from pipeline.shoppers.watched import WATCHED, log_loss_since, segment_names
 from pipeline.training import promote
+from pipeline.watching import watch
 from tests.shoppers.conftest import START
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,12 +146,65 @@ def test_a_worse_challenger_is_stopped_and_a_better_one_goes_through(
     assert Registry(settings).get(steps.QUANTITY).version == better.version
 
 
-def test_drift_is_watched(settings: Settings) -> None:
+def test_every_model_is_watched(settings: Settings) -> None:
     steps.build_features(settings, LATER)
-    (watched,) = (model for model in drift.WATCHED if model.name == steps.PROBABILITY)
-    (result,) = drift.watch(settings, LATER, [watched])
-    assert result.verdict in ("drift", "no drift")
-    assert result.page is not None
+    results = {result.model: result for result in watch(settings, LATER, WATCHED)}
+    assert set(results) == {*steps.CHAIN, steps.SEGMENTS}
+    assert {result.verdict for result in results.values()} <= {"drift", "no drift"}, results
+    people = results[steps.SEGMENTS]
+    assert (people.verdict, people.drifted) == ("no drift", ()), "nobody came or went"
+
+
+def test_the_error_of_what_was_said_of_visits_is_watched(settings: Settings) -> None:
+    champion = Registry(settings).get(steps.PROBABILITY)
+    assert log_loss_since(settings, champion, AS_OF) is None, "nothing has come yet"
+    for day in (AS_OF, AS_OF + timedelta(days=7)):
+        steps.build_features(settings, day)
+        steps.score(settings, day)
+    assert log_loss_since(settings, champion, AS_OF + timedelta(days=1)) is None, "a day's visits are too few"
+    found = log_loss_since(settings, champion, AS_OF + timedelta(days=14))
+    assert found is not None
+    lake = Lake(settings)
+    came = lake.read(steps.INPUT).to_pandas()
+    came = came[(came["day"] >= AS_OF) & (came["day"] < AS_OF + timedelta(days=14))]
+    assert 300 <= found.rows <= len(came)
+    assert found.expected == champion.metrics["log_loss"]
+    assert found.observed < found.factor * found.expected
+    # Said the wrong way round, the same visits are a grown error.
+    day = AS_OF + timedelta(days=7)
+    said = lake.read(steps.RESULT, where={"as_of": [day]})
+    wrong = pa.compute.subtract(1.0, said["purchase_probability"])
+    at = said.schema.get_field_index("purchase_probability")
+    lake.replace(steps.RESULT, {"as_of": [day]}, said.set_column(at, "purchase_probability", wrong))
+    grown = log_loss_since(settings, champion, AS_OF + timedelta(days=14))
+    assert grown is not None
+    assert grown.column.drifted
+    other = replace(champion, version=champion.version + 99)
+    assert log_loss_since(settings, other, AS_OF + timedelta(days=14)) is None, "another version said it"
+
+
+def test_people_whose_columns_are_missing_are_of_no_known_segment(settings: Settings) -> None:
+    people = Lake(settings).read(steps.PEOPLE).to_pandas()
+    people.loc[0, "income"] = np.nan
+    names = segment_names(Registry(settings).load(steps.SEGMENTS), people)
+    assert names[0] == "(unknown)"
+    assert "(unknown)" not in names[1:]
+
+
+def test_people_alone_are_enough_for_their_segments(tmp_path: Path, empty_mlflow: Path) -> None:
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
+    home = Settings(
+        home=str(tmp_path), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations", code_version="abc123"
+    )
+    assert known_days(home, steps.SEGMENTS) == []
+    for delivery in ingest.pending(home, steps.PEOPLE, since=START, until=START + timedelta(days=1)):
+        ingest.ingest(home, delivery)
+    assert known_days(home, steps.PROBABILITY) == [], "visits are what the others are made from"
+    as_of = known_days(home, steps.SEGMENTS)[-1] + timedelta(days=1)
+    assert prepare(home, steps.SEGMENTS, as_of).table == steps.PEOPLE
+    trained = steps.train(home, steps.SEGMENTS, as_of)
+    assert steps.gate(home, steps.SEGMENTS, trained.version).accepted
+    assert Registry(home).get(steps.SEGMENTS, trained.version).provenance.as_of == UNDATED_AS_OF
 
 
 def test_backtests(settings: Settings) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.errors import RefusedError
-from pipeline.stores.intervals import calibrate
+from pipeline.stores.intervals import Intervals, calibrate
 
 
 def forecasts(rows: int, seed: int) -> pd.DataFrame:
@@ -39,3 +41,8 @@ def test_days_without_sales_do_not_count() -> None:
 def test_too_few_past_forecasts_are_refused() -> None:
     with pytest.raises(RefusedError, match="too few past forecasts"):
         calibrate(forecasts(150, 1))
+
+
+def test_intervals_come_back_from_their_record() -> None:
+    made = Intervals({0.8: (-1.0, -2.0), 0.95: (-2.0, -3.0)}, {0.8: (1.0, 2.0), 0.95: (2.0, 3.0)})
+    assert Intervals.from_record(json.loads(json.dumps(made.to_record()))) == made

@@ -1,0 +1,30 @@
+"""
+### Ingest stores
+
+Brings in what each store is: type, assortment, competitor, continuing promotion, state.
+
+**Purpose:** wait for the delivery → keep its bytes as they came → check every row → commit clean rows and quarantine.
+
+**Inputs:** the source of `stores` in `sources.yaml`, and the file that is joined to it, if one is. A nightly run takes
+the day of its data interval (UTC). Started by hand, the form's *From* and *Until* say which days; *Source* picks one of
+several sources.
+
+**Outputs:** tables `stores`, `stores.quarantine` and `ledger`; an event of the asset `stores`.
+
+**Safe to run again?** Yes, at once or a year later. A delivery replaces itself; the same bytes again change nothing.
+
+**When it fails**
+
+- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the source; clear the task when it is there.
+- `refusals` is red: a whole delivery was refused and nothing of it was committed. The log names each reason.
+- Rows in quarantine do not fail a run: a store twice, a type that is missing, months that cannot be read. See
+  `aisle quarantine list`.
+
+The wiring is Airflow's for every table: `aisle_dags/wiring.py`.
+"""
+
+from __future__ import annotations
+
+from aisle_dags.wiring import ingestion
+
+ingest_stores = ingestion("stores", __doc__)

@@ -1,0 +1,97 @@
+"""The correlation matrix of an open day's facts."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from pipeline.reports.page import Section
+from pipeline.stores.analysis.pictures import drawn
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+HEADING = "Correlation matrix"
+TOLD = 3
+LEAST_WIDTH = 640
+"""Pixels that the numbers in the cells need; on a phone the picture scrolls."""
+
+
+def correlations(open_days: ir.Table, stores: ir.Table) -> pd.DataFrame:
+    """Pearson's correlations over open days with sales; NaN where a column never varies."""
+    d = open_days.join(stores.select("store", "competition_distance", "promo2"), "store")
+    columns = {
+        "sales": d.sales,
+        "customers": d.customers,
+        "sales a customer": d.sales / d.customers,
+        "promotion": d.promo.cast("float64"),
+        "continuing promotion": d.promo2.cast("float64"),
+        "weekday (Monday 0)": d.weekday.cast("float64"),
+        "day of month": d.day.day().cast("float64"),
+        "month": d.day.month().cast("float64"),
+        "state holiday": (d.holiday != "none").cast("float64"),
+        "school holiday": d.school.cast("float64"),
+        "competitor's distance": d.competition_distance.cast("float64"),
+    }
+    names = list(columns)
+    flat = d.select(**{f"x{k}": column for k, column in enumerate(columns.values())})
+    pairs = list(combinations(range(len(names)), 2))
+    row = flat.agg(**{f"r{i}_{j}": flat[f"x{i}"].corr(flat[f"x{j}"], how="pop") for i, j in pairs}).to_pandas().iloc[0]
+    varies = flat.agg(**{f"v{k}": flat[f"x{k}"].var(how="pop") for k in range(len(names))}).to_pandas().iloc[0]
+    values = np.diag([1.0 if varies[f"v{k}"] > 0 else np.nan for k in range(len(names))])
+    for i, j in pairs:
+        values[i, j] = values[j, i] = row[f"r{i}_{j}"] if varies[f"v{i}"] > 0 and varies[f"v{j}"] > 0 else np.nan
+    return pd.DataFrame(values, names, names)
+
+
+def correlations_section(found: pd.DataFrame) -> Section:
+    """The matrix; a column that never varies has blank cells."""
+    with_sales = found["sales"].drop(["sales", "customers", "sales a customer"]).dropna()
+    order = with_sales.abs().sort_values(ascending=False).index
+    sentences = []
+    if len(order):
+        told = "; ".join(f"{name} ({_said(with_sales[name])})" for name in order[:TOLD])
+        sentences.append(
+            f"Of what is known of a day in advance, these go most with sales, over all open days of all stores: {told}."
+        )
+    customers = found["sales"]["customers"]
+    if np.isfinite(customers):
+        sentences.append(f"Sales and customers: {_said(customers)}.")
+    still = [str(name) for name in found.columns if not np.isfinite(found[name][name])]
+    if still:
+        sentences.append(f"No correlation with what never varies: {', '.join(still)}.")
+    values = [[None if not np.isfinite(cell) else round(float(cell), 3) for cell in row] for row in found.to_numpy()]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(found),
+            y=list(found),
+            text=[[_said(cell) if np.isfinite(cell) else "" for cell in row] for row in found.to_numpy()],
+            texttemplate="%{text}",
+            textfont={"size": 10},
+            colorscale="RdBu",
+            reversescale=True,
+            zmin=-1,
+            zmax=1,
+            showscale=False,
+        )
+    )
+    return Section(
+        HEADING,
+        sentences,
+        figure=drawn(
+            figure,
+            heights=2,
+            yaxis={"autorange": "reversed"},
+            xaxis={"tickangle": -60},
+            meta={"least_width": LEAST_WIDTH},
+        ),
+    )
+
+
+def _said(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"

@@ -1,0 +1,249 @@
+"""Opening and closing: when stores are open, long closures and what sales do about them, days that are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ibis
+import pandas as pd
+import plotly.graph_objects as go
+
+from pipeline.reports.page import Section, Table
+from pipeline.stores.analysis.base import NEAR, dates, largest
+from pipeline.stores.analysis.pictures import COLOURS, GREY, SYMBOLS, drawn, rows
+from pipeline.stores.analysis.words import WEEKDAYS, beside, counted, dated, per_cent
+from pipeline.stores.calendar import LONG, SUNDAY
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+HEADING_CLOSURES = "Opening and closing"
+HEADING_WEEKENDS = "Stores open all week and their weekends"
+WEEK = 7  # days
+GAP = 7
+"""Days in a row without a row of a store that are told."""
+MOSTLY = 0.5
+"""A store that opens on this share of its Sundays is open all week."""
+
+
+@dataclass(frozen=True)
+class Openings:
+    """Attributes:
+    weeks: by week (its Monday): open (share of store days), stores (that have rows), days (of it), rows.
+    closures: store, start, days: closed for `LONG` days or more in a row, without those that still last.
+    missing: store, start, days: gaps of `GAP` days or more between a store's rows.
+    around: place (-1 is the last open day before a closure, 1 the first after), excess, n.
+    """
+
+    weeks: pd.DataFrame
+    closures: pd.DataFrame
+    missing: pd.DataFrame
+    around: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Weekends:
+    """Attributes:
+    all_week, others: how many stores.
+    sales: by weekday: all_week, others: mean sales of an open day.
+    open: by weekday: all_week, others: share of store days.
+    """
+
+    all_week: int
+    others: int
+    sales: pd.DataFrame
+    open: pd.DataFrame
+
+
+def openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
+    """Closures, gaps and the days around closures."""
+    week = store_days.day.truncate("W").cast("date")
+    weeks = (
+        store_days.group_by(day=week)
+        .agg(
+            open=store_days.open.cast("float64").mean(),
+            stores=store_days.store.nunique(),
+            days=store_days.day.nunique(),
+            rows=store_days.count(),
+        )
+        .order_by("day")
+    )
+    by_store = ibis.window(group_by="store", order_by="day")
+    d = store_days.mutate(
+        place=ibis.row_number().over(by_store),
+        gap=store_days.day.delta(store_days.day.lag().over(by_store), unit="day") - 1,
+    )
+    missing = d.filter(d.gap >= GAP).select("store", start=d.day - d.gap.as_interval("D"), days="gap")
+    doors = d.filter(d.open)
+    doors = doors.mutate(shut=doors.place - doors.place.lag().over(by_store) - 1, last=doors.day.lag().over(by_store))
+    closures = doors.filter(doors.shut >= LONG)
+    closures = closures.select("store", start=closures["last"] + ibis.interval(days=1), days="shut")
+    place = {"closes_in": -1, "reopened": 1}
+    around = [
+        open_days.filter(open_days[name].notnull())
+        .group_by(place=open_days[name] * sign)
+        .agg(excess=ibis._.excess.mean(), n=ibis._.count())
+        .to_pandas()
+        for name, sign in place.items()
+    ]
+    return Openings(
+        dates(weeks.to_pandas()).set_index("day"),
+        _sorted(closures),
+        _sorted(missing),
+        pd.concat(around, ignore_index=True).sort_values("place", ignore_index=True),
+    )
+
+
+def openings_section(found: Openings) -> Section:
+    """Open stores by week, and sales before and after closures."""
+    weeks, closures, missing = found.weeks, found.closures, found.missing
+    sentences = [
+        f"Of all store days {100 * (weeks['open'] * weeks['rows']).sum() / weeks['rows'].sum():.1f} % are open days."
+    ]
+    if len(closures):
+        longest = closures.loc[largest(closures["days"])]
+        sentences.append(
+            f"{counted(closures['store'].nunique(), 'store')} closed for {LONG} days or more in a row, "
+            f"{counted(len(closures), 'time')} in all; the longest closure was store {longest['store']}'s, "
+            f"{counted(longest['days'], 'day')} from {dated(longest['start'])}."
+        )
+        around = found.around.set_index("place")["excess"]
+        if {-1, 1} <= set(around.index):
+            later = f", and on the {NEAR}th {beside(per_cent(around[NEAR]))} it" if NEAR in around.index else ""
+            sentences.append(
+                f"On the last day before such a closure stores sell {beside(per_cent(around[-1]))} what is usual for "
+                f"them, on the first open day after it {beside(per_cent(around[1]))} that{later}."
+            )
+    else:
+        sentences.append(f"No store closed for {LONG} days or more in a row and opened again.")
+    if len(missing):
+        longest = missing.loc[largest(missing["days"])]
+        sentences.append(
+            f"{counted(missing['store'].nunique(), 'store has', 'stores have')} a gap of {GAP} days or more without "
+            "any row, the "
+            f"longest of {counted(longest['days'], 'day')} (store {longest['store']}, from {dated(longest['start'])}). "
+            "Such days are unknown; they count neither as closed nor as without sales."
+        )
+    else:
+        sentences.append(f"No store has a gap of {GAP} days or more without any row.")
+    figure = rows(["stores on a mean day of the week", "sales around closures, in open days"])
+    weeks = weeks[weeks["days"] == WEEK]
+    figure.add_scatter(
+        name="stores with rows", x=weeks.index, y=weeks["stores"], line={"color": GREY, "shape": "hv"}, row=1, col=1
+    )
+    figure.add_scatter(
+        name="open",
+        x=weeks.index,
+        y=(weeks["stores"] * weeks["open"]).round(1),
+        line={"color": COLOURS[0]},
+        row=1,
+        col=1,
+    )
+    for k, (name, part) in enumerate(
+        (
+            ("before closing", found.around[found.around["place"] < 0]),
+            ("after", found.around[found.around["place"] > 0]),
+        )
+    ):
+        figure.add_scatter(
+            name=name,
+            x=part["place"],
+            y=[per_cent(value) for value in part["excess"]],
+            mode="lines+markers",
+            line={"color": COLOURS[1 + k]},
+            marker={"symbol": SYMBOLS[k]},
+            row=2,
+            col=1,
+        )
+    figure.update_yaxes(title="stores", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title="sales against the usual, %", row=2, col=1)
+    figure.update_xaxes(title="open days to the closure (−) and since", row=2, col=1)
+    longest_ones = closures.nlargest(10, "days")
+    return Section(
+        HEADING_CLOSURES,
+        sentences,
+        Table(
+            ("longest closures", "from", "days"),
+            [
+                (f"store {row['store']}", dated(row["start"]), f"{row['days']:,.0f}")
+                for row in longest_ones.to_dict("records")
+            ],
+            frozenset({2}),
+        )
+        if len(closures)
+        else None,
+        drawn(figure, heights=2),
+    )
+
+
+def weekends(store_days: ir.Table, open_days: ir.Table) -> Weekends:
+    """Tell the stores that are open on most Sundays from the others."""
+    weekday = store_days.day.day_of_week.index()
+    doors = store_days.mutate(weekday=weekday).group_by("store", "weekday").agg(open=ibis._.open.cast("float64").mean())
+    share = doors.to_pandas().pivot(index="store", columns="weekday", values="open")
+    sundays = share[SUNDAY].fillna(0) if SUNDAY in share else pd.Series(0.0, share.index)
+    group = pd.Series("others", share.index).mask(sundays >= MOSTLY, "all_week")
+    days = open_days.filter(open_days.holiday == "none")
+    cells = days.group_by("store", "weekday").agg(sales=days.sales.mean()).to_pandas()
+    cells["group"] = cells["store"].map(group)
+
+    def means(values: pd.DataFrame, name: str) -> pd.DataFrame:
+        table = values.pivot_table(index="weekday", columns="group", values=name)
+        return table.reindex(columns=["all_week", "others"])
+
+    doors_by = share.stack().rename("open").reset_index().assign(group=lambda f: f["store"].map(group))
+    return Weekends(
+        int((group == "all_week").sum()),
+        int((group == "others").sum()),
+        means(cells, "sales"),
+        means(doors_by, "open"),
+    )
+
+
+def weekends_section(found: Weekends) -> Section:
+    """Their week beside everybody else's."""
+    if not found.all_week:
+        return Section(
+            HEADING_WEEKENDS,
+            [f"No store is open on {100 * MOSTLY:.0f} % or more of its Sundays, so none is open all week."],
+        )
+    sales = found.sales["all_week"]
+    week = found.sales * found.open
+    weekend = 100 * week[week.index >= SUNDAY - 1].sum() / week.sum()
+    sentences = [
+        f"{counted(found.all_week, 'store is', 'stores are')} open on {100 * MOSTLY:.0f} % or more of the Sundays, "
+        f"{found.others:,} are not.",
+        f"Open all week, a store sells {sales[SUNDAY]:,.0f} on a Sunday, "
+        f"{beside(100 * (sales[SUNDAY] / sales[SUNDAY - 1] - 1))} "
+        f"its Saturday ({sales[SUNDAY - 1]:,.0f}); its best day is {WEEKDAYS[largest(sales)]}.",
+    ]
+    if found.others:
+        mean = found.sales.drop(index=SUNDAY, errors="ignore").mean()
+        sentences.append(
+            f"Saturday and Sunday bring {weekend['all_week']:.1f} % of its week, {weekend['others']:.1f} % of the "
+            "others'. "
+            f"From Monday to Saturday its day is {beside(100 * (mean['all_week'] / mean['others'] - 1))} theirs."
+        )
+    figure = go.Figure(
+        [
+            go.Bar(
+                name=name,
+                x=[day[:3] for day in WEEKDAYS],
+                y=found.sales[column].reindex(range(7)),
+                marker={"color": colour, "pattern": {"shape": pattern}},
+            )
+            for name, column, colour, pattern in (
+                ("open all week", "all_week", COLOURS[0], ""),
+                ("others", "others", GREY, "/"),
+            )
+        ]
+    )
+    return Section(
+        HEADING_WEEKENDS, sentences, figure=drawn(figure, barmode="group", yaxis={"title": "mean sales of an open day"})
+    )
+
+
+def _sorted(rows_of: ir.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = rows_of.to_pandas().sort_values(["store", "start"], ignore_index=True)
+    return frame.assign(start=pd.to_datetime(frame["start"]))

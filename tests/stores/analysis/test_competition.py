@@ -1,0 +1,49 @@
+"""A competitor's opening, found against the stores where none opened."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from pipeline.stores.analysis.competition import distance_section, opened, opened_section
+from pipeline.stores.analysis.kinds import by_store
+from pipeline.stores.analysis.promotions import uplift
+from pipeline.stores.analysis.words import more, per_cent
+
+
+def test_the_planted_effect_is_found_store_by_store(planted) -> None:
+    found = opened(planted.days, planted.stores)
+    truth = planted.chain.truth().set_index("store")["competitor"]
+    assert len(found.stores) >= 8
+    off = found.stores["effect"] - truth.reindex(found.stores.index)
+    assert off.abs().max() < 0.035
+    assert off.mean() == pytest.approx(0, abs=0.012)
+    assert found.low < truth.reindex(found.stores.index).mean() < found.high
+    months = found.months["excess"]
+    assert months[months.index < 0].abs().max() < 0.02, "before the opening there is nothing"
+    assert months[2] == pytest.approx(found.effect, abs=0.02)
+
+
+def test_the_sentence_says_how_sure_it_is(planted) -> None:
+    found = opened(planted.days, planted.stores)
+    said = opened_section(found).sentences[0]
+    assert f"they sold {more(per_cent(found.effect))} than" in said
+    assert "surely less" in said
+
+
+def test_without_an_opening_or_anybody_to_compare_with_it_says_so(planted) -> None:
+    never = planted.stores.mutate(
+        competition_since=planted.stores.competition_since.nullif(planted.stores.competition_since)
+    )
+    found = opened(planted.days, never)
+    assert found.stores.empty
+    assert "No competitor opened within the data" in opened_section(found).sentences[0]
+
+
+def test_distance_is_told_by_fifths_or_not_at_all(planted) -> None:
+    stores, rise = by_store(planted.days, planted.stores), uplift(planted.days)
+    section = distance_section(stores, rise)
+    assert section.figure is not None
+    assert "Of 60 stores the distance is known of 60" in section.sentences[0]
+    unknown = stores.assign(competition_distance=pd.Series(float("nan"), stores.index))
+    assert "Of too few stores" in distance_section(unknown, rise).sentences[0]

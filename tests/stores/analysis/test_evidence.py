@@ -1,0 +1,93 @@
+"""What was stored with a version, and versions with which little was stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.stores.analysis.evidence import (
+    backtest_section,
+    importance_section,
+    partial_section,
+    slices_section,
+)
+
+
+def record(rmspe: float, *, rmse: float = 10.0, slices: dict[str, float] | None = None) -> dict[str, Any]:
+    made = {"rmspe": rmspe, "rmse": rmse, "mae": 5.0, "mape": 0.1, "r2": 0.9, "bias": 0.01, "coverage_80": 0.8}
+    fold = {
+        "from": "2024-05-01",
+        "to": "2024-06-11",
+        "metrics": made,
+        "slices": {name: {"rmspe": value, "coverage_80": 0.7} for name, value in (slices or {}).items()},
+        "seconds": {"fit": 2.0, "predict": 0.5},
+        "peak_mb": 900.0,
+    }
+    return {"folds": [fold], "mean": made}
+
+
+BACKTEST = {
+    "seasonal_median": record(0.2, slices={"promotion: yes": 0.3, "promotion: no": 0.05}),
+    "gradient_boosting": record(0.1, slices={"promotion: yes": 0.12, "promotion: no": 0.08}),
+    "lstm": record(0.3, rmse=15.0),
+}
+
+
+def test_models_stand_side_by_side_the_closest_first() -> None:
+    section = backtest_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
+    said = " ".join(section.sentences)
+    assert "Closest was gradient boosting with an RMSPE of 0.1000, before seasonal median with 0.2000." in said
+    assert "That is 50.0 % less than the seasonal median" in said
+    assert "The LSTM's RMSE is 50.0 % more than the seasonal median's." in said
+    assert "The forecasts of this page are by gradient boosting." in said
+    assert section.table is not None
+    assert [row[0] for row in section.table.rows] == ["gradient boosting", "seasonal median", "LSTM"]
+    assert section.table.rows[0][1:5] == ("0.1000", "10.0", "5.0", "10.0 %")
+
+
+def test_a_baseline_that_nobody_beats_is_said() -> None:
+    found = {"seasonal_median": record(0.1), "lstm": record(0.3)}
+    assert "No model is better than the seasonal median" in " ".join(backtest_section({"backtest": found}).sentences)
+
+
+def test_slices_say_where_it_is_worst_and_where_the_baseline_is_better() -> None:
+    section = slices_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
+    assert section.sentences[0].startswith("Gradient boosting is furthest off on “promotion: yes” (RMSPE 0.1200)")
+    assert section.sentences[1] == "The seasonal median is better on “promotion: no”."
+
+
+def test_importance_is_told_largest_first_and_the_rest_drawn_where_one_outdoes_all() -> None:
+    found = {
+        "importance": [{"feature": "promo", "rmspe_rise": 0.01}, {"feature": "linear", "rmspe_rise": 0.7}],
+        "contributions": [{"feature": "promo_since", "mean": 0.02}],
+    }
+    section = importance_section(found)
+    assert "the linear forecast costs most: RMSPE rises by 0.7000, then promo (0.0100)." in section.sentences[0]
+    assert "promo since moves most, by 2.00 %" in section.sentences[1]
+    assert "rise of RMSPE when shuffled, the others" in str(section.figure)
+
+
+def test_partial_effects_are_told_and_flat_ones_are_flat() -> None:
+    found = {
+        "partial": {
+            "promo": [{"value": 0.0, "ratio": 0.9}, {"value": 1.0, "ratio": 1.2}],
+            "weekday": [{"value": float(day), "ratio": 1.0 + day / 10_000} for day in range(7)],
+            "competition_distance": [{"value": 100.0, "ratio": 0.98}, {"value": 5000.0, "ratio": 1.0}],
+        }
+    }
+    said = partial_section(found, ("promo",)).sentences
+    assert said == [
+        "Promotion: from -10.0 % (none) to +20.0 % (promotion).",
+        "Weekday: all values give the same forecast within 0.06 %.",
+        "Competitor's distance: from -2.0 % (100 m) to +0.0 % (5,000 m).",
+    ]
+    assert "beyond the linear forecast" in partial_section(found, ("linear",)).sentences[0]
+
+
+@pytest.mark.parametrize("evidence", [{}, {"backtest": {}, "importance": [], "contributions": [], "partial": {}}])
+def test_what_was_not_stored_is_said(evidence: dict[str, Any]) -> None:
+    sections = [importance_section(evidence), partial_section(evidence, ()), backtest_section(evidence)]
+    for section in [*sections, slices_section(evidence)]:
+        assert section.figure is None
+        assert "stored with this version" in section.sentences[0]

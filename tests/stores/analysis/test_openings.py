@@ -1,0 +1,57 @@
+"""Closures, gaps between rows, and stores that never close."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.stores.analysis.base import open_days
+from pipeline.stores.analysis.openings import openings, openings_section, weekends, weekends_section
+
+
+def test_closures_gaps_and_the_days_around_are_found(by_hand, plain_days) -> None:
+    con, table = by_hand
+    records = plain_days(90) + plain_days(90, store=2)
+    for k in range(30, 36):
+        records[k] |= {"open": False, "sales": 0.0}
+    records[36] |= {"sales": 300.0}
+    kept = records[:120] + records[130:]
+    days = table(kept)
+    found = openings(days, open_days(con, days))
+    assert found.closures.to_dict("records") == [
+        {"store": 1, "start": found.closures["start"][0], "days": 6},
+    ]
+    assert f"{found.closures['start'][0]:%Y-%m-%d}" == "2024-01-31"
+    assert found.missing[["store", "days"]].to_numpy().tolist() == [[2, 10]]
+    around = found.around.set_index("place")["excess"]
+    assert around[1] > 0.8
+    said = " ".join(openings_section(found).sentences)
+    assert (
+        "1 store closed for 4 days or more in a row, 1 time in all; the longest closure was store 1's, 6 days" in said
+    )
+    assert "1 store has a gap of 7 days or more without any row, the longest of 10 days (store 2" in said
+
+
+def test_without_closures_and_gaps_it_says_so(by_hand, plain_days) -> None:
+    con, table = by_hand
+    days = table(plain_days(30))
+    said = " ".join(openings_section(openings(days, open_days(con, days))).sentences)
+    assert "No store closed for 4 days or more in a row" in said
+    assert "No store has a gap of 7 days or more" in said
+
+
+def test_every_tenth_store_of_the_chain_is_open_all_week(planted) -> None:
+    found = weekends(planted.store_days, planted.days)
+    assert (found.all_week, found.others) == (6, 54)
+    weekday = planted.chain.effects.weekday
+    sales = found.sales["all_week"]
+    assert sales[6] / sales[5] == pytest.approx(2.718281828 ** (weekday[6] - weekday[5]), abs=0.03)
+    assert "6 stores are open on 50 % or more of the Sundays, 54 are not." in weekends_section(found).sentences
+
+
+def test_without_sunday_stores_it_says_so(by_hand, plain_days) -> None:
+    con, table = by_hand
+    records = [r | {"open": False, "sales": 0.0} if r["day"].weekday() == 6 else r for r in plain_days(30)]
+    days = table(records)
+    section = weekends_section(weekends(days, open_days(con, days)))
+    assert section.figure is None
+    assert "none is open all week" in section.sentences[0]

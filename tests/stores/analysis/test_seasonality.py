@@ -1,0 +1,47 @@
+"""Weekdays, growth and what a day remembers, as planted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.stores.analysis.base import by_day, open_days
+from pipeline.stores.analysis.seasonality import memory, memory_section, seasonality, seasonality_section
+
+
+def test_planted_weekdays_months_and_growth_are_found(planted) -> None:
+    found = seasonality(planted.days, planted.daily)
+    want = np.array(planted.chain.effects.weekday)
+    np.testing.assert_allclose(found.weekdays, want - want.mean(), atol=0.025)
+    waves = found.months[7] - found.months[1]
+    assert waves == pytest.approx(2 * planted.chain.effects.season, abs=0.04), "midsummer against midwinter"
+    assert found.months[12] > found.months[11] + 0.1, "advent"
+    truth = planted.chain.truth()
+    assert found.growth == pytest.approx(truth["trend"].mean(), abs=0.02), "competitors cost a little of it"
+    said = " ".join(seasonality_section(found).sentences)
+    assert "Without promotion the best day is Monday" in said
+    assert "Of the months Jul is the strongest" in said
+    assert "% more a day than in the 52 weeks before" in said
+
+
+def test_less_than_two_years_have_no_growth(by_hand, plain_days) -> None:
+    con, table = by_hand
+    days = open_days(con, table(plain_days(200)))
+    found = seasonality(days, by_day(days))
+    assert found.growth is None
+    assert "less than two years" in " ".join(seasonality_section(found).sentences)
+
+
+def test_a_promotion_every_other_week_is_remembered_for_two_weeks(planted) -> None:
+    found = memory(planted.daily)
+    assert found.week == 6, "on Sundays most stores are closed"
+    assert found.acf.idxmax() == 12
+    said = memory_section(found).sentences[0]
+    assert "A day is most like the day 12 before" in said
+    assert "which is 2 weeks" in said
+
+
+def test_sales_that_never_vary_remember_nothing(by_hand, plain_days) -> None:
+    con, table = by_hand
+    found = memory(by_day(open_days(con, table(plain_days(60)))))
+    assert memory_section(found).sentences == ["There are too few trading days, or their sales never vary."]

@@ -1,0 +1,203 @@
+"""The stores' page: whole, open without a network, true to its data, and silent where they say nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass, replace
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.lake import Lake
+from pipeline.models import ModelVersion, Provenance
+from pipeline.settings import Settings
+from pipeline.simulate.store_days import Chain, Effects
+from pipeline.stores.analysis import (
+    competition,
+    correlations,
+    evidence,
+    forecasts,
+    holidays,
+    kinds,
+    marked,
+    openings,
+    promotions,
+    seasonality,
+)
+from pipeline.stores.report import StoresReport, write_stores_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ibis.backends.duckdb import Backend
+
+FIRST, AS_OF, END = dt.date(2013, 1, 7), dt.date(2014, 2, 3), dt.date(2014, 3, 17)
+THEMES = (competition, correlations, evidence, forecasts, holidays, kinds, marked, openings, promotions, seasonality)
+HEADINGS = {text for theme in THEMES for name, text in vars(theme).items() if name.startswith("HEADING")}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A page as it was written."""
+
+    html: str
+
+    @property
+    def text(self) -> str:
+        body = re.sub(r"<(script|style).*?</\1>", " ", self.html, flags=re.DOTALL)
+        return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
+
+    def section(self, heading: str) -> str:
+        """The text of a section."""
+        parts = re.findall(r'<section id="[^"]*">(.*?)</section>', self.html, flags=re.DOTALL)
+        (found,) = (part for part in parts if heading in unescape(part.split("</h2>")[0]))
+        return Made(found).text
+
+
+def a_version() -> ModelVersion:
+    values = {"name": "store_sales", "version": 3, "provenance": Provenance(AS_OF, {}, ("promo",), 7, "abc123")}
+    wanted = ModelVersion.__dataclass_fields__
+    return ModelVersion(**{name: values.get(name) for name in wanted})  # type: ignore[arg-type]
+
+
+def a_forecast(days: pd.DataFrame) -> pd.DataFrame:
+    """A forecast that is 10 % too high on every open day."""
+    mean = 1.1 * days["sales"]
+    ends = {"low_80": 0.8, "high_80": 1.2, "low_95": 0.7, "high_95": 1.3}
+    return days[["store", "day", "open"]].assign(mean=mean, **{name: mean * times for name, times in ends.items()})
+
+
+def a_report(con: Backend, chain: Chain, *, plain: bool = False) -> StoresReport:
+    """A report on a simulated chain; plain: without promotions, holidays, customers, closures and competitors."""
+    days = chain.days(FIRST, END).to_pandas()
+    if plain:
+        days = days.assign(promo=False, state_holiday="none", school_holiday=False, customers=None, open=True)
+        days["sales"] = days["sales"].where(days["sales"] > 0, 100.0)
+    days["customers"] = days["customers"].astype("Int64")
+    table = con.create_table(ibis.util.gen_name("days"), days)
+    table = table.mutate(day=table.day.cast("date"))
+    ahead = table.day >= ibis.date(AS_OF)
+    kinds_of = con.create_table(ibis.util.gen_name("stores"), chain.stores())
+    if plain:
+        kinds_of = kinds_of.mutate(competition_distance=ibis.null("float64"), competition_since=ibis.null("date"))
+    coming, past = days[days["day"] >= AS_OF], days[days["day"] < AS_OF]
+    before = past[past["day"] >= AS_OF - dt.timedelta(days=42)]
+    return StoresReport(
+        as_of=AS_OF,
+        version=a_version(),
+        store_days=table.filter(~ahead),
+        stores=kinds_of,
+        plans=table.filter(ahead).drop("sales", "customers"),
+        forecasts=a_forecast(coming),
+        earlier=a_forecast(before).assign(sales=before["sales"], made_on=AS_OF - dt.timedelta(days=42)),
+        evidence={},
+    )
+
+
+def written(tmp_path: Path, con: Backend, report: StoresReport) -> Made:
+    lake = Lake(Settings(home=str(tmp_path)))
+    path = write_stores_report(lake, con, report)
+    assert path == f"reports/stores/{AS_OF}.html"
+    return Made(lake.path(path).read_text())
+
+
+@pytest.fixture(scope="module")
+def con() -> Backend:
+    return ibis.duckdb.connect(threads=2)
+
+
+@pytest.fixture(scope="module")
+def report(con: Backend) -> StoresReport:
+    return a_report(con, Chain(seed=7, count=30))
+
+
+@pytest.fixture(scope="module")
+def page(con: Backend, report: StoresReport, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return written(tmp_path_factory.mktemp("home"), con, report)
+
+
+def strict(html: str) -> list[Any]:
+    """Everything that the scripts of a page are given, as JSON knows no NaN."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    found = [m.end() for m in re.finditer(r"(const data = |Object\.entries\()(?=\{)", html)]
+    return [json.JSONDecoder(parse_constant=refuse).raw_decode(html[at:])[0] for at in found]
+
+
+def test_every_section_is_there_with_its_sentences(page: Made) -> None:
+    headings = {unescape(found) for found in re.findall(r"<h2>(.*?)</h2>", page.html)}
+    assert headings == HEADINGS
+    for heading in HEADINGS:
+        assert unescape(page.html).count(f">{heading}</a>") == 1, "the contents lead to it"
+    assert all("<p" in part for part in re.findall(r"<section.*?</section>", page.html, flags=re.DOTALL))
+
+
+def test_it_needs_nothing_from_elsewhere(page: Made) -> None:
+    assert not re.search(r'(src|href)="(https?:)?//', page.html)
+    assert '<script src="../assets/plotly.min.js">' in page.html
+
+
+def test_what_scripts_are_given_is_json_and_no_sentence_says_nan(page: Made) -> None:
+    widget, figures = strict(page.html)
+    assert len(widget["stores"]) == 30
+    assert len(figures) >= 14
+    assert not re.search(r"\b(nan|None|NaT|inf)\b", page.text)
+
+
+def test_the_planted_promotion_is_on_the_page(page: Made) -> None:
+    said = re.search(r"With promotion a store sells ([\d.]+) % more", page.text)
+    assert said is not None
+    assert float(said[1]) == pytest.approx(100 * np.expm1(Effects().promotion), abs=2)
+
+
+def test_the_last_forecast_is_held_against_what_came(page: Made) -> None:
+    assert "so the forecast was 10.0 % above it" in page.section(forecasts.HEADING_EARLIER)
+    assert "RMSPE 0.1000" in page.section(forecasts.HEADING_EARLIER)
+
+
+def test_other_data_make_other_sentences(con: Backend, page: Made, tmp_path: Path) -> None:
+    weak = Effects(promotion=-0.1, weekday=(0, 0, 0, 0, 0.4, 0, 0), eve=-0.2)
+    other = written(tmp_path, con, a_report(con, Chain(seed=7, count=30, effects=weak)))
+    assert re.search(r"With promotion a store sells [\d.]+ % less", other.text)
+    assert "Without promotion the best day is Friday" in other.text
+    assert "Without promotion the best day is Monday" in page.text
+    assert re.search(r"On the day before a state holiday stores sell [\d.]+ % below", other.text)
+    assert re.search(r"On the day before a state holiday stores sell [\d.]+ % above", page.text)
+
+
+def test_where_the_data_say_nothing_the_page_says_so(con: Backend, tmp_path: Path) -> None:
+    plain = a_report(con, Chain(seed=7, count=6), plain=True)
+    page = written(tmp_path, con, replace(plain, earlier=pd.DataFrame()))
+    for heading, said in {
+        forecasts.HEADING_EARLIER: "No earlier forecast's days have come yet.",
+        promotions.HEADING_PLANS: "No store was promoted before, and none will be",
+        promotions.HEADING_EFFECT: "No store was promoted",
+        promotions.HEADING_STORES: "No store was promoted",
+        holidays.HEADING: "No state holiday is in the data.",
+        openings.HEADING_CLOSURES: "No store closed for 4 days or more",
+        kinds.HEADING_CUSTOMERS: "Customers were not counted.",
+        competition.HEADING_DISTANCE: "Of too few stores the distance of a competitor is known",
+        competition.HEADING_OPENED: "No competitor opened within the data",
+        correlations.HEADING: "No correlation with what never varies: customers",
+        seasonality.HEADING: "There are less than two years of days",
+        evidence.HEADING_IMPORTANCE: "Nothing was stored with this version",
+        evidence.HEADING_PARTIAL: "No partial effects were stored",
+        evidence.HEADING_BACKTEST: "No backtest was stored",
+    }.items():
+        assert said in page.section(heading), heading
+    assert not re.search(r"\b(nan|None|NaT|inf)\b", page.text)
+    strict(page.html)
+
+
+def test_the_engine_is_left_as_it_was(con: Backend, report: StoresReport, tmp_path: Path) -> None:
+    before = set(con.list_tables())
+    written(tmp_path, con, report)
+    assert set(con.list_tables()) == before
