@@ -70,7 +70,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settin
 @pytest.fixture
 def own_shop(shop: Settings, tmp_path: Path) -> Settings:
     """The shop, to be changed."""
-    shutil.copytree(shop.home, tmp_path / "home")
+    shutil.copytree(shop.home, tmp_path / "home", ignore=shutil.ignore_patterns("predictions"))
     return shop.model_copy(update={"home": str(tmp_path / "home"), "artifacts": shop.artifacts_uri})
 
 
