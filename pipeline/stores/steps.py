@@ -214,6 +214,8 @@ def write_report(settings: Settings, as_of: date) -> str:
         RefusedError: if nothing was forecast on that day.
     """
     from pipeline.registry import Registry
+    from pipeline.stores.explain import first_days
+    from pipeline.stores.gradient_boosting import GradientBoosting
     from pipeline.stores.report import StoresReport, write_stores_report
 
     lake, con, registry = Lake(settings), engine.connect(settings), Registry(settings)
@@ -223,18 +225,24 @@ def write_report(settings: Settings, as_of: date) -> str:
     forecasts = lake.read(RESULT, where={"made_on": [as_of]}).to_pandas()
     version = int(forecasts["model_version"].iloc[0])
     known = _known(settings, con, as_of)
+    champion = registry.load(MODEL, version)
+    told = {}
+    if isinstance(champion.model, GradientBoosting):
+        features = lake.read(FEATURES, where={"as_of": [as_of]}).to_pandas()
+        told = {"explained": first_days(champion.model, features)}
     return write_stores_report(
         lake,
         con,
         StoresReport(
             as_of=as_of,
-            version=registry.get(MODEL, version),
+            version=champion.version,
             store_days=known.past,
             stores=known.stores,
             plans=known.plan,
             forecasts=forecasts,
             earlier=_came(lake, known, [day for day in made if day <= as_of]),
-            evidence=registry.artefacts(MODEL, version)[EVIDENCE_FILE],
+            evidence=champion.artefacts[EVIDENCE_FILE],
+            **told,
         ),
     )
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
 import numpy as np
 import pandas as pd
 import pytest
+
+from pipeline import training
+from pipeline.settings import Settings
+from pipeline.stores import steps
+from tests.stores import simulated
+from tests.stores.simulated import LATER, MODEL, came
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -72,3 +80,28 @@ def tables(con: Backend, days: pd.DataFrame, stores: pd.DataFrame) -> tuple[ibis
 @pytest.fixture
 def con() -> Backend:
     return ibis.duckdb.connect(threads=2)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
+    """A chain with a champion as of AS_OF, and its forecast of that morning."""
+    home = tmp_path_factory.mktemp("chain") / "home"
+    home.mkdir()
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    settings = Settings(home=str(home), code_version="abc123")
+    came(settings, simulated.AS_OF)
+    steps.build_features(settings, simulated.AS_OF)
+    version = steps.train(settings, MODEL, simulated.AS_OF).version
+    assert steps.gate(settings, MODEL, version).accepted
+    training.promote(settings, MODEL, version, by="test")
+    steps.score(settings, simulated.AS_OF)
+    return settings
+
+
+@pytest.fixture
+def chain(trained: Settings, tmp_path: Path) -> Settings:
+    """A chain of one's own, six weeks later."""
+    shutil.copytree(trained.home, tmp_path / "home")
+    settings = trained.model_copy(update={"home": str(tmp_path / "home"), "artifacts": trained.artifacts_uri})
+    came(settings, LATER)
+    return settings

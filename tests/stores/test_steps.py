@@ -24,50 +24,7 @@ from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain, Effects
 from pipeline.stores import steps
 from pipeline.stores.intervals import Intervals
-
-MODEL = "store_sales"
-FIRST, AS_OF, HORIZON = dt.date(2023, 1, 2), dt.date(2024, 7, 2), dt.timedelta(days=42)
-LATER = AS_OF + HORIZON
-CHAIN = Chain(seed=7, count=12)
-UNDATED = dt.date(1970, 1, 1)
-
-
-def came(settings: Settings, until: dt.date, chain: Chain = CHAIN) -> None:
-    """Put the chain's days before `until` in the lake, the plan of all of its days, and the stores."""
-    lake = Lake(settings)
-    every = chain.days(FIRST, LATER + HORIZON)
-    for name, rows in (
-        ("store_days", every.filter(pc.less(every["day"], until))),
-        ("store_plans", every.filter(pc.greater_equal(every["day"], AS_OF)).drop_columns(["sales", "customers"])),
-    ):
-        lake.replace(name, {"day": pc.unique(rows["day"]).to_pylist()}, rows)
-    undated = pa.array([UNDATED] * chain.count, pa.date32())
-    lake.replace("stores", {"day": [UNDATED]}, chain.stores().append_column("day", undated))
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
-    """A chain with a champion as of AS_OF, and its forecast of that morning."""
-    home = tmp_path_factory.mktemp("chain") / "home"
-    home.mkdir()
-    shutil.copy(empty_mlflow, home / "mlflow.db")
-    settings = Settings(home=str(home), code_version="abc123")
-    came(settings, AS_OF)
-    steps.build_features(settings, AS_OF)
-    version = steps.train(settings, MODEL, AS_OF).version
-    assert steps.gate(settings, MODEL, version).accepted
-    training.promote(settings, MODEL, version, by="test")
-    steps.score(settings, AS_OF)
-    return settings
-
-
-@pytest.fixture
-def chain(trained: Settings, tmp_path: Path) -> Settings:
-    """A chain of one's own, six weeks later."""
-    shutil.copytree(trained.home, tmp_path / "home")
-    settings = trained.model_copy(update={"home": str(tmp_path / "home"), "artifacts": trained.artifacts_uri})
-    came(settings, LATER)
-    return settings
+from tests.stores.simulated import AS_OF, CHAIN, HORIZON, LATER, MODEL, UNDATED, came
 
 
 def forecasts(settings: Settings, made_on: dt.date) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def importance_section(evidence: Mapping[str, Any]) -> Section:
             + f" {useless} of {counted(len(importance), 'feature')} cost nothing; one that others repeat seems small."
         )
         alone = len(importance) > 1 and importance[0][1] > DOMINANT * importance[1][1]
-        titles.append(f"rise of RMSPE when shuffled{', the others' if alone else ''}")
+        titles.append(f"rise of RMSPE{', the others' if alone else ''}")
         pictures.append((importance[alone:], 1.0, COLOURS[0]))
     if contributions:
         sentences.append(

@@ -106,7 +106,8 @@ def store_section(
     sentences = [
         f"Choose any of {counted(len(shown), 'store')}"
         + (f" (those that will sell most, of {len(totals):,})" if len(totals) > len(shown) else "")
-        + ": the line is the mean that is forecast, the darker band holds 80 % of the days, the lighter 95 %.",
+        + ": the line is the mean that is forecast, the darker band is made to hold 80 % of the days, the "
+        "lighter 95 %.",
         f"The middle 80 % interval is {100 * width['80']:.0f} % of its forecast wide, the middle 95 % interval "
         f"{100 * width['95']:.0f} %."
         if width

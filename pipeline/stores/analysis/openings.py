@@ -33,12 +33,14 @@ class Openings:
     weeks: by week (its Monday): open (share of store days), stores (that have rows), days (of it), rows.
     closures: store, start, days: closed for `LONG` days or more in a row, without those that still last.
     missing: store, start, days: gaps of `GAP` days or more between a store's rows.
+    lasting: stores that have been closed for `LONG` days or more on their last day.
     around: place (-1 is the last open day before a closure, 1 the first after), excess, n.
     """
 
     weeks: pd.DataFrame
     closures: pd.DataFrame
     missing: pd.DataFrame
+    lasting: int
     around: pd.DataFrame
 
 
@@ -79,6 +81,8 @@ def openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
     doors = doors.mutate(shut=doors.place - doors.place.lag().over(by_store) - 1, last=doors.day.lag().over(by_store))
     closures = doors.filter(doors.shut >= LONG)
     closures = closures.select("store", start=closures["last"] + ibis.interval(days=1), days="shut")
+    ends = d.group_by("store").agg(open=d.place.max(where=d.open), last=d.place.max())
+    lasting = ends.filter(ends["last"] - ends.open >= LONG).count().to_pyarrow().as_py()
     place = {"closes_in": -1, "reopened": 1}
     around = [
         open_days.filter(open_days[name].notnull())
@@ -91,6 +95,7 @@ def openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
         dates(weeks.to_pandas()).set_index("day"),
         _sorted(closures),
         _sorted(missing),
+        int(lasting),
         pd.concat(around, ignore_index=True).sort_values("place", ignore_index=True),
     )
 
@@ -113,10 +118,12 @@ def openings_section(found: Openings) -> Section:
             later = f", and on the {NEAR}th {beside(per_cent(around[NEAR]))} it" if NEAR in around.index else ""
             sentences.append(
                 f"On the last day before such a closure stores sell {beside(per_cent(around[-1]))} what is usual for "
-                f"them, on the first open day after it {beside(per_cent(around[1]))} that{later}."
+                f"them, on the first open day after it {beside(per_cent(around[1]))} the usual{later}."
             )
     else:
         sentences.append(f"No store closed for {LONG} days or more in a row and opened again.")
+    if found.lasting:
+        sentences.append(f"{counted(found.lasting, 'store is', 'stores are')} still closed, for {LONG} days or more.")
     if len(missing):
         longest = missing.loc[largest(missing["days"])]
         sentences.append(

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from pipeline.reports.page import Section, Table
 from pipeline.stores.analysis.base import dates, largest, smallest
 from pipeline.stores.analysis.pictures import COLOURS, GREY, drawn
-from pipeline.stores.analysis.words import WEEKDAYS, counted, more, per_cent, signed
+from pipeline.stores.analysis.words import SMALLEST, WEEKDAYS, counted, more, per_cent, signed
 
 if TYPE_CHECKING:
     from datetime import date
@@ -114,11 +114,12 @@ def plans_section(found: Plans, as_of: date) -> Section:
     other = share.drop("promo")
     furthest = largest((other["ahead"] - other["training"]).abs())
     if found.of_days:
+        ahead, training = other["ahead"][furthest], other["training"][furthest]
         sentences.append(
             f"What else differs most is the share of store days that are {'' if furthest == 'open' else 'a '}"
-            f"{FACTS[furthest]}: {other['ahead'][furthest]:.1f} % ahead, {other['training'][furthest]:.1f} % "
-            "in "
-            "training."
+            f"{FACTS[furthest]}: {ahead:.1f} % ahead, {training:.1f} % in training."
+            if abs(ahead - training) >= SMALLEST
+            else "Openings and holidays are as frequent as in training."
         )
     past = found.promoted[found.promoted.index < pd.Timestamp(as_of)]
     coming = found.promoted[found.promoted.index >= pd.Timestamp(as_of)]

@@ -65,7 +65,7 @@ def test_importance_is_told_largest_first_and_the_rest_drawn_where_one_outdoes_a
     section = importance_section(found)
     assert "the linear forecast costs most: RMSPE rises by 0.7000, then promo (0.0100)." in section.sentences[0]
     assert "promo since moves most, by 2.00 %" in section.sentences[1]
-    assert "rise of RMSPE when shuffled, the others" in str(section.figure)
+    assert "rise of RMSPE, the others" in str(section.figure)
 
 
 def test_partial_effects_are_told_and_flat_ones_are_flat() -> None:

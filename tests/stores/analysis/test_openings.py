@@ -14,6 +14,8 @@ def test_closures_gaps_and_the_days_around_are_found(by_hand, plain_days) -> Non
     for k in range(30, 36):
         records[k] |= {"open": False, "sales": 0.0}
     records[36] |= {"sales": 300.0}
+    for k in range(175, 180):
+        records[k] |= {"open": False, "sales": 0.0}
     kept = records[:120] + records[130:]
     days = table(kept)
     found = openings(days, open_days(con, days))
@@ -22,12 +24,14 @@ def test_closures_gaps_and_the_days_around_are_found(by_hand, plain_days) -> Non
     ]
     assert f"{found.closures['start'][0]:%Y-%m-%d}" == "2024-01-31"
     assert found.missing[["store", "days"]].to_numpy().tolist() == [[2, 10]]
+    assert found.lasting == 1
     around = found.around.set_index("place")["excess"]
     assert around[1] > 0.8
     said = " ".join(openings_section(found).sentences)
     assert (
         "1 store closed for 4 days or more in a row, 1 time in all; the longest closure was store 1's, 6 days" in said
     )
+    assert "1 store is still closed, for 4 days or more." in said
     assert "1 store has a gap of 7 days or more without any row, the longest of 10 days (store 2" in said
 
 
