@@ -188,7 +188,7 @@ class Champions:
 
 def _check(served: Served, predictor: Predictor) -> None:
     """Ask a predictor its own example; its answers' schema refuses what is not finite."""
-    answers = predictor.predict(predictor.example).answers
+    answers = predictor.predict([predictor.example]).answers
     refused = [answer for answer in answers if isinstance(answer, Refusal)]
     if not answers or refused:
         raise RefusedError(

@@ -53,6 +53,11 @@ class Refusal(Answer):
         return cls(error=fault_of(error))
 
 
+def flat(requests: Sequence[Sequence[Any]]) -> list[Any]:
+    """All rows of some requests, in their order."""
+    return [row for rows in requests for row in rows]
+
+
 RowT = TypeVar("RowT", bound=Strict)
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -76,7 +81,7 @@ class Predictions:
     Args:
         answers: one a row.
         inputs: what the model was asked, a column a feature; a row for each row that was answered, and its index is
-            the row's position. It goes to the log, which `watch` compares with what the model was trained on.
+            the row's position among all rows. It goes to the log, which `watch` compares with the training.
     """
 
     answers: list[Answer]
@@ -97,8 +102,8 @@ class Predictor(Protocol):
     @property
     def about(self) -> Mapping[str, Any]: ...
 
-    def predict(self, rows: Sequence[Any]) -> Predictions:
-        """Answer rows, of one request or of several."""
+    def predict(self, requests: Sequence[Sequence[Any]]) -> Predictions:
+        """Answer the rows of some requests, one after the other; no request's answers depend on another's rows."""
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,7 @@ class Unit:
         return [answers for job in jobs for answers in self._answers(serving, role, [job])]
 
     def _ask(self, serving: Serving, role: str, jobs: Sequence[Job]) -> list[list[Answer]]:
-        rows = [row for job in jobs for row in job.rows]
-        said = serving.predictor.predict(rows)
+        said = serving.predictor.predict([job.rows for job in jobs])
         self._count(said, role)
         request_ids = [job.request_id for job in jobs for _ in job.rows]
         name = self.served.name

@@ -11,7 +11,7 @@ from pydantic import Field
 from pipeline.footfall.buyers import Fit
 from pipeline.footfall.features import FEATURES
 from pipeline.footfall.steps import FIT_FILE, MODEL
-from pipeline.serving.served import Amount, Answer, Predictions, Served, Strict
+from pipeline.serving.served import Amount, Answer, Predictions, Served, Strict, flat
 
 if TYPE_CHECKING:
     from pipeline.models import Loaded
@@ -44,8 +44,9 @@ class Predictor:
         self._fit = Fit.from_record(champion.artefacts[FIT_FILE])
         self.example = [FootfallRow(visitors=visitors) for visitors in champion.example["visitors"]]
 
-    def predict(self, rows: Sequence[FootfallRow]) -> Predictions:
+    def predict(self, requests: Sequence[Sequence[FootfallRow]]) -> Predictions:
         """Answer days."""
+        rows: list[FootfallRow] = flat(requests)
         days = pd.DataFrame({"visitors": [row.visitors for row in rows]}, dtype="float64")
         ends = self._fit.interval(days["visitors"].to_numpy())
         said = zip(self._model.predict(days[list(FEATURES)]).tolist(), ends.tolist(), strict=True)

@@ -16,7 +16,7 @@ from pipeline import engine
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError
 from pipeline.serving.query import Query
-from pipeline.serving.served import Amount, Answer, Day, Predictions, Refusal, Served, Strict
+from pipeline.serving.served import Amount, Answer, Day, Predictions, Refusal, Served, Strict, flat
 from pipeline.shoppers.features import BY_BRAND, DEMOGRAPHICS, HISTORY, shopper_features
 from pipeline.shoppers.frames import NO_BRAND, frame, of_the_shelf
 from pipeline.shoppers.purchase_probability import predict
@@ -130,8 +130,9 @@ class Predictor:
         self.about: Mapping[str, Any] = {"brands": self._brands}
         self.example = _example([loaded[name].example for name in CHAIN])
 
-    def predict(self, rows: Sequence[Shopper]) -> Predictions:
+    def predict(self, requests: Sequence[Sequence[Shopper]]) -> Predictions:
         """Answer shoppers; those without an earlier visit, or without a brand that is known, are refused."""
+        rows: list[Shopper] = flat(requests)
         answers: dict[int, Answer] = {}
         states = {at: row.state.model_dump() for at, row in enumerate(rows) if row.state is not None}
         states |= self._from_visits(rows)

@@ -20,7 +20,7 @@ from pipeline.customers.segments import SEGMENT_FEATURES
 from pipeline.customers.steps import INPUT, MODEL, SEGMENTS_FILE
 from pipeline.errors import RefusedError
 from pipeline.serving.query import Query
-from pipeline.serving.served import Answer, Day, Predictions, Refusal, Served, Strict
+from pipeline.serving.served import Answer, Day, Predictions, Refusal, Served, Strict, flat
 from pipeline.sources import load_sources
 
 if TYPE_CHECKING:
@@ -107,8 +107,9 @@ class Predictor:
         asked: list[dict[str, Any]] = champion.example.to_dict("records")  # type: ignore[assignment]
         self.example = [Customer(features=CustomerFeatures(**row)) for row in asked]
 
-    def predict(self, rows: Sequence[Customer]) -> Predictions:
+    def predict(self, requests: Sequence[Sequence[Customer]]) -> Predictions:
         """Answer customers; lines without a purchase that counts are refused."""
+        rows: list[Customer] = flat(requests)
         features = {at: row.features.model_dump() for at, row in enumerate(rows) if row.features is not None}
         features |= self._from_lines(rows)
         inputs = pd.DataFrame.from_dict(features, "index", dtype="float64", columns=list(FEATURES)).sort_index()
