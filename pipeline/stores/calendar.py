@@ -1,20 +1,27 @@
 """What is known of a store's day before it comes: calendar, promotions, holidays and planned closures.
 
-Nothing here reads sales or customers, so history and the days to forecast are described alike. Distances are in days
-and end at `FAR`; those that look ahead (`AHEAD`) know the whole table they are given, and `seen_from` cuts them to what
-a forecast made on an earlier day could have known.
+Nothing here reads sales or customers, so history and the days to forecast are described alike. Everything is computed
+on grids of stores x days, so that one store's weeks cost next to nothing and a chain's years little. Distances are in
+days and end at `FAR`; those that look ahead (`AHEAD`) know the whole plan they are given, and `seen_from` cuts them to
+what a forecast made on an earlier day could have known.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import ibis
+import numpy as np
 from dateutil.easter import easter  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int32]
+    Bools = NDArray[np.bool_]
+    Columns = dict[str, NDArray[np.generic]]
 
 FAR = 60  # days; further away is as good as never
 LONG = 4  # closed days in a row that no holiday explains: longer is a closure with effects of its own
@@ -22,20 +29,12 @@ LONGEST = 14  # what is told apart of a closure's length ahead
 AHEAD = ("promo_until", "promo_ends", "holiday_until", "school_until", "school_ends", "closed_until")
 UNKNOWN = "unknown"
 UNSEEN = 1_000_000  # a day that never comes
-SUNDAY = 6
-YEARS_BACK = 30
+THURSDAY, SUNDAY = 3, 6
 HOLIDAYS = {"none": 0, "public": 1, "easter": 2, "christmas": 3}
 WORDS = ("store_type", "assortment", "state")  # the columns that are str; the others are numbers
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-KNOWN: tuple[str, ...] = (
-    "weekday",
-    "day_of_month",
-    "days_to_month_end",
-    "week",
-    "day_of_year",
-    "easter_days",
-    "christmas_days",
+DATES = ("weekday", "day_of_month", "days_to_month_end", "week", "day_of_year", "easter_days", "christmas_days")
+DISTANCES = (
     "promo",
     "promo_day",
     "promo_since",
@@ -57,170 +56,174 @@ KNOWN: tuple[str, ...] = (
     "reopened_length",
     "closing",
     "closing_length",
-    "promo2_weeks",
-    "promo2_month",
-    "competition_months",
-    "competition_distance",
-    "store_type",
-    "assortment",
-    "state",
 )
+ABOUT = ("promo2_weeks", "promo2_month", "competition_months", "competition_distance")
+KNOWN: tuple[str, ...] = (*DATES, *DISTANCES, *ABOUT, *WORDS)
 
 
-def known_days(store_days: ir.Table, stores: ir.Table, as_of: dt.date, horizon: int) -> ir.Table:
-    """One row an open (store, day) before the end of the horizon, with `KNOWN`.
+@dataclass(frozen=True)
+class Plan:
+    """Stores x days as planned, or as they were: (S, T) each, False or 0 where nothing is known.
 
-    Args:
-        store_days: the clean table; of days from `as_of` on only store, day, open, promo and the holidays are read.
-        stores: the clean table of stores.
+    Attributes:
         as_of: the first day to forecast; `t` counts days from it, so history is negative.
-        horizon: days to forecast.
-
-    Returns:
-        store, day, t (int64), closing_start (a `t`) and `KNOWN`: float64 but for `WORDS`; a missing competition
-        distance or Promo2 is null.
-        A day without a row stays without one: it is unknown, which is not closed.
+        first: the t of the first column.
+        known: whether the day has a row; one without is unknown, which is not closed.
+        holiday: a number of `HOLIDAYS` (int8).
     """
-    end = as_of + dt.timedelta(days=horizon)
-    days = store_days.filter(store_days.day < ibis.date(end))
-    days = days.select(
-        "store",
-        "day",
-        "open",
-        t=days.day.delta(ibis.date(as_of), unit="day").cast("int64"),
-        promo=days.promo,
-        holiday=days.state_holiday.cases(*HOLIDAYS.items(), else_=0),
-        school=days.school_holiday,
-    )
-    return _with_stores(_closures(_distances(_dates(days, as_of))), stores)
+
+    as_of: np.datetime64
+    first: int
+    known: Bools
+    open: Bools
+    promo: Bools
+    school: Bools
+    holiday: NDArray[np.int8]
+
+    def of(self, stores: NDArray[np.int64]) -> Plan:
+        """A copy of some stores' rows, by their places."""
+        return replace(self, **{name: getattr(self, name)[stores] for name in PLANNED})
+
+    def since(self, first: int) -> Plan:
+        """Only the days from a t on."""
+        skipped = first - self.first
+        return replace(self, first=first, **{name: getattr(self, name)[:, skipped:] for name in PLANNED})
+
+    def enough(self) -> Plan:
+        """Only the days that the days from as_of on can be described by: any earlier ones are `FAR` or further."""
+        past = self.open[:, : -self.first]
+        still_open = past[:, ::-1].cumsum(1)[:, ::-1]  # open days from each day on
+        # One open day more than are counted, and all the closed days before it, so that no closure is cut.
+        needed = self.known[:, : -self.first] & (still_open <= FAR + 1)
+        days = np.flatnonzero(needed.any(0))
+        return self.since(min(self.first + int(days[0]) if len(days) else 0, 0))
 
 
-def seen_from(days: ir.Table, horizon: int) -> ir.Table:
-    """Rows with an `origin` (days from as_of, like `t`), their look ahead cut at the last day that origin knows of."""
-    last = days.origin + horizon  # exclusive
-    length = ibis.least(days.closing_length, last - days.closing_start)
-    visible = (days.closing < FAR) & (length >= LONG)
-    return days.mutate(
-        **{name: ibis.ifelse(days.t + days[name] >= last, FAR, days[name]) for name in AHEAD},
-        closing=ibis.ifelse(visible, days.closing, FAR),
-        closing_length=ibis.ifelse(visible, ibis.least(length, LONGEST), 0),
-    )
+PLANNED = ("known", "open", "promo", "school", "holiday")
 
 
-def _dates(days: ir.Table, as_of: dt.date) -> ir.Table:
-    years = range(as_of.year - YEARS_BACK, as_of.year + 2)
-    year = days.day.year()
-    easter_day = year.cases(*((y, ibis.date(easter(y))) for y in years))
-    christmas = year.cases(*((y, ibis.date(dt.date(y, 12, 25))) for y in years))
-    next_month = days.day.truncate("M").cast("date") + ibis.interval(months=1)
-    return days.mutate(
-        weekday=days.day.day_of_week.index(),
-        day_of_month=days.day.day(),
-        days_to_month_end=next_month.cast("date").delta(days.day, unit="day") - 1,
-        week=days.day.week_of_year(),
-        day_of_year=days.day.day_of_year(),
-        easter_days=days.day.delta(easter_day, unit="day"),
-        christmas_days=days.day.delta(christmas, unit="day"),
-    )
+@dataclass(frozen=True)
+class Calendar:
+    """`DATES`, (T,), and `DISTANCES` with `closing_start` (a t), (S, T), of a plan; only open days are described."""
+
+    first: int
+    dates: Columns
+    distances: Columns
+
+    @classmethod
+    def of(cls, plan: Plan) -> Calendar:
+        """Describe every day of a plan."""
+        t = np.arange(plan.known.shape[1], dtype=np.int32) + plan.first
+        dates = _dates(plan.as_of + t)
+        return cls(plan.first, dates, _distances(plan, dates["weekday"]) | _closures(plan))
+
+    def rows(self, store: NDArray[np.int64], t: NDArray[np.int64]) -> Columns:
+        """The columns of some days, by the places of their stores and their t, and t itself."""
+        at = t - self.first
+        dates = {name: values[at] for name, values in self.dates.items()}
+        return dates | {name: values[store, at] for name, values in self.distances.items()} | {"t": t}
 
 
-def _distances(days: ir.Table) -> ir.Table:
-    d = days
-    closed = ~d.open
-    odd = closed & (d.weekday != SUNDAY)  # a Sunday's closing tells nothing
-    week = ibis.range_window(preceding=6, following=0, group_by="store", order_by="t")
-    return d.mutate(
-        promo_day=_since(d, ~d.promo),
-        promo_since=_since(d, d.promo),
-        promo_until=_until(d, d.promo),
-        promo_ends=_until(d, ~d.promo),
-        holiday_since=_since(d, d.holiday > 0),
-        holiday_until=_until(d, d.holiday > 0),
-        school_day=_since(d, ~d.school),
-        school_since=_since(d, d.school),
-        school_until=_until(d, d.school),
-        school_ends=_until(d, ~d.school),
-        open_days=_since(d, closed),
-        closed_since=_since(d, odd),
-        closed_until=_until(d, odd),
-        open_week=d.open.cast("int64").sum().over(week),
-    )
+def seen_from(days: Mapping[str, NDArray[np.generic]], origin: int, horizon: int) -> Columns:
+    """Rows of a calendar with their look ahead cut at the last day that a forecast made on `origin` (a t) knows of."""
+    last = origin + horizon  # exclusive
+    seen = {name: np.where(days["t"] + days[name] >= last, FAR, days[name]) for name in AHEAD}
+    length = np.minimum(days["closing_length"], last - days["closing_start"])
+    visible = (days["closing"] < FAR) & (length >= LONG)
+    seen["closing"] = np.where(visible, days["closing"], FAR)
+    seen["closing_length"] = np.where(visible, np.minimum(length, LONGEST), 0)
+    return {**days, **seen}
 
 
-def _closures(days: ir.Table) -> ir.Table:
-    """The open days, each with the closure behind it and the one ahead, counted in open days.
+def _dates(days: NDArray[np.datetime64]) -> Columns:
+    months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
+    weekday = (days.astype(int) + THURSDAY) % 7  # 1970 began on a Thursday
+    thursday = days - weekday + THURSDAY  # its year is that of the ISO week
+    easters = {year: np.datetime64(easter(year.astype(int) + 1970), "D") for year in np.unique(years)}
+    columns = {
+        "weekday": weekday,
+        "day_of_month": days - months + 1,
+        "days_to_month_end": (months + 1).astype("datetime64[D]") - days - 1,
+        "week": (thursday - thursday.astype("datetime64[Y]")).astype(int) // 7 + 1,
+        "day_of_year": days - years + 1,
+        "easter_days": days - np.array([easters[year] for year in years], "datetime64[D]"),
+        "christmas_days": days - (years.astype("datetime64[M]") + 11).astype("datetime64[D]") - 24,
+    }
+    return {name: values.astype(np.int32) for name, values in columns.items()}
 
-    `closing_start` (a `t`) and the whole `closing_length` go along for `seen_from` to cut.
+
+def _distances(plan: Plan, weekday: NDArray[np.generic]) -> Columns:
+    known, promo, school, holiday = plan.known, plan.promo, plan.school, plan.holiday > 0
+    closed = known & ~plan.open
+    odd = closed & (weekday != SUNDAY)  # a Sunday's closing tells nothing
+    opened = plan.open.cumsum(1, dtype=np.int32)
+    week_ago = np.pad(opened, ((0, 0), (7, 0)))[:, :-7]
+    return {
+        "promo": promo,
+        "promo_day": _since(known & ~promo),
+        "promo_since": _since(promo),
+        "promo_until": _until(promo),
+        "promo_ends": _until(known & ~promo),
+        "holiday": plan.holiday,
+        "holiday_since": _since(holiday),
+        "holiday_until": _until(holiday),
+        "school": school,
+        "school_day": _since(known & ~school),
+        "school_since": _since(school),
+        "school_until": _until(school),
+        "school_ends": _until(known & ~school),
+        "open_days": _since(closed),
+        "closed_since": _since(odd),
+        "closed_until": _until(odd),
+        "open_week": opened - week_ago,
+    }
+
+
+def _closures(plan: Plan) -> Columns:
+    """The closure behind each open day and the one ahead, counted in open days.
+
+    `closing_start` (a t) and the whole `closing_length` go along for `seen_from` to cut.
     """
-    by_store = ibis.window(group_by="store", order_by="t")
-    d = days.mutate(
-        place=ibis.row_number().over(by_store),
-        rows=ibis._.count().over(ibis.window(group_by="store")),
-    ).filter(ibis._.open)
+    is_open = plan.open
+    nth = is_open.cumsum(1, dtype=np.int32)
+    closed = (plan.known & ~is_open).cumsum(1, dtype=np.int32)
     # Closed rows right before and right after each open day; a day without a row is not among them.
-    d = d.mutate(
-        shut=(d.place - d.place.lag().over(by_store) - 1).fill_null(0),
-        shuts=d.place.lead().over(by_store).fill_null(d.rows) - d.place - 1,
-        nth=ibis.row_number().over(by_store),
-    )
-    behind = ibis.window(group_by="store", order_by="t", following=0)
-    ahead = ibis.window(group_by="store", order_by="t", preceding=0)
-    d = d.mutate(
-        last=ibis.ifelse(d.shut >= LONG, d.nth, None).max().over(behind),
-        next=ibis.ifelse(d.shuts >= LONG, d.nth, None).min().over(ahead),
-        closing_start=ibis.ifelse(d.shuts >= LONG, d.t + 1, None).min().over(ahead),
-    )
-    # Rows share a closure behind (ahead) by its number, so its length is the only one among them.
-    d = d.mutate(
-        reopened=_near(d.nth - d["last"] + 1),
-        closing=_near(d["next"] - d.nth + 1),
-        reopened_length=ibis.ifelse(d.shut >= LONG, d.shut, None).max().over(ibis.window(group_by=("store", "last"))),
-        closing_length=ibis.ifelse(d.shuts >= LONG, d.shuts, None).max().over(ibis.window(group_by=("store", "next"))),
-    )
-    return d.mutate(
-        reopened_length=ibis.ifelse(d.reopened < FAR, ibis.least(d.reopened_length, FAR), 0).fill_null(0),
-        closing_length=d.closing_length.fill_null(0),
-        closing_start=d.closing_start.fill_null(UNSEEN),
-    )
+    before = np.pad(_last(is_open), ((0, 0), (1, 0)), constant_values=-UNSEEN)[:, :-1]
+    after = np.pad(_next(is_open), ((0, 0), (0, 1)), constant_values=UNSEEN)[:, 1:]
+    shut = np.where(before >= 0, closed - _at(closed, before), 0)
+    shuts = np.where(after < UNSEEN, _at(closed, after), closed[:, -1:]) - closed
+    last, following = _last(is_open & (shut >= LONG)), _next(is_open & (shuts >= LONG))
+    reopened = np.where(last >= 0, np.minimum(nth - _at(nth, last) + 1, FAR), FAR)
+    closes = following < UNSEEN
+    return {
+        "reopened": reopened,
+        "reopened_length": np.where(reopened < FAR, np.minimum(_at(shut, last), FAR), 0),
+        "closing": np.where(closes, np.minimum(_at(nth, following) - nth + 1, FAR), FAR),
+        "closing_length": np.where(closes, _at(shuts, following), 0),
+        "closing_start": np.where(closes, following + plan.first + 1, UNSEEN),
+    }
 
 
-def _with_stores(days: ir.Table, stores: ir.Table) -> ir.Table:
-    d = days.join(
-        stores.select(
-            "store",
-            "competition_since",
-            "promo2_since",
-            "promo2_months",
-            distance=stores.competition_distance,
-            **{name: stores[name].fill_null(UNKNOWN) for name in WORDS},
-        ),
-        "store",
-    )
-    month = d.day.month().cases(*enumerate(MONTHS, start=1))
-    weeks = d.day.delta(d.promo2_since, unit="day") / 7
-    return d.select(
-        "store",
-        "day",
-        "t",
-        "closing_start",
-        *WORDS,
-        **{name: d[name].cast("float64") for name in KNOWN if name in d.columns and name not in WORDS},
-        promo2_weeks=weeks.clip(-52, 156),
-        promo2_month=((weeks >= 0) & d.promo2_months.contains(month)).fill_null(False).cast("float64"),
-        competition_months=(d.day.delta(d.competition_since, unit="day") / 30).clip(-24, 60),
-        competition_distance=(d.distance + 1).ln(),
-    )
+def _last(flags: Bools) -> Ints:
+    """The column of the last flag up to each day; -UNSEEN: none."""
+    columns = np.arange(flags.shape[1], dtype=np.int32)
+    return np.maximum.accumulate(np.where(flags, columns, np.int32(-UNSEEN)), axis=1)
 
 
-def _since(days: ir.Table, flag: ir.BooleanValue) -> ir.IntegerValue:
-    last = ibis.ifelse(flag, days.t, None).max().over(ibis.window(group_by="store", order_by="t", following=0))
-    return _near(days.t - last)
+def _next(flags: Bools) -> Ints:
+    """The column of the first flag from each day on; UNSEEN: none."""
+    columns = np.arange(flags.shape[1], dtype=np.int32)
+    return np.minimum.accumulate(np.where(flags, columns, np.int32(UNSEEN))[:, ::-1], axis=1)[:, ::-1]
 
 
-def _until(days: ir.Table, flag: ir.BooleanValue) -> ir.IntegerValue:
-    following = ibis.ifelse(flag, days.t, None).min().over(ibis.window(group_by="store", order_by="t", preceding=0))
-    return _near(following - days.t)
+def _since(flags: Bools) -> Ints:
+    return np.minimum(np.arange(flags.shape[1], dtype=np.int32) - _last(flags), np.int32(FAR))
 
 
-def _near(distance: ir.IntegerValue) -> ir.IntegerValue:
-    return ibis.least(distance.fill_null(FAR), FAR)
+def _until(flags: Bools) -> Ints:
+    return np.minimum(_next(flags) - np.arange(flags.shape[1], dtype=np.int32), np.int32(FAR))
+
+
+def _at(values: Ints, columns: Ints) -> Ints:
+    """Values at columns of the same row; any, where the column lies outside."""
+    return np.take_along_axis(values, np.clip(columns, 0, values.shape[1] - 1), axis=1)

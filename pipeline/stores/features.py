@@ -9,47 +9,48 @@ As of and origin
     known as of `as_of` for every row. None of it comes from as_of or later.
 
 The groups of columns
-    KNOWN      known in advance (see calendar.py)
-    LINEAR     what linear models as of the origin say, and where the store stands about them (see linear.py)
-    LAST       last year: the level of the store, its state and its kind around the same weekday 52 (104) weeks ago,
-               against the twelve weeks that came before that time's origin
-    RECENT     the last two and eight weeks of the store's state, and kind, against their year
-    ahead      days from the origin to the day, 0 for the first
+    KNOWN         known in advance (see calendar.py)
+    LINEAR        what linear models as of the origin say, and where the store stands about them (see linear.py)
+    LAST, RECENT  last year's level around the same day, and the last weeks', of the store, its state and its kind
+                  (see levels.py)
+    ahead         days from the origin to the day, 0 for the first
+
+Rows to forecast are made of a state (see state.py) and of nothing else, whether they are a chain's next six weeks or
+one day that somebody asks for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 
-from pipeline.errors import RefusedError
-from pipeline.stores.calendar import KNOWN, WORDS, known_days, seen_from
-from pipeline.stores.linear import BLOCK, LINEAR, PARTS, linear
+from pipeline.errors import UsageError
+from pipeline.stores.calendar import HOLIDAYS, KNOWN, WORDS, Calendar, seen_from
+from pipeline.stores.grids import BLOCK, Stores, read
+from pipeline.stores.levels import LAST, RECENT, DailyLevels, Levels
+from pipeline.stores.linear import LINEAR, Linear, fit
+from pipeline.stores.state import StoreState, state_of, store_state
 
 if TYPE_CHECKING:
     import datetime as dt
 
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
+    from numpy.typing import NDArray
 
-YEAR = 364  # days: whole weeks, so that weekdays meet
-AROUND = (3, 10, 21)  # days to either side of the same day of an earlier year
-BEFORE = 84  # days before the origin's own day of that year
-GROUPS = {"store": ("store",), "state": ("state",), "kind": ("store_type", "assortment")}
-LAST_OF = ((1, "store"), (2, "store"), (1, "state"), (2, "state"), (1, "kind"))  # years back, group
-RECENT_OF = ("state", "kind")
-RECENT_DAYS = (14, 56)
+    from pipeline.stores.calendar import Columns
+    from pipeline.stores.grids import Grids
 
+    Floats = NDArray[np.floating]
 
-def _last(years: int, group: str, around: int) -> str:
-    return f"last_{years}_{group}_{around}"
-
-
-LAST: tuple[str, ...] = tuple(_last(years, group, around) for years, group in LAST_OF for around in AROUND)
-RECENT: tuple[str, ...] = tuple(f"recent_{group}_{days}" for group in RECENT_OF for days in RECENT_DAYS)
 FEATURES: tuple[str, ...] = (*KNOWN, *LINEAR, *LAST, *RECENT, "ahead")
 KEYS = ("store", "day", "origin", "sales")
+ASKED = ("store", "day", "promo", "state_holiday", "school_holiday")
 HISTORY = 182  # days of history before the first origin
 
 
@@ -60,89 +61,160 @@ def store_features(
 
     Args:
         con: the engine both tables belong to; the result is a table of it, the caller's to drop.
-        store_days, stores: the clean tables.
-        as_of: the first day to forecast; sales and customers from it on are not read.
+        store_days, stores: the clean tables; of days from as_of on, sales and customers are not read.
+        as_of: the first day to forecast.
         horizon: days to forecast, whole blocks of `BLOCK` days.
 
     Returns:
         store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and
-        on days without sales) and `FEATURES`: float32, null where history has no answer, but for `WORDS` (str).
+        on days without sales) and `FEATURES`: float32, null where history has no answer, but for `WORDS` (str); by
+        store and day.
 
     Raises:
         RefusedError: no open day lies before as_of.
     """
-    days = con.create_table(ibis.util.gen_name("known_days"), known_days(store_days, stores, as_of, horizon))
-    past = store_days.filter(store_days.day < ibis.date(as_of)).select("store", "day", "sales", "customers")
-    sold = days.left_join(past, ["store", "day"]).drop("store_right", "day_right")
-    numbers = [name for name in KNOWN if name not in WORDS]
-    read = (
-        sold.select("store", "t", "sales", "customers", "closing_start", *numbers).order_by("store", "t").to_pyarrow()
+    if train:
+        columns = _history(read(con, store_days, stores, as_of, horizon), as_of, horizon)
+    else:
+        state = store_state(con, store_days, stores, as_of, horizon=horizon)
+        columns = _rows(state, planned(state))
+    words = dict.fromkeys(WORDS, pa.string())
+    table = pa.table(
+        {name: pa.array(values, words.get(name), from_pandas=True) for name, values in columns.items()}
     )
-    if not (read["t"].to_numpy() < 0).any():
-        raise RefusedError(
-            "there is no history to forecast from",
-            where="table store_days",
-            observed=f"no open day before {as_of}",
-            todo="ingest earlier store days, or move as_of later",
+    return con.create_table(ibis.util.gen_name("store_features"), table)
+
+
+def planned(state: StoreState) -> pd.DataFrame:
+    """The open days that are planned, by store and day: `ASKED`."""
+    plan = state.plan
+    store, ahead = np.nonzero(plan.open[:, -plan.first :])
+    cells = store, ahead - plan.first
+    words = np.array(list(HOLIDAYS), object)
+    return pd.DataFrame(
+        {
+            "store": state.stores[store],
+            "day": plan.as_of + ahead,
+            "promo": plan.promo[cells],
+            "state_holiday": words[plan.holiday[cells]],
+            "school_holiday": plan.school[cells],
+        }
+    )
+
+
+def rows(state: StoreState, days: pd.DataFrame) -> pd.DataFrame:
+    """The features of the asked days, in their order: columns and types as those of `store_features`.
+
+    Args:
+        state: as of the day the forecast is made.
+        days: `ASKED` of open days of the horizon, each store and day once. They stand in for what the plan says of
+            these days, and all distances to promotions, holidays and closures follow; the plan in the state stays.
+
+    Raises:
+        UsageError: a column is missing, a store is unknown, a day lies outside the horizon or is asked for twice, or a
+            word is no state holiday.
+    """
+    columns = _rows(state, days)
+    return pd.DataFrame(columns | {"day": columns["day"].astype(object)}, copy=False)
+
+
+def _rows(state: StoreState, days: pd.DataFrame) -> Columns:
+    store, t, holiday = _places(state, days)
+    touched, place = np.unique(store, return_inverse=True)
+    plan = state.plan.of(touched)
+    cells = place, t - plan.first
+    plan.known[cells] = plan.open[cells] = True
+    plan.promo[cells] = days["promo"].to_numpy(bool)
+    plan.school[cells] = days["school_holiday"].to_numpy(bool)
+    plan.holiday[cells] = holiday
+    known = Calendar.of(plan).rows(place, t)
+    return _AsOf(0, state.horizon, state.linear, state.past).rows(state.about, store, plan.as_of, known)
+
+
+@dataclass(frozen=True)
+class _AsOf:
+    """What a forecast made on one origin, a t, reads of the past."""
+
+    origin: int
+    horizon: int
+    linear: Linear
+    past: Levels
+
+    def rows(
+        self, about: Stores, store: NDArray[np.int64], as_of: np.datetime64, known: Columns, sales: float | Floats = np.nan
+    ) -> Columns:
+        """`KEYS` and `FEATURES` of some days.
+
+        Args:
+            store: the places of their stores. known: `Calendar.rows` of the days. sales: of the days, NaN: unknown.
+        """
+        t = known["t"]
+        ahead, day = t - self.origin, as_of + t
+        columns = about.rows(store, day) | seen_from(known, self.origin, self.horizon)
+        columns |= self.linear.rows(store, known, self.origin + self.horizon)
+        columns |= self.past.rows(store, ahead) | {"ahead": ahead}
+        keys = {
+            "store": about.numbers[store],
+            "day": day,
+            "origin": np.full(len(t), self.origin),
+            "sales": np.broadcast_to(np.asarray(sales, float), len(t)),
+        }
+        return keys | {name: columns[name] if name in WORDS else columns[name].astype(np.float32) for name in FEATURES}
+
+
+def _places(state: StoreState, days: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+    """Where the stores of the asked days are, their t, and their holidays as numbers."""
+    missing = [name for name in ASKED if name not in days.columns]
+    if missing:
+        raise UsageError("columns are missing", observed=", ".join(missing), allowed=", ".join(ASKED))
+    numbers = days["store"].to_numpy(np.int64)
+    store = np.minimum(np.searchsorted(state.stores, numbers), len(state.stores) - 1)
+    unknown = state.stores[store] != numbers
+    if unknown.any():
+        raise UsageError(
+            "a store is unknown",
+            observed=f"store {numbers[unknown][0]}",
+            allowed=f"one of the {len(state.stores)} stores with days before {state.as_of}",
         )
-    columns = {name: read[name].to_numpy() for name in read.column_names}
-    found = linear(columns, horizon, every=horizon // BLOCK, history=HISTORY if train else None)
-    rows_of_linear = con.create_table(ibis.util.gen_name("linear_rows"), found.rows)
-    adjusted = con.create_table(ibis.util.gen_name("adjusted"), found.adjusted)
-    rows = seen_from(rows_of_linear.join(sold.drop("customers"), ["store", "t"]), horizon)
-    levels = adjusted.join(days.select("store", "t", *WORDS), ["store", "t"])
-    rows = _histories(rows, levels, days)
-    values = rows.mutate(ahead=rows.t - rows.origin)
-    made = values.select(
-        "store",
-        "day",
-        "origin",
-        sales=values.sales.nullif(0),
-        **{name: values[name] if name in WORDS else values[name].cast("float32") for name in FEATURES},
-    ).order_by("store", "day", "origin")
-    features = con.create_table(ibis.util.gen_name("store_features"), made)
-    for step in (days, rows_of_linear, adjusted):
-        con.drop_table(step.op().name)
-    return features
+    t = (days["day"].to_numpy("datetime64[D]") - np.datetime64(state.as_of)).astype(np.int64)
+    outside = (t < 0) | (t >= state.horizon)
+    if outside.any():
+        raise UsageError(
+            "a day lies outside the days that can be forecast",
+            observed=str(np.datetime64(state.as_of) + t[outside][0]),
+            allowed=f"{state.horizon} days from {state.as_of} on",
+        )
+    cells = store * state.horizon + t
+    if len(np.unique(cells)) < len(cells):
+        raise UsageError("a store's day is asked for twice", todo="ask for each of its promotions in a call of its own")
+    holidays = [HOLIDAYS.get(word, -1) for word in days["state_holiday"]]
+    if -1 in holidays:
+        raise UsageError(
+            "a word is no state holiday",
+            observed=str(days["state_holiday"].iloc[holidays.index(-1)]),
+            allowed=", ".join(HOLIDAYS),
+        )
+    return store, t, np.array(holidays, np.int8)
 
 
-def _histories(rows: ir.Table, levels: ir.Table, days: ir.Table) -> ir.Table:
-    """Adds LAST and RECENT: for each group of stores one table by day and one by origin, from a dense table of days."""
-    every_day = ibis.range(levels.t.min().as_scalar(), days.t.max().as_scalar() + 1).unnest().name("t").as_table()
-    for group, keys in GROUPS.items():
-        daily = levels.group_by(*keys, "t").agg(total=levels.adjusted.sum(), count=levels.count())
-        dense = every_day.cross_join(days.select(*keys).distinct()).left_join(daily, [*keys, "t"])
-        dense = dense.select(*keys, "t", "total", "count")
-        years = [k for k, name in LAST_OF if name == group]
-        same_day = {
-            _last(k, group, around): _mean(dense, keys, k * YEAR + around, k * YEAR - around)
-            for k in years
-            for around in AROUND
-        }
-        before = {f"before_{k}": _mean(dense, keys, k * YEAR + BEFORE, k * YEAR + 1) for k in years}
-        recent = {
-            f"recent_{group}_{back}": _mean(dense, keys, back, 1) - _mean(dense, keys, YEAR, 1)
-            for back in RECENT_DAYS
-            if group in RECENT_OF
-        }
-        rows = _left(rows, dense.select(*keys, "t", **same_day), (*keys, "t"))
-        rows = _left(rows, dense.select(*keys, origin="t", **before, **recent), (*keys, "origin"))
-        against = {
-            _last(k, group, around): rows[_last(k, group, around)] - rows[f"before_{k}"]
-            for k in years
-            for around in AROUND
-        }
-        rows = rows.mutate(**against).drop(*before)
-    return rows
-
-
-def _mean(dense: ir.Table, keys: tuple[str, ...], back: int, until: int) -> ir.NumericValue:
-    """The mean level from `back` to `until` days before each row's t, both included; sums of whole numbers are
-    exact."""
-    window = ibis.window(group_by=keys, order_by="t", preceding=(back, until))
-    return dense.total.sum().over(window) / dense["count"].sum().over(window).nullif(0) / PARTS
-
-
-def _left(rows: ir.Table, others: ir.Table, keys: tuple[str, ...]) -> ir.Table:
-    joined = rows.left_join(others, list(keys))
-    return joined.drop(*(f"{key}_right" for key in keys if f"{key}_right" in joined.columns))
+def _history(grids: Grids, as_of: dt.date, horizon: int) -> Columns:
+    """The rows of history, and those to forecast, by store and day."""
+    plan, about = grids.plan, grids.stores
+    origins = range(0, min(-1, plan.first + HISTORY - 1), -BLOCK)
+    calendar = Calendar.of(plan)
+    fitted, adjusted = fit(grids, calendar, origins)
+    levels = DailyLevels(about, adjusted)
+    state = state_of(grids, fitted[0], levels, as_of, horizon)
+    parts = [_rows(state, planned(state))]
+    every = horizon // BLOCK
+    for origin, linear in zip(origins[1:], fitted[1:], strict=True):
+        # Origins of a store lie `every` blocks apart and are staggered over stores, so all days of origin occur.
+        start = origin - plan.first
+        turn = np.flatnonzero((np.arange(len(about.numbers)) + start // BLOCK) % every == 0)
+        some, ahead = np.nonzero(plan.open[turn, start : min(start + horizon, -plan.first)])
+        store, t = turn[some], ahead + origin
+        sales = grids.sales[store, t - plan.first]
+        made = _AsOf(origin, horizon, linear, levels.as_of(origin, horizon))
+        parts.append(made.rows(about, store, plan.as_of, calendar.rows(store, t), np.where(sales == 0, np.nan, sales)))
+    order = np.lexsort([np.concatenate([part[name] for part in parts]) for name in ("day", "store")])
+    return {name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEYS, *FEATURES)}

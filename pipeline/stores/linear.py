@@ -3,8 +3,8 @@
 Log sales of a store = level + weekday x promotion + part of month + closures + holidays + Christmas and Easter + trend
 + season. The effects of all stores together are estimated first (each store about its own mean), then each store's
 deviations from them, shrunk towards none (ridge), days losing half their weight every `half_life` days. Both are normal
-equations, which are sums over days: one pass over history, block by block, gives the model as of every block's end,
-and a model as of a day has read nothing from that day on.
+equations, which are sums over days: one pass over history gives the models as of every day that was asked for, and a
+model as of a day has read nothing from that day on.
 
 Why here and not another column for the trees: trees cannot extrapolate a trend nor learn 1,115 levels from few days
 each, while a linear model can; what is left to them is what a linear model cannot say.
@@ -16,22 +16,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from pipeline.stores.grids import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from pipeline.stores.calendar import Calendar, Columns
+    from pipeline.stores.grids import Grids
+
     Floats = NDArray[np.floating]
 
-BLOCK = 14  # days between two origins
 HALF_LIVES = (250, 120, 800)  # days; the first is the ground, the others are features
 LEVELS = (14, 28, 56, 112, 182, 364)  # days back over which a store's level is averaged; whole blocks
+HALF_YEAR = 182  # days over which sales a customer are averaged
 PARTS = 1_000_000
 SHRINK = 0.3
 OUTLIER = 3.0  # standard deviations of the store's own residuals ...
 OUTLIER_WEIGHT = 0.05  # ... beyond which a day counts this much
+CACHED = 2_000_000  # bytes of design that are worked on at once
 EFFECTS = ("promo", "school", "month_start", "month_end", "next_closed", "saturday", "sunday", "trend")
 LINEAR: tuple[str, ...] = (
     "linear",
@@ -49,154 +55,150 @@ _WEEKDAYS = ("tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 @dataclass(frozen=True)
 class Linear:
-    """What the linear models say.
+    """The linear models of all stores as of one day, and where each store stands about them.
 
     Attributes:
-        rows: store, t, origin and `LINEAR` (float64), one row a known (store, day) and origin that was asked for.
-        adjusted: store, t, adjusted: log sales of history without the effects of weekday, promotion and the like,
-            about the store's mean, in whole 1 / PARTS (int64: sums do not depend on their order); days without sales
-            and outliers have no row.
+        means: (half-lives, S). coefficients: (half-lives, S, P), about the mean.
+        scales: (S,), standard deviation of the first half-life's residuals.
+        levels: (S, `LEVELS`), mean log sales without the effects of weekday, promotion and the like; NaN: no sales.
+        a_customer: (S,), mean log sales a customer over half a year, NaN: unknown.
     """
 
-    rows: pa.Table
-    adjusted: pa.Table
-
-
-def linear(days: Mapping[str, NDArray[np.generic]], horizon: int, *, every: int, history: int | None) -> Linear:
-    """Fit as of each block's end before as_of and look `horizon` days ahead.
-
-    Args:
-        days: columns of the open days: store, t (days from as_of), sales and customers (NaN where unknown) and the
-            known columns of `calendar.KNOWN` and closing_start.
-        horizon: days each origin looks ahead.
-        every: blocks from one origin of a store to its next; horizon / BLOCK looks at each past day once.
-        history: days before the first origin; None: only as_of itself is an origin.
-    """
-    grid = _Grid.of(days)
-    oldest = -1 if history is None else min(-1, grid.first + history - 1)
-    origins = range(0, oldest, -BLOCK)
-    models = _models(grid, origins[-1])
-    found = [_look_ahead(grid, models, origin, horizon, every) for origin in origins]
-    rows = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-    store, at = np.nonzero(grid.regular)
-    coefficients = models[0].coefficients[-1] * ~_mask(_LOOSE)
-    adjusted = grid.log_sales - np.einsum("stp,sp->st", grid.design, coefficients.astype(np.float32), optimize=True)
-    kept = np.where(grid.regular, adjusted, np.nan)
-    centred = adjusted - np.nanmean(kept, axis=1, keepdims=True)
-    return Linear(
-        rows=pa.table(rows),
-        adjusted=pa.table(
-            {
-                "store": grid.stores[store],
-                "t": at + grid.first,
-                "adjusted": np.rint(centred[store, at] * PARTS).astype(np.int64),
-            }
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Stores x days, dense: what is absent or closed has no weight.
-
-    first: t of the first column; design: (S, T, P) float32; log_sales: (S, T), NaN where unknown, closed or from as_of
-    on.
-    """
-
-    stores: NDArray[np.int64]
-    first: int
-    known: NDArray[np.bool_]
-    design: Floats
-    log_sales: Floats
-    a_customer: Floats
-    regular: NDArray[np.bool_]
-    days: dict[str, Floats]
-
-    @classmethod
-    def of(cls, days: Mapping[str, NDArray[np.generic]]) -> _Grid:
-        stores, store = np.unique(days["store"], return_inverse=True)
-        t = days["t"].astype(np.int64)
-        first = int(np.floor(t.min() / BLOCK)) * BLOCK
-        shape = (len(stores), int(t.max()) - first + 1)
-
-        def spread(values: NDArray[np.generic], fill: float) -> Floats:
-            grid = np.full(shape, fill, np.float32)
-            grid[store, t - first] = values
-            return grid
-
-        known = spread(np.ones(len(t)), 0) > 0
-        names = _READ
-        columns = {name: spread(days[name], 0) for name in names}
-        columns["t"] = np.broadcast_to(np.arange(shape[1], dtype=np.float32) + first, shape)
-        sales = np.full(shape, np.nan)
-        sales[store, t - first] = np.where(t < 0, days["sales"], np.nan)
-        customers = np.full(shape, np.nan)
-        customers[store, t - first] = np.where(t < 0, days["customers"], np.nan)
-        log_sales = _log(sales)
-        a_customer = log_sales - _log(customers)
-        grid = cls(stores, first, known, _design(columns), log_sales, a_customer, np.isfinite(log_sales), columns)
-        return grid._without_outliers()
-
-    def _without_outliers(self) -> _Grid:
-        """Days far from what the store's own model says are not regular: they count little and make no level."""
-        model = _models(self, 0, HALF_LIVES[:1])[0]
-        fitted = np.einsum("stp,sp->st", self.design, model.coefficients[-1].astype(np.float32), optimize=True)
-        residual = self.log_sales - model.means[-1][:, None] - fitted
-        far = np.abs(residual) > OUTLIER * model.scales[-1][:, None]
-        return _Grid(**{**self.__dict__, "regular": self.regular & ~far})
-
-
-def _log(values: Floats) -> Floats:
-    return np.log(values, where=values > 0, out=np.full(values.shape, np.nan))
-
-
-@dataclass(frozen=True)
-class _Models:
-    """One half-life's models as of the origins from `oldest` to 0, oldest first.
-
-    means, scales: (origins, S); coefficients: (origins, S, P), about the mean.
-    """
-
-    oldest: int
     means: Floats
     coefficients: Floats
     scales: Floats
+    levels: Floats
+    a_customer: Floats
 
-    def place(self, origin: int) -> int:
-        """Where an origin's model is."""
-        return (origin - self.oldest) // BLOCK
+    def rows(self, store: NDArray[np.int64], days: Columns, last: int) -> Columns:
+        """`LINEAR` of some days, by the places of their stores.
+
+        Args:
+            days: `Calendar.rows` of them. last: the t from which on nothing is known.
+        """
+        x = design(days, last)
+        ground = self.coefficients[0]
+        means = self.means[:, store]
+        forecasts = [
+            mean + np.einsum("np,np->n", x, own[store]) for mean, own in zip(means, self.coefficients, strict=True)
+        ]
+        adjustment = np.einsum("np,np->n", x, (ground * ~_LEVEL)[store])
+        columns: Columns = {"linear": forecasts[0]}
+        for half_life, forecast in zip(HALF_LIVES[1:], forecasts[1:], strict=True):
+            columns[f"linear_{half_life}"] = forecast - forecasts[0]
+        for k, back in enumerate(LEVELS):
+            columns[f"level_{back}"] = self.levels[store, k] - (forecasts[0] - adjustment)
+        for name in EFFECTS:
+            columns[f"effect_{name}"] = ground[store, NAMES.index(name)]
+        return columns | {
+            "store_level": means[0],
+            "scale": self.scales[store],
+            "sales_a_customer": self.a_customer[store],
+        }
 
 
-def _models(grid: _Grid, oldest: int, half_lives: tuple[int, ...] = HALF_LIVES) -> list[_Models]:
-    blocks = -grid.first // BLOCK
-    stores, _, columns = grid.design.shape
-    inside = np.arange(BLOCK)[None, :] - BLOCK
-    counts = np.where(grid.regular, 1.0, OUTLIER_WEIGHT) * np.isfinite(grid.log_sales)
-    logs = np.nan_to_num(grid.log_sales)
-    models = []
-    for half_life in half_lives:
-        fade, recent = 0.5 ** (BLOCK / half_life), 0.5 ** (-inside / half_life)
-        gram, moment = np.zeros((stores, columns, columns)), np.zeros((stores, columns))
-        square, means, coefficients, scales = np.zeros(stores), [], [], []
-        for block in range(blocks):
-            span = slice(block * BLOCK, (block + 1) * BLOCK)
-            weight, y = counts[:, span] * recent, logs[:, span]
-            x = grid.design[:, span]
-            weighted = (x * weight[..., None]).astype(np.float32)
-            gram = fade * gram + np.matmul(weighted.transpose(0, 2, 1), x)
-            moment = fade * moment + np.matmul(weighted.transpose(0, 2, 1), y[..., None].astype(np.float32))[..., 0]
-            square = fade * square + (weight * y**2).sum(1)
-            if grid.first + span.stop < oldest:
-                continue
-            mean, coefficient = _ridge(gram, moment)
-            means.append(mean)
-            coefficients.append(coefficient)
-            about = moment - mean[:, None] * gram[:, 0]
-            total = square - 2 * mean * moment[:, 0] + mean**2 * gram[:, 0, 0]
-            explained = 2 * (coefficient * about).sum(1) - np.einsum("sp,spq,sq->s", coefficient, gram, coefficient)
-            scales.append(np.sqrt(np.maximum(total - explained, 0) / np.maximum(gram[:, 0, 0], 1)))
-        models.append(_Models(oldest, np.array(means), np.array(coefficients), np.array(scales)))
-    return models
+@dataclass(frozen=True)
+class Adjusted:
+    """Log sales of history without the effects of weekday, promotion and the like, about each store's mean.
+
+    Attributes:
+        values: (S, days before as_of), in whole 1 / PARTS (int64: sums do not depend on their order).
+        regular: days that count: neither without sales nor outliers.
+    """
+
+    values: NDArray[np.int64]
+    regular: NDArray[np.bool_]
+
+
+def fit(grids: Grids, calendar: Calendar, origins: Sequence[int]) -> tuple[list[Linear], Adjusted]:
+    """The models as of each origin, in the order given, and what as of as_of is left of history's sales.
+
+    Args:
+        grids: stores and their sales. calendar: of all their days.
+        origins: a t each, the days whose morning the models are of: 0 and whole blocks before it.
+    """
+    past = -grids.plan.first
+    days = {name: values[:past] for name, values in calendar.dates.items()}
+    days |= {name: values[:, :past] for name, values in calendar.distances.items()}
+    days["t"] = np.arange(calendar.first, 0)
+    # Matrices of one store are small: threads would wait for each other longer than they work.
+    with threadpool_limits(1, user_api="blas"):
+        log_sales = _log(grids.sales)
+        a_customer = log_sales - _log(grids.customers)
+        history = _History(design(days), log_sales, np.isfinite(log_sales)).without_outliers()
+        models = dict(_models(history, sorted(origins), HALF_LIVES))
+        effects = _Effects(history)
+        found = []
+        for origin in origins:
+            means, coefficients, scales = models[origin]
+            levels = effects.levels(origin, coefficients[0] * ~_LEVEL)
+            found.append(Linear(means, coefficients, scales, levels, _mean(a_customer, origin)))
+        as_of = models[max(origins)][1][0]
+        return found, history.adjusted(as_of * ~_LEVEL)
+
+
+@dataclass(frozen=True)
+class _History:
+    """design: (S, P, T) float32; log_sales: (S, T), NaN where unknown or closed; regular: days that count in full."""
+
+    design: Floats
+    log_sales: Floats
+    regular: NDArray[np.bool_]
+
+    def fitted(self, coefficients: Floats) -> Floats:
+        """What the coefficients, (S, P), say of each day."""
+        found: Floats = np.matmul(coefficients.astype(np.float32)[:, None], self.design)[:, 0]
+        return found
+
+    def without_outliers(self) -> _History:
+        """Days far from what the store's own model says are not regular: they count little and make no level."""
+        ((_, (means, coefficients, scales)),) = _models(self, [0], HALF_LIVES[:1])
+        residual = self.log_sales - means[0][:, None] - self.fitted(coefficients[0])
+        far = np.abs(residual) > OUTLIER * scales[:, None]
+        return _History(self.design, self.log_sales, self.regular & ~far)
+
+    def adjusted(self, tied: Floats) -> Adjusted:
+        """Without the effects of these coefficients."""
+        left = np.where(self.regular, self.log_sales - self.fitted(tied), 0)
+        centred = left - (left.sum(1) / np.maximum(self.regular.sum(1), 1))[:, None]
+        return Adjusted(np.rint(np.where(self.regular, centred, 0) * PARTS).astype(np.int64), self.regular)
+
+
+def _models(
+    history: _History, origins: Sequence[int], half_lives: Sequence[int]
+) -> list[tuple[int, tuple[Floats, Floats, Floats]]]:
+    """Means, coefficients and the first half-life's scales as of each origin, oldest first.
+
+    The sums of the normal equations are taken from one origin to the next and fade on the way.
+    """
+    stores, columns, days = history.design.shape
+    counts = np.where(history.regular, 1.0, OUTLIER_WEIGHT) * np.isfinite(history.log_sales)
+    logs = np.nan_to_num(history.log_sales)
+    grams = np.zeros((len(half_lives), stores, columns, columns))
+    moments, squares = np.zeros((len(half_lives), stores, columns)), np.zeros(stores)
+    found, begin = [], 0
+    for origin in origins:
+        end = days + origin
+        fades = [0.5 ** ((end - begin) / half_life) for half_life in half_lives]
+        recent = [0.5 ** (np.arange(end - begin, 0, -1) / half_life) for half_life in half_lives]
+        few = max(1, CACHED // max(8 * columns * (end - begin), 1))
+        for some in (slice(k, k + few) for k in range(0, stores, few)):
+            x, y = history.design[some, :, begin:end].astype(float), logs[some, begin:end]
+            for k, (fade, weight) in enumerate(zip(fades, recent, strict=True)):
+                weights = counts[some, begin:end] * weight
+                weighted = x * weights[:, None]
+                grams[k, some] *= fade
+                grams[k, some] += weighted @ x.transpose(0, 2, 1)
+                moments[k, some] *= fade
+                moments[k, some] += (weighted @ y[..., None])[..., 0]
+                if k == 0:
+                    squares[some] = fade * squares[some] + (weights * y**2).sum(1)
+        solved = [_ridge(gram, moment) for gram, moment in zip(grams, moments, strict=True)]
+        means, coefficients = (np.array(part) for part in zip(*solved, strict=True))
+        scales = _scales(grams[0], moments[0], squares, means[0], coefficients[0])
+        found.append((origin, (means, coefficients, scales)))
+        begin = end
+    return found
 
 
 def _ridge(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
@@ -207,79 +209,70 @@ def _ridge(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
     mean = np.where(known, moment[:, 0] / some, (moment[:, 0].sum() / max(count.sum(), 1e-9)))
     about = moment - mean[:, None] * gram[:, 0]
     share = gram[:, 0] / some[:, None]
-    within = (gram - gram[:, [0]] * share[:, :, None])[:, 1:, 1:].sum(0)
+    within = (gram.sum(0) - gram[:, 0].T @ share)[1:, 1:]
     between = (about - about[:, [0]] * share)[:, 1:].sum(0)
     little = np.eye(len(within)) * max(np.trace(within), 1.0) / len(within) * 1e-5
     shared = np.concatenate([[0.0], np.linalg.solve(within + little, between)])
-    own = np.linalg.solve(gram + np.diag(SHRINK * _PENALTIES)[None], (about - gram @ shared)[..., None])[..., 0]
+    own = np.linalg.solve(gram + np.diag(SHRINK * _PENALTIES), (about - gram @ shared)[..., None])[..., 0]
     return mean, shared + own
 
 
-def _look_ahead(
-    grid: _Grid, models: list[_Models], origin: int, horizon: int, every: int
-) -> dict[str, NDArray[np.generic]]:
-    """The rows of one origin: forecasts of the linear models and where the store stands about them."""
-    start = origin - grid.first
-    place = models[0].place(origin)
-    span = slice(start, min(start + horizon, grid.known.shape[1]))
-    wanted = grid.known[:, span].copy()
-    if origin < 0:
-        # Origins of a store lie `every` blocks apart and are staggered over stores, so all days of origin occur.
-        wanted &= ((np.arange(len(grid.stores)) + start // BLOCK) % every == 0)[:, None]
-        wanted &= (np.arange(wanted.shape[1]) + origin < 0)[None, :]
-    design = _design({name: values[:, span] for name, values in grid.days.items()}, last=origin + horizon)
-    store, at = np.nonzero(wanted)
-    x = design[store, at]
-    forecasts = [
-        model.means[place][store] + np.einsum("np,np->n", x, model.coefficients[place][store]) for model in models
-    ]
-    ground = models[0].coefficients[place]
-    tied = ground * ~_mask(_LOOSE)
-    adjustment = np.einsum("np,np->n", x, tied[store])
-    rows: dict[str, NDArray[np.generic]] = {
-        "store": grid.stores[store],
-        "t": (at + origin).astype(np.int64),
-        "origin": np.full(len(at), origin, np.int64),
-        "linear": forecasts[0],
-    }
-    for half_life, forecast in zip(HALF_LIVES[1:], forecasts[1:], strict=True):
-        rows[f"linear_{half_life}"] = forecast - forecasts[0]
-    for back in LEVELS:
-        window = slice(max(0, start - back), start)
-        regular = grid.regular[:, window]
-        count = regular.sum(1)
-        y = np.where(regular, grid.log_sales[:, window], 0).sum(1)
-        effects = np.einsum("stp,st->sp", grid.design[:, window], regular.astype(np.float32), optimize=True)
-        level = (y - (effects * tied).sum(1)) / np.where(count > 0, count, np.nan)
-        rows[f"level_{back}"] = level[store] - (forecasts[0] - adjustment)
-    for name in EFFECTS:
-        rows[f"effect_{name}"] = ground[:, _NAMES.index(name)][store]
-    rows["store_level"] = models[0].means[place][store]
-    rows["scale"] = models[0].scales[place][store]
-    half_year = grid.a_customer[:, max(0, start - 182) : start]
-    paid = np.isfinite(half_year)
-    rows["sales_a_customer"] = (np.nan_to_num(half_year).sum(1) / np.where(paid.any(1), paid.sum(1), np.nan))[store]
-    return rows
+def _scales(gram: Floats, moment: Floats, square: Floats, mean: Floats, coefficients: Floats) -> Floats:
+    count = gram[:, 0, 0]
+    about = moment - mean[:, None] * gram[:, 0]
+    total = square - 2 * mean * moment[:, 0] + mean**2 * count
+    fitted = (gram @ coefficients[..., None])[..., 0]
+    explained = (coefficients * (2 * about - fitted)).sum(1)
+    scales: Floats = np.sqrt(np.maximum(total - explained, 0) / np.maximum(count, 1))
+    return scales
 
 
-_READ = (
-    "weekday",
-    "promo",
-    "day_of_month",
-    "days_to_month_end",
-    "closed_until",
-    "closed_since",
-    "school",
-    "holiday",
-    "christmas_days",
-    "easter_days",
-    "day_of_year",
-    "reopened",
-    "reopened_length",
-    "closing",
-    "closing_length",
-    "closing_start",
-)
+class _Effects:
+    """Running sums over blocks of regular days: of their number, log sales and design."""
+
+    def __init__(self, history: _History) -> None:
+        stores, columns, days = history.design.shape
+        shape = (stores, days // BLOCK, BLOCK)
+        regular = history.regular.reshape(shape)
+        self._counts = _running(regular.sum(-1))
+        self._logs = _running(np.where(regular, history.log_sales.reshape(shape), 0).sum(-1))
+        design = np.empty((stores, shape[1], columns), np.float32)
+        weights = regular.astype(np.float32)
+        for block in range(shape[1]):
+            x = history.design[:, :, block * BLOCK : (block + 1) * BLOCK]
+            design[:, block] = np.matmul(x, weights[:, block, :, None])[..., 0]
+        self._design = _running(design)
+
+    def levels(self, origin: int, tied: Floats) -> Floats:
+        """`Linear.levels` as of an origin, given the coefficients that are adjusted for."""
+        end = self._counts.shape[1] - 1 + origin // BLOCK
+        levels = []
+        for back in LEVELS:
+            begin = max(0, end - back // BLOCK)
+            count = self._counts[:, end] - self._counts[:, begin]
+            effects = ((self._design[:, end] - self._design[:, begin]) * tied).sum(1)
+            logs = self._logs[:, end] - self._logs[:, begin]
+            levels.append((logs - effects) / np.where(count > 0, count, np.nan))
+        return np.stack(levels, axis=1)
+
+
+def _running(values: NDArray[np.generic]) -> Floats:
+    """Sums of all columns before each: (S, columns + 1, ...)."""
+    sums = np.zeros((len(values), values.shape[1] + 1, *values.shape[2:]))
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _log(values: Floats) -> Floats:
+    return np.log(values, where=values > 0, out=np.full(values.shape, np.nan))
+
+
+def _mean(a_customer: Floats, origin: int) -> Floats:
+    end = a_customer.shape[1] + origin
+    values = a_customer[:, max(0, end - HALF_YEAR) : end]
+    known = np.isfinite(values)
+    mean: Floats = np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
+    return mean
 
 
 def _columns() -> dict[str, float]:
@@ -296,19 +289,19 @@ def _columns() -> dict[str, float]:
 
 
 _COLUMNS = _columns()
-_NAMES = list(_COLUMNS)
+NAMES = tuple(_COLUMNS)
 _PENALTIES = np.array(list(_COLUMNS.values()))
+_LEVEL = np.isin(NAMES, _LOOSE)
 
 
-def _mask(names: tuple[str, ...]) -> NDArray[np.bool_]:
-    return np.isin(_NAMES, names)
+def design(days: Mapping[str, NDArray[np.generic]], last: int | None = None) -> Floats:
+    """The columns of `NAMES` for rows or a grid of days; `last` hides what happens from that t on.
 
-
-def _design(days: Mapping[str, Floats], last: int | None = None) -> Floats:
-    """The columns of `_COLUMNS` for a grid of days; `last` hides what happens from that t on.
+    Args:
+        days: `Calendar` columns and t, (n,) each; or (S, T), those of dates alone (T,).
 
     Returns:
-        (S, T, P) float32.
+        (n, P), or (S, P, T); float32.
     """
     d, t = days, days["t"]
     weekday, promo = d["weekday"], d["promo"]
@@ -320,7 +313,7 @@ def _design(days: Mapping[str, Floats], last: int | None = None) -> Floats:
         length = np.minimum(length, last - d["closing_start"])
     shut = length >= 4
     year = 2 * np.pi * d["day_of_year"] / 365.25
-    columns: dict[str, NDArray[np.generic]] = {"one": np.ones_like(t)}
+    columns: dict[str, NDArray[np.generic] | float] = {"one": 1.0}
     columns |= {name: weekday == k for k, name in enumerate(_WEEKDAYS, start=1)}
     columns["promo"] = promo
     columns |= {f"promo_{name}": promo * (weekday == k) for k, name in enumerate(_WEEKDAYS[:4], start=1)}
@@ -349,4 +342,7 @@ def _design(days: Mapping[str, Floats], last: int | None = None) -> Floats:
     for name, low, high in (("before_1", 1, 1), ("before_4", 2, 4), ("before_10", 5, 10), ("before_24", 11, 24)):
         near = shut & (closing >= low) & (closing <= high)
         columns |= {name: near, f"{name}_long": near & (length >= 14)}
-    return np.stack([columns[name].astype(np.float32) for name in _NAMES], axis=-1)
+    found = np.empty((len(promo), len(NAMES), *promo.shape[1:]), np.float32)
+    for k, name in enumerate(NAMES):
+        found[:, k] = columns[name]
+    return found

@@ -1,0 +1,101 @@
+"""Last year's and recent levels of stores and of groups of them: how the chain went, told by sales alone.
+
+The levels are the linear model's adjusted log sales, so weekdays, promotions and the like are out of them. Last year's
+are means around the same weekday 52 (104) weeks ago, against the twelve weeks that came before that time's origin;
+recent ones are means of the last two and eight weeks against the last year.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.stores.linear import PARTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pipeline.stores.calendar import Columns
+    from pipeline.stores.grids import Stores
+    from pipeline.stores.linear import Adjusted
+
+    Floats = NDArray[np.floating]
+    Ints = NDArray[np.int64]
+
+YEAR = 364  # days: whole weeks, so that weekdays meet
+AROUND = (3, 10, 21)  # days to either side of the same day of an earlier year
+BEFORE = 84  # days before the origin's own day of that year
+LAST_OF = ((1, "store"), (2, "store"), (1, "state"), (2, "state"), (1, "kind"))  # years back, group
+RECENT_OF = ("state", "kind")
+RECENT_DAYS = (14, 56)
+
+LAST: tuple[str, ...] = tuple(f"last_{years}_{group}_{around}" for years, group in LAST_OF for around in AROUND)
+RECENT: tuple[str, ...] = tuple(f"recent_{group}_{days}" for group in RECENT_OF for days in RECENT_DAYS)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels as of one origin; NaN where history has no answer.
+
+    Attributes:
+        last: (`LAST`, S, horizon), by days from the origin. recent: (`RECENT`, S). float32.
+    """
+
+    last: Floats
+    recent: Floats
+
+    def rows(self, store: Ints, ahead: Ints) -> Columns:
+        """`LAST` and `RECENT` of some days, by the places of their stores and their days from the origin."""
+        last, recent = self.last[:, store, ahead], self.recent[:, store]
+        return dict(zip((*LAST, *RECENT), (*last, *recent), strict=True))
+
+
+class DailyLevels:
+    """Running sums of the adjusted log sales of every store, state and kind, from which levels of any origin come."""
+
+    def __init__(self, stores: Stores, adjusted: Adjusted) -> None:
+        kinds = stores.words["store_type"] + "/" + stores.words["assortment"]
+        groups = {"store": stores.numbers, "state": stores.words["state"], "kind": kinds}
+        self._groups = {name: _Group.of(np.unique(keys, return_inverse=True)[1], adjusted) for name, keys in groups.items()}
+
+    def as_of(self, origin: int, horizon: int) -> Levels:
+        """The levels that a forecast made on an origin, a t, knows of."""
+        t = origin + np.arange(horizon)
+        last = []
+        for years, name in LAST_OF:
+            group, back = self._groups[name], years * YEAR
+            before = group.mean(np.array([origin]), back + BEFORE, back + 1)
+            last += [(group.mean(t, back + around, back - around) - before)[group.of_store] for around in AROUND]
+        recent = []
+        for name in RECENT_OF:
+            group, at = self._groups[name], np.array([origin])
+            year = group.mean(at, YEAR, 1)
+            recent += [(group.mean(at, days, 1) - year)[group.of_store, 0] for days in RECENT_DAYS]
+        return Levels(np.array(last, np.float32), np.array(recent, np.float32))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """of_store: (S,), which of G groups a store is of; totals, counts: (G, days + 1), sums of all days before."""
+
+    of_store: Ints
+    totals: Ints
+    counts: Ints
+
+    @classmethod
+    def of(cls, of_store: Ints, adjusted: Adjusted) -> _Group:
+        stores, days = adjusted.values.shape
+        totals, counts = (np.zeros((of_store.max() + 1, days + 1), np.int64) for _ in range(2))
+        np.add.at(totals[:, 1:], of_store, adjusted.values)
+        np.add.at(counts[:, 1:], of_store, adjusted.regular)
+        return cls(of_store, totals.cumsum(1), counts.cumsum(1))
+
+    def mean(self, t: Ints, back: int, until: int) -> Floats:
+        """The mean level from `back` to `until` days before each t, both included: (G, t)."""
+        days = self.totals.shape[1] - 1
+        begin, end = (np.clip(t + days - k, 0, days) for k in (back, until - 1))
+        count = self.counts[:, end] - self.counts[:, begin]
+        total = self.totals[:, end] - self.totals[:, begin]
+        return total / np.where(count > 0, count, np.nan) / PARTS
