@@ -23,14 +23,17 @@ from pipeline.registry import Registry
 from pipeline.serving.app import create_app
 from pipeline.serving.keys import entry
 from pipeline.settings import ApiKey, Settings
+from tests.stores import simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 START, AS_OF = date(2025, 1, 1), date(2025, 5, 1)
 TRAINED = {
-    "customers": ("customer_segments",),
-    "shoppers": ("purchase_probability", "brand_choice", "purchase_quantity"),
-    "footfall": ("footfall_buyers",),
+    "customers": (AS_OF, ("customer_segments",)),
+    "shoppers": (AS_OF, ("purchase_probability", "brand_choice", "purchase_quantity")),
+    "footfall": (AS_OF, ("footfall_buyers",)),
+    "stores": (simulated.AS_OF, ("store_sales",)),
 }
+"""Domains, the mornings that they are scored on, and their models."""
 TABLES = ("transactions", "visits", "people", "footfall")
 SECONDS = 20.0
 KEYS = {"all": ("predict", "read"), "reader": ("read",), "till": ("predict",), "boss": ("admin",)}
@@ -39,7 +42,7 @@ KEYS = {"all": ("predict", "read"), "reader": ("read",), "till": ("predict",), "
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
-    """Four months of the simulated shop, scored with the champions that they made."""
+    """Four months of the simulated shop and a chain of stores, scored with the champions that they made."""
     home = tmp_path_factory.mktemp("served") / "home"
     home.mkdir()
     shutil.copy(empty_mlflow, home / "mlflow.db")
@@ -56,14 +59,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settin
         until = START + timedelta(days=1) if table == "people" else AS_OF
         for delivery in ingest.pending(settings, table, since=START, until=until):
             ingest.ingest(settings, delivery)
-    for domain, models in TRAINED.items():
+    simulated.came(settings, simulated.AS_OF)
+    for domain, (as_of, models) in TRAINED.items():
         steps = steps_of(domain)
-        steps.build_features(settings, AS_OF)
+        steps.build_features(settings, as_of)
         for model in models:
             # What the gate says is tested elsewhere.
-            version = steps.train(settings, model, AS_OF).version
+            version = steps.train(settings, model, as_of).version
             Registry(settings).promote(model, version, by="test", reason="to serve")
-        steps.score(settings, AS_OF)
+        steps.score(settings, as_of)
     return settings
 
 

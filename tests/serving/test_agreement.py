@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -63,6 +64,83 @@ def test_segments_from_invoice_lines(client: httpx.Client, shop: Settings) -> No
         for customer in night["customer_id"]
     ]
     same_segments(asked(client, "/segments", rows), night)
+
+
+STORES = date(2024, 7, 2)
+
+
+def forecasts(shop: Settings) -> pd.DataFrame:
+    rows: pd.DataFrame = Lake(shop).read("store_forecasts", where={"made_on": [STORES]}).to_pandas()
+    return rows.sort_values(["store", "day"], ignore_index=True)
+
+
+def same_forecasts(answers: list[dict[str, Any]], night: pd.DataFrame) -> None:
+    said = pd.DataFrame(answers)
+    for column in ("mean", "low_80", "high_80", "low_95", "high_95"):
+        np.testing.assert_allclose(said[column], night[column], **SAME)
+    for column in ("open", "model_version"):
+        assert said[column].tolist() == night[column].tolist()
+
+
+def test_store_sales_as_planned(client: httpx.Client, shop: Settings) -> None:
+    night = forecasts(shop)
+    assert not night["open"].all()
+    rows = [{"store": store, "day": str(day)} for store, day in zip(night["store"], night["day"], strict=True)]
+    same_forecasts(asked(client, "/predict", rows), night)
+    # The order of rows is nobody's business, nor how many requests they come in.
+    same_forecasts(asked(client, "/predict", rows[::-1])[::-1], night)
+    few = [n for n in range(0, len(rows), 37)]
+    same_forecasts([asked(client, "/predict", [rows[n]])[0] for n in few], night.iloc[few])
+
+
+def test_store_sales_where_the_request_repeats_the_plan(client: httpx.Client, shop: Settings) -> None:
+    night = forecasts(shop)
+    plan = Lake(shop).read("store_plans").to_pandas().merge(night[["store", "day"]], on=["store", "day"])
+    plan = plan.sort_values(["store", "day"], ignore_index=True)
+    columns = ["store", "open", "promo", "state_holiday", "school_holiday"]
+    rows = [row | {"day": str(day)} for row, day in zip(plan[columns].to_dict("records"), plan["day"], strict=True)]
+    same_forecasts(asked(client, "/predict", rows), night)
+
+
+def test_plans_of_requests_that_are_answered_together_do_not_mix(client: httpx.Client, shop: Settings) -> None:
+    night = forecasts(shop)
+    of_one = night[(night["store"] == 1) & night["open"]].head(10)
+    plain = [{"store": 1, "day": str(day)} for day in of_one["day"]]
+    other = [row | {"promo": True} for row in plain]
+    alone = {name: asked(client, "/predict", rows) for name, rows in (("plain", plain), ("other", other))}
+    assert alone["plain"] != alone["other"]
+    with ThreadPoolExecutor(8) as pool:
+        many = list(pool.map(lambda n: asked(client, "/predict", other if n % 2 else plain), range(40)))
+    for n, answers in enumerate(many):
+        assert answers == alone["other" if n % 2 else "plain"]
+
+
+def test_stores_and_days_that_cannot_be_known_are_refused_row_by_row(client: httpx.Client) -> None:
+    good = {"store": 1, "day": "2024-07-03"}
+    rows = [
+        good,
+        {"store": 999, "day": "2024-07-03"},
+        {"store": 1, "day": "2024-07-01"},
+        {"store": 1, "day": "2024-08-13"},
+        good | {"promo": True},
+        {"store": 2, "day": "2024-07-04", "open": False},
+    ]
+    said = asked(client, "/predict", rows)
+    assert said[0]["mean"] > 0
+    assert "store" in said[1]["error"]["what"]
+    assert said[2]["error"]["allowed"] == said[3]["error"]["allowed"] == "42 days from 2024-07-02 on"
+    assert "twice" in said[4]["error"]["what"]
+    assert (said[5]["mean"], said[5]["open"]) == (0, False)
+    assert all(one["error"]["todo"] for one in said if "error" in one)
+
+
+def test_ten_thousand_rows_are_one_request(client: httpx.Client, shop: Settings) -> None:
+    night = forecasts(shop)
+    rows = [{"store": store, "day": str(day)} for store, day in zip(night["store"], night["day"], strict=True)]
+    many = (rows * 20)[:10_000]
+    said = asked(client, "/predict", many)
+    same_forecasts(said[: len(rows)], night)
+    assert all("twice" in one["error"]["what"] for one in said[len(rows) :])
 
 
 def test_footfall(client: httpx.Client, shop: Settings) -> None:

@@ -16,7 +16,7 @@ from pipeline.settings import Settings, load_settings
 from tests.serving.conftest import KEYS, basic, bearer, keys, ready, running
 
 READ = ("/", "/assets/page.js", "/model", "/model/footfall_buyers", "/metrics", "/reports/", "/docs", "/openapi.json")
-PREDICT = ("/segments", "/shoppers/purchase", "/footfall")
+PREDICT = ("/predict", "/segments", "/shoppers/purchase", "/footfall")
 BODY = {"rows": [{"visitors": 10}]}
 
 

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 
 def test_examples_work_when_pasted(client: httpx.Client, examples: dict[str, dict[str, Any]]) -> None:
-    assert set(examples) == {"/segments", "/shoppers/purchase", "/footfall"}
+    assert set(examples) == {"/predict", "/segments", "/shoppers/purchase", "/footfall"}
     for path, body in examples.items():
         answer = client.post(path, json=body)
         assert answer.status_code == 200, answer.text
@@ -37,6 +37,7 @@ def operations(client: httpx.Client) -> list[tuple[str, str]]:
 
 def test_everything_is_described(client: httpx.Client) -> None:
     assert set(operations(client)) == {
+        ("POST", "/predict"),
         ("POST", "/segments"),
         ("POST", "/shoppers/purchase"),
         ("POST", "/footfall"),

@@ -16,7 +16,6 @@ from pipeline.serving.served import Answer, Day, Predictions, Refusal, Served, S
 from pipeline.stores.calendar import HOLIDAYS
 from pipeline.stores.features import rows as features_of
 from pipeline.stores.intervals import Intervals
-from pipeline.stores.state import StoreState
 from pipeline.stores.steps import INTERVALS_FILE, MODEL, newest_state, read_state
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ PLANNED = ("promo", "state_holiday", "school_holiday")
 
 
 class StoreDay(Strict):
-    """A store on a day. What is left out is as planned; the rows of a request are one plan, which all of them follow."""
+    """A store on a day. What is left out is as planned; the rows of a request are one plan that all of them follow."""
 
     store: int = Field(ge=0, le=2**31 - 1)
     day: Day
@@ -107,9 +106,7 @@ class Predictor:
         (low_80, high_80), (low_95, high_95) = ends[0.8], ends[0.95]
         columns = (mean, low_80, high_80, low_95, high_95)
         for at, values in zip(positions, zip(*(column.tolist() for column in columns), strict=True), strict=True):
-            answers[at] = Forecast(
-                **dict(zip(_NUMBERS, values, strict=True)), open=True, model_version=self._version
-            )
+            answers[at] = Forecast(**dict(zip(_NUMBERS, values, strict=True)), open=True, model_version=self._version)
         inputs = features.assign(**{name: days[name].to_numpy() for name in PLANNED})[list(LOGGED)]
         inputs.index = pd.Index(positions)
         return Predictions([answers[at] for at in range(len(answers))], inputs)
