@@ -64,9 +64,10 @@ def create_app(
         version=metadata.version("aisle"),
         description="Predictions of the models in use. Every answer names the version that made it.",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
+        static_url=pages.STATIC,
         redirect_slashes=False,
-        favicon_url="/assets/icon.svg",
     )
     errors.install(app)
     for unit in units:

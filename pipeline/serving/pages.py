@@ -7,6 +7,7 @@ from http import HTTPStatus
 from importlib import resources
 
 from fastapi import APIRouter, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import RedirectResponse
 
 from pipeline.lake import Lake
@@ -29,12 +30,34 @@ PAGE_HEADERS = {
     ),
     "Cache-Control": "private, no-cache",
 }
+STATIC = "/static-offline-docs"
+"""Where FastAPIOffline serves Swagger UI's files from."""
+DOCS_HEADERS = {
+    # Swagger UI starts by a script within the page and styles what it makes.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "private, no-cache",
+}
 
 
 def router(lake: Lake) -> APIRouter:
     """The pages' routes."""
     routes = APIRouter(tags=["pages"])
     folder = resources.files("pipeline.serving") / "page"
+
+    @routes.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        page = get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Aisle · API",
+            swagger_js_url=f"{STATIC}/swagger-ui-bundle.js",
+            swagger_css_url=f"{STATIC}/swagger-ui.css",
+            swagger_favicon_url="/assets/icon.svg",
+        )
+        page.headers.update(DOCS_HEADERS)
+        return page
 
     @routes.get("/", include_in_schema=False)
     def page() -> Response:

@@ -29,7 +29,8 @@ function card(model) {
   const days = Math.max(0, Math.floor((Date.now() - Date.parse(model.as_of)) / DAY));
   const facts = [
     ["version", model.version],
-    ["trained as of", `${model.as_of}, ${days} days ago`],
+    ["trained as of", model.as_of],
+    ["age", `${whole(days)} days`],
     ["serves since", model.since.slice(0, 16).replace("T", " ") + " UTC"],
   ];
   const figures = Object.entries(model.metrics).filter(([, value]) => value !== null).slice(0, 6);
@@ -60,8 +61,10 @@ let drawn = null;
 async function stores() {
   known = (await ask("/model/store_sales")).about;
   at("stores").replaceChildren(...known.stores.map((store) => make("option", null, { value: store })));
-  at("store").value = known.stores[0];
+  const asked = new URLSearchParams(location.search).get("store");
+  at("store").value = asked || known.stores[0];
   at("forecast").hidden = false;
+  if (asked) await forecast();
 }
 
 function daysFrom(from, until) {
@@ -70,12 +73,13 @@ function daysFrom(from, until) {
   return days;
 }
 
-async function forecast(event) {
-  event.preventDefault();
-  const button = event.target.querySelector("button");
+async function forecast() {
+  const button = document.querySelector("form button");
   button.disabled = true;
   try {
     const store = Number(at("store").value.trim());
+    // What is shown has an address of its own, to be kept or passed on.
+    history.replaceState(null, "", `?store=${encodeURIComponent(store)}`);
     const days = daysFrom(known.from, known.until);
     const said = await ask("/predict", { rows: days.map((day) => ({ store, day })) });
     const rows = said.answers.map((answer, n) => ({ day: days[n], ...answer })).filter((row) => !row.error);
@@ -122,7 +126,7 @@ function draw() {
   const x = (n) => pad.left + (n * (width - pad.left - pad.right)) / Math.max(1, drawn.length - 1);
   const y = (value) => height - pad.bottom - (value / top) * (height - pad.top - pad.bottom);
   const parts = [];
-  const step = 10 ** Math.floor(Math.log10(top / 2));
+  const step = 10 ** Math.floor(Math.log10(top / 6));
   const by = [1, 2, 5, 10].map((m) => m * step).find((s) => top / s <= 6) || step * 10;
   for (let value = 0; value <= top; value += by) {
     parts.push(make("line", null, { class: "grid", x1: pad.left, x2: width - pad.right, y1: y(value), y2: y(value) }));
@@ -143,7 +147,9 @@ function draw() {
   });
   const line = (points) => points.map(([n, value], k) => `${k ? "L" : "M"}${x(n).toFixed(1)},${y(value).toFixed(1)}`).join("");
   for (const run of runs.filter((one) => one.length)) {
-    const ends = (name) => run.map(([n, row]) => [n, row[name]]);
+    // A lone day is as wide as half a day to either side.
+    const wide = run.length > 1 ? run : [[run[0][0] - 0.3, run[0][1]], [run[0][0] + 0.3, run[0][1]]];
+    const ends = (name) => wide.map(([n, row]) => [n, row[name]]);
     for (const [name, level] of [["wide", 95], ["likely", 80]]) {
       const area = line(ends(`high_${level}`)) + line(ends(`low_${level}`).reverse()).replace("M", "L") + "Z";
       parts.push(make("path", null, { class: name, d: area }));
@@ -160,5 +166,8 @@ models()
     at("state").textContent = error.message;
     at("state").className = "bad";
   });
-document.querySelector("form").addEventListener("submit", forecast);
+document.querySelector("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  forecast();
+});
 addEventListener("resize", draw);
