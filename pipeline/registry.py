@@ -75,6 +75,10 @@ class Registry:
         """
         return _describe(self._entry(name, which), self._aliases(name))
 
+    def aliases(self, name: str) -> dict[str, int]:
+        """The versions that the model's aliases point to: one short question, for whoever asks again and again."""
+        return self._aliases(name)
+
     def champion(self, name: str) -> ModelVersion | None:
         """The version in use, if any."""
         return self.get(name, CHAMPION) if CHAMPION in self._aliases(name) else None

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Literal
 
 from pipeline.errors import AisleError, RefusedError, UsageError
-from pipeline.models import Loaded, ModelVersion
+from pipeline.models import Loaded
 from pipeline.registry import CHALLENGER, CHAMPION, Registry
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.served import Predictor, Refusal, Served
@@ -100,9 +100,7 @@ class Champions:
             try:
                 registry = self._registry = self._registry or self._make_registry()
                 names = {model for served in self._served for model in served.models}
-                champions = {name: registry.champion(name) for name in names}
-                asked = self._settings.serve_shadow or self._settings.serve_canary > 0
-                challengers = {name: registry.challenger(name) for name in names} if asked else {}
+                aliases = {name: registry.aliases(name) for name in names}
             except Exception as error:  # noqa: BLE001
                 # A registry can fail in as many ways as there are databases and networks.
                 log.warning("the registry does not answer: %s", error)
@@ -111,19 +109,13 @@ class Champions:
                 return
             self._reached = True
             if not self._settings.serve_models:
-                there = {s.name for s in self._served if all(champions[model] for model in s.models)}
+                there = {s.name for s in self._served if all(CHAMPION in aliases[model] for model in s.models)}
                 self._required = frozenset(there | set(self._champions))
             for served in self._served:
-                self._refresh(registry, served, champions, challengers)
+                self._refresh(registry, served, aliases)
 
-    def _refresh(
-        self,
-        registry: Registry,
-        served: Served,
-        champions: Mapping[str, ModelVersion | None],
-        challengers: Mapping[str, ModelVersion | None],
-    ) -> None:
-        wanted = {name: version.version for name in served.models if (version := champions[name])}
+    def _refresh(self, registry: Registry, served: Served, aliases: Mapping[str, Mapping[str, int]]) -> None:
+        wanted = {name: aliases[name][CHAMPION] for name in served.models if CHAMPION in aliases[name]}
         if len(wanted) < len(served.models):
             missing = ", ".join(name for name in served.models if name not in wanted)
             self._note(served, "none", f"no champion of {missing}")
@@ -140,20 +132,15 @@ class Champions:
             self._metrics.version.labels(name).set(loaded.version.version)
             age = (self._now().date() - loaded.version.provenance.as_of).days
             self._metrics.age.labels(name).set(age)
-        self._refresh_challenger(registry, served, wanted, challengers)
+        if self._settings.serve_shadow or self._settings.serve_canary > 0:
+            self._refresh_challenger(registry, served, aliases)
 
-    def _refresh_challenger(
-        self,
-        registry: Registry,
-        served: Served,
-        champions: Mapping[str, int],
-        challengers: Mapping[str, ModelVersion | None],
-    ) -> None:
-        new = {name: version.version for name in served.models if (version := challengers.get(name))}
-        if not new:
+    def _refresh_challenger(self, registry: Registry, served: Served, aliases: Mapping[str, Mapping[str, int]]) -> None:
+        if not any(CHALLENGER in aliases[name] for name in served.models):
             self._challengers.pop(served.name, None)
             return
-        wanted = {**champions, **new}
+        # Where a model of a chain has no challenger its champion takes part.
+        wanted = {name: aliases[name].get(CHALLENGER, aliases[name][CHAMPION]) for name in served.models}
         try:
             _, serving = self._loaded(registry, served, wanted, CHALLENGER, self._challengers.get(served.name))
         except Exception as error:

@@ -13,16 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pyarrow as pa
 
 from pipeline.lake import Lake
 from pipeline.serving.metrics import Metrics
-from pipeline.serving.served import Answer
-
-if TYPE_CHECKING:
-    import pandas as pd
+from pipeline.serving.served import Predictions
 
 PREDICTIONS = "predictions"
 SCHEMA = pa.schema(
@@ -45,15 +42,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """The predictions of one batch of requests. `request_ids` run along `answers`, `inputs` are as of `Predictions`."""
+    """The predictions of one batch of requests. `request_ids` run along the answers."""
 
     at: datetime
     model: str
     role: str
     versions: Mapping[str, int]
     request_ids: Sequence[str]
-    answers: Sequence[Answer]
-    inputs: pd.DataFrame
+    said: Predictions
+
+    @property
+    def rows(self) -> int:
+        """How many predictions; rows that were refused are none."""
+        return len(self.said.positions)
 
 
 class PredictionLog:
@@ -83,7 +84,7 @@ class PredictionLog:
 
     def add(self, entry: Entry) -> None:
         """Remember a batch's predictions, if there is room."""
-        rows = len(entry.inputs)
+        rows = entry.rows
         if not rows:
             return
         with self._lock:
@@ -112,7 +113,7 @@ class PredictionLog:
             entries = list(self._entries)
         if not entries:
             return
-        rows = sum(len(entry.inputs) for entry in entries)
+        rows = sum(entry.rows for entry in entries)
         try:
             self._lake.append(PREDICTIONS, _table(entries), partition=["day"])
         except Exception:
@@ -126,21 +127,16 @@ class PredictionLog:
 
 
 def _table(entries: Sequence[Entry]) -> pa.Table:
-    rows = []
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for entry in entries:
-        versions = json.dumps(dict(entry.versions))
-        inputs = entry.inputs.to_json(orient="records", lines=True, date_format="iso").splitlines()
-        for position, asked in zip(entry.inputs.index, inputs, strict=True):
-            rows.append(
-                {
-                    "at": entry.at,
-                    "day": entry.at.date(),
-                    "model": entry.model,
-                    "role": entry.role,
-                    "versions": versions,
-                    "request_id": entry.request_ids[position],
-                    "inputs": asked,
-                    "output": entry.answers[position].model_dump_json(),
-                }
-            )
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+        said, rows = entry.said, entry.rows
+        columns["at"] += [entry.at] * rows
+        columns["day"] += [entry.at.date()] * rows
+        columns["model"] += [entry.model] * rows
+        columns["role"] += [entry.role] * rows
+        columns["versions"] += [json.dumps(dict(entry.versions))] * rows
+        columns["request_id"] += [entry.request_ids[at] for at in said.positions]
+        asked = zip(*said.inputs.values(), strict=True)
+        columns["inputs"] += [json.dumps(dict(zip(said.inputs, row, strict=True)), default=str) for row in asked]
+        columns["output"] += [said.answers[at].model_dump_json() for at in said.positions]
+    return pa.table(columns, schema=SCHEMA)

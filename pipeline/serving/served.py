@@ -80,12 +80,19 @@ class Predictions:
 
     Args:
         answers: one a row.
-        inputs: what the model was asked, a column a feature; a row for each row that was answered, and its index is
-            the row's position among all rows. It goes to the log, which `watch` compares with the training.
+        positions: of the rows that were answered, among all.
+        inputs: what the model was asked of those, feature -> a value a row. It goes to the log, which `watch` compares
+            with what the model was trained on. Columns and not a data frame: of one row, that costs more than the rest.
     """
 
     answers: list[Answer]
-    inputs: pd.DataFrame
+    positions: list[int]
+    inputs: Mapping[str, Sequence[Any]]
+
+
+def columns_of(features: pd.DataFrame) -> dict[str, list[Any]]:
+    """A data frame as `Predictions` takes it."""
+    return {str(name): column.tolist() for name, column in features.items()}
 
 
 class Predictor(Protocol):

@@ -93,7 +93,7 @@ class Unit:
         self._count(said, role)
         request_ids = [job.request_id for job in jobs for _ in job.rows]
         name = self.served.name
-        self._predictions.add(Entry(self._now(), name, role, serving.versions, request_ids, said.answers, said.inputs))
+        self._predictions.add(Entry(self._now(), name, role, serving.versions, request_ids, said))
         ends = iter(said.answers)
         return [[next(ends) for _ in job.rows] for job in jobs]
 

@@ -73,10 +73,10 @@ def matrix(features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, S
             todo="build them with pipeline.stores.features of the version that trained the model",
         )
     out = np.empty((len(features), len(columns)), np.float32)
+    numbers = [k for k, name in enumerate(columns) if name not in known]
+    out[:, numbers] = features[[columns[k] for k in numbers]].to_numpy(np.float32)
     for k, name in enumerate(columns):
         if name in known:
             places = {word: place for place, word in enumerate(known[name])}
-            out[:, k] = features[name].map(lambda word, places=places: places.get(word, -1)).to_numpy()
-        else:
-            out[:, k] = features[name].to_numpy()
+            out[:, k] = [places.get(word, -1) for word in features[name].tolist()]
     return out

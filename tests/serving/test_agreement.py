@@ -89,7 +89,7 @@ def test_store_sales_as_planned(client: httpx.Client, shop: Settings) -> None:
     same_forecasts(asked(client, "/predict", rows), night)
     # The order of rows is nobody's business, nor how many requests they come in.
     same_forecasts(asked(client, "/predict", rows[::-1])[::-1], night)
-    few = [n for n in range(0, len(rows), 37)]
+    few = list(range(0, len(rows), 37))
     same_forecasts([asked(client, "/predict", [rows[n]])[0] for n in few], night.iloc[few])
 
 

@@ -164,10 +164,10 @@ def test_a_registry_that_goes_away_later_is_not_missed(shop: Settings) -> None:
     class Leaving(Registry):
         away = False
 
-        def champion(self, name: str) -> Any:
+        def aliases(self, name: str) -> dict[str, int]:
             if self.away:
                 raise ConnectionError("connection reset")
-            return super().champion(name)
+            return super().aliases(name)
 
     registry = Leaving(shop)
     with running(shop.model_copy(update=FAST), registry=lambda: registry) as client:

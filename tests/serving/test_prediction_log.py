@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from pipeline.lake import Lake
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.models.footfall import FootfallAnswer
 from pipeline.serving.prediction_log import PREDICTIONS, Entry, PredictionLog
+from pipeline.serving.served import Answer, Predictions
 from pipeline.settings import Settings
 from tests.serving.conftest import ready, running
 
@@ -21,9 +22,9 @@ AT = datetime(2025, 5, 1, 23, 59, tzinfo=UTC)
 
 
 def entry(rows: int, at: datetime = AT) -> Entry:
-    answers = [FootfallAnswer(buyers=n, low=0, high=9, model_version=3) for n in range(rows)]
-    inputs = pd.DataFrame({"visitors": [10.0 * n for n in range(rows)]})
-    return Entry(at, "footfall", "champion", {"footfall_buyers": 3}, [f"r{n}" for n in range(rows)], answers, inputs)
+    answers: list[Answer] = [FootfallAnswer(buyers=n, low=0, high=9, model_version=3) for n in range(rows)]
+    said = Predictions(answers, list(range(rows)), {"visitors": [10.0 * n for n in range(rows)]})
+    return Entry(at, "footfall", "champion", {"footfall_buyers": 3}, [f"r{n}" for n in range(rows)], said)
 
 
 def made(settings: Settings, most: int = 100) -> tuple[PredictionLog, Metrics]:
@@ -54,7 +55,7 @@ def test_what_is_logged_is_what_was_asked_and_said(home: Settings) -> None:
 def test_rows_that_were_refused_are_not_predictions(home: Settings) -> None:
     log, _ = made(home)
     whole = entry(3)
-    log.add(Entry(**{**vars(whole), "inputs": whole.inputs.drop(index=1)}))
+    log.add(replace(whole, said=Predictions(whole.said.answers, [0, 2], {"visitors": [0.0, 20.0]})))
     log.flush()
     assert Lake(home).read(PREDICTIONS)["request_id"].to_pylist() == ["r0", "r2"]
 

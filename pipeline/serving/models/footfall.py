@@ -11,7 +11,7 @@ from pydantic import Field
 from pipeline.footfall.buyers import Fit
 from pipeline.footfall.features import FEATURES
 from pipeline.footfall.steps import FIT_FILE, MODEL
-from pipeline.serving.served import Amount, Answer, Predictions, Served, Strict, flat
+from pipeline.serving.served import Amount, Answer, Predictions, Served, Strict, columns_of, flat
 
 if TYPE_CHECKING:
     from pipeline.models import Loaded
@@ -54,7 +54,7 @@ class Predictor:
             FootfallAnswer(buyers=buyers, low=low, high=high, model_version=self._version)
             for buyers, (low, high) in said
         ]
-        return Predictions(answers, days)
+        return Predictions(answers, list(range(len(rows))), columns_of(days))
 
 
 SERVED = Served(

@@ -16,7 +16,7 @@ from pipeline import engine
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError
 from pipeline.serving.query import Query
-from pipeline.serving.served import Amount, Answer, Day, Predictions, Refusal, Served, Strict, flat
+from pipeline.serving.served import Amount, Answer, Day, Predictions, Refusal, Served, Strict, columns_of, flat
 from pipeline.shoppers.features import BY_BRAND, DEMOGRAPHICS, HISTORY, shopper_features
 from pipeline.shoppers.frames import NO_BRAND, frame, of_the_shelf
 from pipeline.shoppers.purchase_probability import predict
@@ -158,7 +158,7 @@ class Predictor:
                 )
         asked = self._frame({at: (rows[at], state) for at, state in sorted(states.items()) if at not in answers})
         answers |= zip(asked.index, self._answers(asked), strict=True)
-        return Predictions([answers[at] for at in range(len(rows))], asked)
+        return Predictions([answers[at] for at in range(len(rows))], asked.index.tolist(), columns_of(asked))
 
     def _answers(self, asked: pd.DataFrame) -> list[PurchaseAnswer]:
         if asked.empty:

@@ -20,7 +20,7 @@ from pipeline.customers.segments import SEGMENT_FEATURES
 from pipeline.customers.steps import INPUT, MODEL, SEGMENTS_FILE
 from pipeline.errors import RefusedError
 from pipeline.serving.query import Query
-from pipeline.serving.served import Answer, Day, Predictions, Refusal, Served, Strict, flat
+from pipeline.serving.served import Answer, Day, Predictions, Refusal, Served, Strict, columns_of, flat
 from pipeline.sources import load_sources
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Predictor:
                         todo="send lines of that time, or another as_of",
                     )
                 )
-        return Predictions([answers[at] for at in range(len(rows))], inputs)
+        return Predictions([answers[at] for at in range(len(rows))], inputs.index.tolist(), columns_of(inputs))
 
     def _from_lines(self, rows: Sequence[Customer]) -> dict[int, dict[str, float]]:
         """The features of those who sent lines, one query an as-of day; those without a purchase are left out."""

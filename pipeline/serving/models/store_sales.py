@@ -98,7 +98,7 @@ class Predictor:
                 seen.add((row.store, row.day))
                 at += 1
         if not asked:
-            return Predictions([answers[at] for at in range(len(answers))], pd.DataFrame(columns=list(LOGGED)))
+            return Predictions([answers[at] for at in range(len(answers))], [], {})
         days = pd.DataFrame(asked, columns=["store", "day", *PLANNED, "request"])
         features = features_of(self._state, days)
         mean = self._model.predict(features)
@@ -107,9 +107,8 @@ class Predictor:
         columns = (mean, low_80, high_80, low_95, high_95)
         for at, values in zip(positions, zip(*(column.tolist() for column in columns), strict=True), strict=True):
             answers[at] = Forecast(**dict(zip(_NUMBERS, values, strict=True)), open=True, model_version=self._version)
-        inputs = features.assign(**{name: days[name].to_numpy() for name in PLANNED})[list(LOGGED)]
-        inputs.index = pd.Index(positions)
-        return Predictions([answers[at] for at in range(len(answers))], inputs)
+        inputs = {name: (days if name in days else features)[name].tolist() for name in LOGGED}
+        return Predictions([answers[at] for at in range(len(answers))], positions, inputs)
 
     @property
     def _closed(self) -> Forecast:
