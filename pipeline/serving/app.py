@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -96,6 +97,13 @@ def _scope_of(path: str, predictions: set[str]) -> Scope | None:
 
 
 async def _poll(champions: Champions, seconds: float) -> None:
+    settled = False
     while True:
         await asyncio.to_thread(champions.refresh)
+        if champions.ready and not settled:
+            # Libraries and champions stay. Looking through their million objects for garbage, again and again, would
+            # stop every request for half a second each time.
+            gc.collect()
+            gc.freeze()
+            settled = True
         await asyncio.sleep(seconds if champions.ready else min(seconds, RETRY_SECONDS))
