@@ -14,15 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
+import numpy as np
 
 from pipeline.stores.backtest import Backtest, backtest
+from pipeline.stores.features import planned, rows
+from pipeline.stores.state import StoreState, store_state
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+    from pipeline.stores.model import Model
+
 MODELS = ("seasonal_median", "linear_store", "random_forest", "gradient_boosting")
+SCORED = ("gradient_boosting",)
 SEED = 7
+ASKED = {1: 500, 100: 100, 10_000: 10}  # rows of a request -> requests that are timed
 SHOWN = ("rmspe", "rmse", "mae", "mape", "r2", "bias", "coverage_80", "coverage_95", "width_80", "width_95")
 
 
@@ -41,6 +50,9 @@ def main() -> None:
     print(f"{time.perf_counter() - begun:.0f} s in all")
     for name in fits:
         show(name, found)
+    for name in SCORED:
+        if name in fits:
+            time_scoring(con, days, stores, found.models[name], found.results[name][-1].fold.start)
     if opts.out:
         opts.out.write_text(json.dumps({name: found.as_dict(name) for name in fits}, indent=1))
     if opts.forecasts:
@@ -54,6 +66,33 @@ def show(name: str, found: Backtest) -> None:
         seconds = result.seconds | {"features": found.feature_seconds[result.fold.start]}
         times = ", ".join(f"{step} {value:.1f} s" for step, value in seconds.items())
         print(f"{name} {result.fold.start}..{result.fold.end}: {figures} ({times}, {result.peak_mb:.0f} MB)")
+
+
+def time_scoring(con: Backend, days: ir.Table, stores: ir.Table, model: Model, as_of: dt.date) -> None:
+    """Seconds from the tables to the forecasts of every planned day, and milliseconds of requests from the state."""
+    watch = [time.perf_counter()]
+    state = store_state(con, days, stores, as_of)
+    watch.append(time.perf_counter())
+    asked = planned(state)
+    features = rows(state, asked)
+    watch.append(time.perf_counter())
+    model.predict(features)
+    watch.append(time.perf_counter())
+    steps = dict(zip(("state", "rows", "predict"), np.diff(watch), strict=True))
+    told = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in steps.items())
+    print(f"scoring {len(asked):,} days of {len(state.stores):,} stores: {watch[-1] - watch[0]:.2f} s ({told})")
+    kept = state.to_bytes()
+    state = StoreState.from_bytes(kept)
+    print(f"state: {len(kept) / 1e6:.1f} MB")
+    for count, repeats in ASKED.items():
+        seconds = []
+        for k in range(repeats):
+            some = asked.sample(count, random_state=k)
+            begun = time.perf_counter()
+            model.predict(rows(state, some))
+            seconds.append(time.perf_counter() - begun)
+        middle, slow = np.quantile(seconds, [0.5, 0.95]) * 1e3
+        print(f"a request of {count:,} rows: {middle:.1f} ms, 95 % within {slow:.1f} ms")
 
 
 def clean_tables(con: Backend, folder: Path) -> tuple[ir.Table, ir.Table]:

@@ -55,17 +55,20 @@ from pipeline.errors import RefusedError
     },
 )
 def watch() -> None:
-    def check(domain: str) -> list[str]:
+    @task.branch
+    @step
+    def domains_that_scored() -> list[str]:
+        # The others are skipped without a process of their own.
         context = get_current_context()
-        if not comes_by(context, scores_of(domain)):
-            raise skip(f"{domain} has not scored")
+        return [f"check_{domain}" for domain in MODELS if comes_by(context, scores_of(domain))]
 
+    def check(domain: str) -> list[str]:
         from pipeline.domains import steps_of, watched_of
         from pipeline.lake import Lake
         from pipeline.settings import load_settings
         from pipeline.watching import checked_days, watch
 
-        settings, models = load_settings(), watched_of(domain)
+        settings, models, context = load_settings(), watched_of(domain), get_current_context()
         lake = Lake(settings)
         scored = lake.days(steps_of(domain).RESULT)
         if span := form_span(context["params"]):
@@ -88,8 +91,10 @@ def watch() -> None:
         asked = {key: newest[key] for key in ("model", "day", "reason")}
         context["outlet_events"][retraining_of(model)].extra = asked
 
+    chosen = domains_that_scored()
     for domain, models in MODELS.items():
         checked = task.branch(task_id=f"check_{domain}")(step(check))(domain)
+        chosen >> checked
         for model in models:
             ask = task(task_id=f"retrain_{model}", outlets=[retraining_of(model)])(step(ask_for_training))
             checked >> ask(domain, model)

@@ -27,6 +27,7 @@ from pipeline.settings import SCOPES, Settings, load_settings
 if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that ask the registry do.
     from pipeline.models import ModelSummary
+    from pipeline.watching import DriftResult
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that did not keep their contract: list, show, replay.")
@@ -340,7 +341,7 @@ def watch(day: Day = None, as_json: Json = False) -> None:
 
     settings = load_settings()
     lake = Lake(settings)
-    results: list[watching.DriftResult] = []
+    results: list[DriftResult] = []
     for domain in MODELS:
         watched = watched_of(domain)
         scored = lake.days(steps_of(domain).RESULT) if watched else []
@@ -348,18 +349,7 @@ def watch(day: Day = None, as_json: Json = False) -> None:
             results += watching.watch(settings, day or scored[-1], watched)
     if not results:
         raise RefusedError("Nothing is scored yet, so there is nothing to watch", todo="aisle score DOMAIN")
-    shown = Table("model", "as of", "version", "verdict", "drifted", "retrain", "reason")
-    for r in results:
-        shown.add_row(
-            r.model,
-            told(r.day),
-            str(r.model_version or "–"),
-            r.verdict,
-            ", ".join(r.drifted),
-            "yes" if r.retrain else "no",
-            r.reason,
-        )
-    _print({"models": [r.as_dict() for r in results]}, as_json, shown)
+    _print({"models": [r.as_dict() for r in results]}, as_json, "\n".join(map(_found, results)))
     if any(r.verdict == "failed" for r in results):
         raise typer.Exit(1)
 
@@ -462,6 +452,15 @@ def _told(summary: ModelSummary) -> str:
     if last:
         lines.append(f"last: {last.action} of version {last.version} by {last.by}, {last.at:%Y-%m-%d %H:%M} UTC")
         lines += [f"  {reason}" for reason in last.reason.split("; ")]
+    return "\n  ".join(lines)
+
+
+def _found(result: DriftResult) -> str:
+    version = f" version {result.model_version}" if result.model_version else ""
+    follows = "to be trained again, because" if result.retrain else "not to be trained again:"
+    lines = [f"{result.model}{version}, as of {told(result.day)}: {result.verdict}", f"{follows} {result.reason}"]
+    if result.drifted:
+        lines.append(f"drifted: {', '.join(result.drifted)}")
     return "\n  ".join(lines)
 
 

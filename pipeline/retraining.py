@@ -54,9 +54,10 @@ def should_retrain(outcome: DriftOutcome, policy: RetrainPolicy, *, days_since_t
     if policy.prediction and outcome.share("prediction") > 0:
         reasons.append("the predictions have drifted")
     if outcome.share("data") >= policy.share:
-        reasons.append(f"{outcome.share('data'):.0%} of the columns have drifted (from {policy.share:.0%} on)")
+        reasons.append(f"{outcome.share('data'):.0%} of the columns have drifted (it takes {policy.share:.0%})")
     if not reasons:
-        return RetrainDecision(False, f"only {outcome.share('data'):.0%} of the columns have drifted")
+        share = f"{outcome.share('data'):.0%}" if outcome.share("data") else "none"
+        return RetrainDecision(False, f"{share} of the columns have drifted (it takes {policy.share:.0%})")
     why = " and ".join(reasons)
     if days_since_training < policy.cooldown_days:
         waits = f"the last training is {days_since_training} days old (waits for {policy.cooldown_days})"

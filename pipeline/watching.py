@@ -60,6 +60,8 @@ class WatchedModel:
         prediction: how those are compared.
         frame: from rows of the table to those that `columns` and `predict` know.
         by_day: whether the table has a part for each as-of day. Otherwise it is compared as it stood with as it stands.
+        alike: given the rows of then and of now, those of now in the circumstances of then: what is the same for all
+            rows of a day is no drift of theirs, but would move every answer.
         arrived: the column with the day of each row, where the part of an as-of day holds all that came before:
             what is new since the champion's as-of day is compared with what it knew.
         performance: given the settings, the champion and an as-of day, its error on predictions that have come; None
@@ -77,6 +79,7 @@ class WatchedModel:
     prediction: Method
     frame: Callable[[pa.Table], pd.DataFrame] = pa.Table.to_pandas
     by_day: bool = True
+    alike: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame] | None = None
     arrived: str | None = None
     performance: Measure | None = None
     policy: RetrainPolicy = field(default_factory=RetrainPolicy)
@@ -140,6 +143,8 @@ def _watch(settings: Settings, watched: WatchedModel, day: date) -> DriftResult:
     if watched.arrived:
         since = pd.Timestamp(version.provenance.as_of)
         current = current[pd.to_datetime(current[watched.arrived]) >= since].reset_index(drop=True)
+    if watched.alike and len(reference):
+        current = watched.alike(reference, current)
 
     champion = registry.load(watched.name, version.version)
     columns = {**watched.columns, "prediction": watched.prediction}

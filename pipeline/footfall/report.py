@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.models import ModelVersion
 
 LINE_POINTS = 60
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 SPLITS = 50
 """Draws of a third of the days, to show how far the figure depends on the draw."""
 
@@ -103,7 +104,7 @@ def _histograms(found: Description) -> Section:
             go.Bar(name=name, x=list(counts), y=list(counts.values()), opacity=0.7)
             for name, counts in (("visitors", found.visitor_counts), ("buyers", found.buyer_counts))
         ],
-        layout={"barmode": "overlay", "xaxis": {"title": "people"}, "yaxis": {"title": "days"}},
+        layout={"barmode": "overlay", "xaxis": {"title": "people"}, "yaxis": {"title": "days"}, "legend": LEGEND},
     )
     often, days = max(found.visitor_counts.items(), key=lambda item: (item[1], -item[0]))
     mostly, times = max(found.buyer_counts.items(), key=lambda item: (item[1], -item[0]))
@@ -133,7 +134,7 @@ def _line(report: FootfallReport) -> Section:
     fit, days = report.fit, report.days
     at = np.linspace(days["visitors"].min(), days["visitors"].max(), LINE_POINTS)
     day, mean = fit.interval(at), fit.interval(at, of_a_day=False)
-    figure = go.Figure(layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}})
+    figure = go.Figure(layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}, "legend": LEGEND})
     for ends, name, shade in ((day, "95 % of days", 0.10), (mean, "95 % for the line", 0.25)):
         figure.add_scatter(
             x=[*at, *at[::-1]],
@@ -178,7 +179,11 @@ def _unseen(days: pd.DataFrame) -> Section:
             go.Scatter(x=days["buyers"], y=said, mode="markers", name="days"),
             go.Scatter(x=ends, y=ends, mode="lines", name="just right", line={"dash": "dash"}),
         ],
-        layout={"xaxis": {"title": "buyers"}, "yaxis": {"title": "predicted from the other days"}},
+        layout={
+            "xaxis": {"title": "buyers"},
+            "yaxis": {"title": "predicted from the other days"},
+            "legend": LEGEND,
+        },
     )
     return Section(
         "How wrong it is on days that it has not seen",

@@ -12,15 +12,15 @@ from pipeline.reports.page import REPORTS, Link, Section, Table, Tile, Tone, cou
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.drift import ColumnDrift, DriftOutcome, Kind, Verdict
+    from pipeline.drift import ColumnDrift, DriftOutcome, Verdict
     from pipeline.models import ModelVersion
 
+SAID = "what the model says"
 TONES: Mapping[Verdict, Tone] = {"drift": "bad", "no drift": "good", "too few rows": "wait"}
-KINDS: Mapping[Kind, str] = {"data": "data", "prediction": "prediction", "performance": "error"}
 METHODS = {
-    "wasserstein": "standard deviations moved (Wasserstein)",
-    "jensenshannon": "Jensen-Shannon distance",
-    "ratio": "times the expected error",
+    "wasserstein": "standard deviations",
+    "jensenshannon": "Jensen-Shannon",
+    "ratio": "times the expected",
 }
 
 
@@ -76,9 +76,12 @@ def _columns(outcome: DriftOutcome) -> Section:
     ordered = sorted(outcome.columns, key=lambda column: not column.drifted)
     return Section(
         "Column by column",
-        ["A column has drifted from its threshold on, or when a tenth more or less of its values is missing."],
+        [
+            "How far now is from then. A column has drifted from its threshold on, or when a tenth more or less of its "
+            "values is missing."
+        ],
         Table(
-            ("column", "kind", "score", "threshold", "measured in", "missing then", "missing now", "verdict"),
+            ("column", "verdict", "distance", "threshold", "measured in", "missing then", "missing now"),
             [_row(column) for column in ordered],
             frozenset({2, 3, 5, 6}),
             {"drifted": "bad"},
@@ -89,14 +92,13 @@ def _columns(outcome: DriftOutcome) -> Section:
 def _row(column: ColumnDrift) -> tuple[str, ...]:
     known = column.kind != "performance"
     return (
-        _spoken(column.column),
-        KINDS[column.kind],
+        SAID if column.kind == "prediction" else _spoken(column.column),
+        "drifted" if column.drifted else "as it was",
         "–" if column.score is None else f"{column.score:.3f}",
         f"{column.threshold:g}",
         METHODS.get(column.method, column.method),
         f"{100 * column.reference_missing:.0f} %" if known else "–",
         f"{100 * column.current_missing:.0f} %" if known else "–",
-        "drifted" if column.drifted else "as it was",
     )
 
 

@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pipeline.errors import UsageError
@@ -32,6 +33,7 @@ def entry(key: str, scopes: Sequence[str]) -> dict[str, Any]:
     return {"sha256": hash_key(key), "scopes": sorted(set(scopes))}
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
     try:

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
     from pipeline.models import ModelVersion
 
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
+CREDIBLE = "credible"
 DOUBTED = "positive: not credible"
 DOUBTED_IN_PART = "a brand of it is not credible"
+CURVES = {
+    "xaxis": {"title": "mean price of the brands"},
+    "yaxis": {"title": "elasticity"},
+    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+}
 FEWEST_PURCHASES = 200
 """Purchases a segment needs for elasticities of its own."""
 
@@ -112,7 +118,7 @@ def _segments(segments: Mapping[str, Any]) -> Section:
             zmid=0,
             showscale=False,
         ),
-        layout={"yaxis": {"automargin": True}},
+        layout={"yaxis": {"automargin": True}, "meta": {"least_width": 560}},
     )
     named = "; ".join(f"{part['name']} ({100 * part['variance']:.0f} % of the variance)" for part in components)
     return Section(
@@ -120,7 +126,8 @@ def _segments(segments: Mapping[str, Any]) -> Section:
         [
             f"{count(sum(segment['people'] for segment in found))} people in {len(found)} segments; the largest is "
             f"“{largest['name']}” with {100 * largest['share']:.1f} %. The cells are means, the colour says which way "
-            "from the average.",
+            "from the average. Of coded columns it is the mean code: sex 1 is a woman, marital status 1 is not single, "
+            "the others grow with what they name.",
             f"The segments were made on principal components, named by their largest loadings: {named}.",
         ],
         Table(
@@ -171,7 +178,7 @@ def _dendrogram(segments: Mapping[str, Any]) -> Section:
 
 
 def _probability(alone: Curve, without: Curve, promoted: Curve) -> Section:
-    figure = go.Figure(layout={"xaxis": {"title": "mean price of the brands"}, "yaxis": {"title": "elasticity"}})
+    figure = go.Figure(layout=CURVES)
     for curve, name, colour in (
         (alone, "price alone", "31,95,168"),
         (without, "no promotion", "90,90,90"),
@@ -194,7 +201,7 @@ def _probability(alone: Curve, without: Curve, promoted: Curve) -> Section:
 
 
 def _curves_by_segment(alone: Curve, found: list[Curve]) -> Section:
-    figure = go.Figure(layout={"xaxis": {"title": "mean price of the brands"}, "yaxis": {"title": "elasticity"}})
+    figure = go.Figure(layout=CURVES)
     for curve in found:
         figure.add_scatter(x=curve.prices, y=curve.elasticity, name=curve.name, mode="lines")
     figure.add_hline(y=-1, line_dash="dash")
@@ -215,13 +222,16 @@ def _curves_by_segment(alone: Curve, found: list[Curve]) -> Section:
 
 def _choice(found: Elasticities) -> Section:
     values = np.array([[cell.value for cell in row] for row in found.matrix])
-    limit = float(np.quantile(np.abs(values), 0.9)) or 1.0
+    doubted = [at for at, brand in enumerate(found.brands) if brand in found.wrong]
+    values[doubted, :] = values[:, doubted] = np.nan
+    known = np.abs(values[np.isfinite(values)])
+    limit = float(np.quantile(known, 0.9)) if len(known) else 1.0
     figure = go.Figure(
         go.Heatmap(
-            z=values,
+            z=[[None if np.isnan(cell) else cell for cell in row] for row in values],
             x=[f"price of {brand}" for brand in found.brands],
             y=[f"share of {brand}" for brand in found.brands],
-            text=[[f"{cell:+.2f}" for cell in row] for row in values],
+            text=[["?" if np.isnan(cell) else f"{cell:+.2f}" for cell in row] for row in values],
             texttemplate="%{text}",
             colorscale="RdBu",
             reversescale=True,
@@ -229,7 +239,7 @@ def _choice(found: Elasticities) -> Section:
             zmax=limit,
             colorbar={"title": "elasticity"},
         ),
-        layout={"yaxis": {"automargin": True, "autorange": "reversed"}},
+        layout={"yaxis": {"automargin": True, "autorange": "reversed"}, "meta": {"least_width": 480}},
     )
     trusted = [brand for brand in found.brands if brand not in found.wrong]
     sentences = []
@@ -243,10 +253,10 @@ def _choice(found: Elasticities) -> Section:
         sentences.append(
             f"The own-price elasticity of {', '.join(f'brand {brand}' for brand in found.wrong)} came out positive. "
             "Nobody buys more because it is dearer: its price moved too little, or with something else, to tell. Do "
-            "not act on it, nor on its row and column."
+            "not act on it; its row and column are left out of the picture."
         )
     rows = [
-        (brand, f"{own.value:+.2f}", _span(own), DOUBTED if brand in found.wrong else "credible")
+        (brand, f"{own.value:+.2f}", _span(own), DOUBTED if brand in found.wrong else CREDIBLE)
         for brand, own in ((brand, found.own(brand)) for brand in found.brands)
     ]
     return Section(
@@ -295,7 +305,7 @@ def _totals(report: ShoppersReport) -> Section:
                     e.brand,
                     *(f"{part.value:+.2f}" for part in (e.probability, e.choice, e.quantity, e.total)),
                     _span(e.total),
-                    DOUBTED if e.wrong else "credible",
+                    DOUBTED if e.wrong else CREDIBLE,
                 )
                 for e in total_elasticities(report.models, report.shoppers)
             ],
@@ -309,15 +319,13 @@ def _what_if(report: ShoppersReport, choices: Elasticities) -> Section:
     found = what_if(report.models, report.shoppers)
     for brand in choices.brands:
         found += what_if(report.models, report.shoppers, brand=brand)
-    best = max((f for f in found if f.brand not in choices.wrong), key=lambda f: f.revenue_change.value)
-    whose = "all prices" if best.brand is None else f"the price of brand {best.brand}"
     return Section(
         "What if prices changed",
         [
-            f"A week like the last four, with {count(found[0].visits)} visits, at other prices. Of the changes shown, "
-            f"{100 * best.change:+.0f} % on {whose} would do the most for revenue: "
-            f"{100 * best.revenue_change.value:+.1f} % ({_span(best.revenue_change, 100)} %). Rivals and stocks are "
-            "taken to stay as they are.",
+            f"A week like the last four, with {count(found[0].visits)} visits, at other prices. "
+            + _best(found, choices),
+            "Revenue is not profit: what the goods cost is not known here. Rivals and stocks are taken to stay as they "
+            "are.",
         ],
         Table(
             ("price of", "change", "purchases", "units", "revenue", "revenue, change", "95 % interval", "verdict"),
@@ -325,6 +333,19 @@ def _what_if(report: ShoppersReport, choices: Elasticities) -> Section:
             frozenset(range(1, 7)),
             {DOUBTED: "bad", DOUBTED_IN_PART: "wait"},
         ),
+    )
+
+
+def _best(found: list[WhatIf], choices: Elasticities) -> str:
+    """The credible change that would bring the most."""
+    credible = [each for each in found if _verdict(each.brand, choices) == CREDIBLE]
+    best = max(credible, key=lambda each: each.revenue_change.value, default=None)
+    if best is None or best.revenue_change.value <= 0:
+        return "None of the changes that can be believed would bring more."
+    whose = "all prices" if best.brand is None else f"the price of brand {best.brand}"
+    return (
+        f"Of the changes that can be believed, {100 * best.change:+.0f} % on {whose} would do the most for revenue: "
+        f"{100 * best.revenue_change.value:+.1f} % ({_span(best.revenue_change, 100)} %)."
     )
 
 
@@ -343,8 +364,8 @@ def _what_if_row(found: WhatIf, choices: Elasticities) -> tuple[str, ...]:
 
 def _verdict(brand: str | None, choices: Elasticities) -> str:
     if brand is None:
-        return DOUBTED_IN_PART if choices.wrong else "credible"
-    return DOUBTED if brand in choices.wrong else "credible"
+        return DOUBTED_IN_PART if choices.wrong else CREDIBLE
+    return DOUBTED if brand in choices.wrong else CREDIBLE
 
 
 def _quality(report: ShoppersReport) -> Section:

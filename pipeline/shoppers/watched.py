@@ -1,7 +1,9 @@
 """What is watched of the domain's models, see `pipeline.watching`.
 
-Of the visit models it is the state of people before their next visit. The shelf is the same for all of them on a day,
-so its prices have no distribution to compare: they show in what the models say.
+Of the visit models it is the state of people before their next visit. The shelf is the same for all of them on a day:
+its prices have no distribution to compare, and every promotion would move what the models say of everybody. So people
+are asked about now as about then, in front of the shelf of then. Whether a model still has it right at today's prices
+is told by its error on the visits that came.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.drift import AMOUNT, FEW, NUMBER, Method, Performance
-from pipeline.shoppers.features import DEMOGRAPHICS
+from pipeline.shoppers.features import DEMOGRAPHICS, SHELF
 from pipeline.shoppers.frames import frame
 from pipeline.shoppers.steps import (
     CHOICE,
@@ -44,6 +46,12 @@ TOO_WRONG = 1.2
 
 LIKELY = Method("jensenshannon", 0.1, categorical=True, kind="prediction")
 SAID = Method("wasserstein", 0.2, kind="prediction")
+
+
+def at_the_same_shelf(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """The people of now in front of the shelf of then."""
+    shelf = [name for name in then if name in SHELF or str(name).startswith(("prices:", "promotions:"))]
+    return now.assign(**{str(name): then[name].iloc[0] for name in shelf})
 
 
 def purchase_chances(champion: Loaded, shoppers: pd.DataFrame) -> list[float]:
@@ -130,6 +138,7 @@ WATCHED = (
         predict=purchase_chances,
         prediction=SAID,
         frame=frame,
+        alike=at_the_same_shelf,
         performance=log_loss_since,
         minimum_rows=FEWEST_PEOPLE,
     ),
@@ -141,6 +150,7 @@ WATCHED = (
         predict=likely_brands,
         prediction=LIKELY,
         frame=frame,
+        alike=at_the_same_shelf,
         minimum_rows=FEWEST_PEOPLE,
     ),
     WatchedModel(
@@ -151,6 +161,7 @@ WATCHED = (
         predict=units,
         prediction=SAID,
         frame=frame,
+        alike=at_the_same_shelf,
         minimum_rows=FEWEST_PEOPLE,
     ),
     WatchedModel(

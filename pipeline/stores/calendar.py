@@ -9,19 +9,17 @@ what a forecast made on an earlier day could have known.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dateutil.easter import easter  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int32]
     Bools = NDArray[np.bool_]
-    Columns = dict[str, NDArray[np.generic]]
+    Columns = dict[str, NDArray[Any]]
 
 FAR = 60  # days; further away is as good as never
 LONG = 4  # closed days in a row that no holiday explains: longer is a closure with effects of its own
@@ -124,7 +122,7 @@ class Calendar:
         return dates | {name: values[store, at] for name, values in self.distances.items()} | {"t": t}
 
 
-def seen_from(days: Mapping[str, NDArray[np.generic]], origin: int, horizon: int) -> Columns:
+def seen_from(days: Columns, origin: int, horizon: int) -> Columns:
     """Rows of a calendar with their look ahead cut at the last day that a forecast made on `origin` (a t) knows of."""
     last = origin + horizon  # exclusive
     seen = {name: np.where(days["t"] + days[name] >= last, FAR, days[name]) for name in AHEAD}
@@ -139,20 +137,21 @@ def _dates(days: NDArray[np.datetime64]) -> Columns:
     months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
     weekday = (days.astype(int) + THURSDAY) % 7  # 1970 began on a Thursday
     thursday = days - weekday + THURSDAY  # its year is that of the ISO week
-    easters = {year: np.datetime64(easter(year.astype(int) + 1970), "D") for year in np.unique(years)}
+    found, of_day = np.unique(years, return_inverse=True)
+    easters = np.array([easter(year) for year in found.astype(int) + 1970], "datetime64[D]")
     columns = {
         "weekday": weekday,
         "day_of_month": days - months + 1,
         "days_to_month_end": (months + 1).astype("datetime64[D]") - days - 1,
         "week": (thursday - thursday.astype("datetime64[Y]")).astype(int) // 7 + 1,
         "day_of_year": days - years + 1,
-        "easter_days": days - np.array([easters[year] for year in years], "datetime64[D]"),
+        "easter_days": days - easters[of_day],
         "christmas_days": days - (years.astype("datetime64[M]") + 11).astype("datetime64[D]") - 24,
     }
     return {name: values.astype(np.int32) for name, values in columns.items()}
 
 
-def _distances(plan: Plan, weekday: NDArray[np.generic]) -> Columns:
+def _distances(plan: Plan, weekday: NDArray[Any]) -> Columns:
     known, promo, school, holiday = plan.known, plan.promo, plan.school, plan.holiday > 0
     closed = known & ~plan.open
     odd = closed & (weekday != SUNDAY)  # a Sunday's closing tells nothing
@@ -213,17 +212,20 @@ def _last(flags: Bools) -> Ints:
 def _next(flags: Bools) -> Ints:
     """The column of the first flag from each day on; UNSEEN: none."""
     columns = np.arange(flags.shape[1], dtype=np.int32)
-    return np.minimum.accumulate(np.where(flags, columns, np.int32(UNSEEN))[:, ::-1], axis=1)[:, ::-1]
+    found: Ints = np.minimum.accumulate(np.where(flags, columns, np.int32(UNSEEN))[:, ::-1], axis=1)[:, ::-1]
+    return found
 
 
 def _since(flags: Bools) -> Ints:
-    return np.minimum(np.arange(flags.shape[1], dtype=np.int32) - _last(flags), np.int32(FAR))
+    distance: Ints = np.minimum(np.arange(flags.shape[1], dtype=np.int32) - _last(flags), np.int32(FAR))
+    return distance
 
 
 def _until(flags: Bools) -> Ints:
-    return np.minimum(_next(flags) - np.arange(flags.shape[1], dtype=np.int32), np.int32(FAR))
+    distance: Ints = np.minimum(_next(flags) - np.arange(flags.shape[1], dtype=np.int32), np.int32(FAR))
+    return distance
 
 
-def _at(values: Ints, columns: Ints) -> Ints:
+def _at(values: Ints, columns: Ints) -> NDArray[Any]:
     """Values at columns of the same row; any, where the column lies outside."""
     return np.take_along_axis(values, np.clip(columns, 0, values.shape[1] - 1), axis=1)

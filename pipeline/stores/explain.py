@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.errors import UsageError
 from pipeline.stores.backtest import metrics
+from pipeline.stores.features import planned, rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.stores.gradient_boosting import GradientBoosting
     from pipeline.stores.model import Model
+    from pipeline.stores.state import StoreState
 
 SAMPLE = 20_000  # rows that importances are measured on
 FEW = 2_000  # rows that SHAP values are averaged over: they cost a hundred times a forecast
@@ -115,6 +117,34 @@ def first_days(model: GradientBoosting, rows: pd.DataFrame, *, days: int = 3, co
         feature=np.array(model.columns)[order].ravel(),
         contribution=np.take_along_axis(values, order, axis=1).ravel(),
     )
+
+
+def promotion_effect(model: Model, state: StoreState) -> pd.Series:
+    """Mean forecast of the planned days if none (0.0) or all (1.0) of them were promoted, relative to as planned.
+
+    Only days on weekdays that the plan promotes at all count; without any the result is empty. Everything that follows
+    from a promotion follows: the linear forecast and the distances to the promotions before and after.
+    """
+    plan = planned(state)
+    weekday = pd.to_datetime(plan["day"]).dt.weekday
+    promoted = weekday.isin(weekday[plan["promo"]].unique()).to_numpy()
+    if not promoted.any():
+        return pd.Series(dtype=float)
+
+    def mean(promo: pd.Series | bool) -> float:
+        return float(model.predict(rows(state, plan.assign(promo=promo)))[promoted].mean())
+
+    as_planned = mean(plan["promo"])
+    return pd.Series({value: mean(bool(value)) / as_planned for value in (0.0, 1.0)})
+
+
+def weekday_effect(model: Model, state: StoreState) -> pd.Series:
+    """Mean forecast by weekday (0 is Monday) if nothing were promoted, each store relative to its own mean."""
+    plan = planned(state).assign(promo=False)
+    logs = pd.Series(np.log(model.predict(rows(state, plan))))
+    about = logs - logs.groupby(plan["store"]).transform("mean")
+    means: pd.Series = about.groupby(pd.to_datetime(plan["day"]).dt.weekday.astype(float)).mean()
+    return pd.Series(np.exp(means))
 
 
 def partial_effect(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-MANY = 100_000  # rows from which a second thread saves more than it costs
+MANY = 100_000  # rows to train on from which a second thread saves more than it costs ...
+MANY_AHEAD = 1_000  # ... and rows to forecast: waiting for a busy core, one row would take hundreds of times as long
 CLIP = (-0.7, 1.5)  # log of sales / linear forecast
 ROUNDS = 350
 PARAMETERS = {
@@ -52,9 +53,8 @@ class GradientBoosting:
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Mean sales of each row."""
         x = matrix(features, self.columns, self.words)
-        # A second thread costs more than it brings to few rows: it is waited for.
-        threads = 2 if len(x) > MANY else 1
-        return np.asarray(np.exp(features["linear"].to_numpy(float)) * self.booster.predict(x, num_threads=threads))
+        ratio = self.booster.predict(x, num_threads=2 if len(x) > MANY_AHEAD else 1)
+        return np.asarray(np.exp(features["linear"].to_numpy(float)) * ratio)
 
     def contributions(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """SHAP values in the ratio to the linear forecast: (rows, columns + 1), the last is what all rows start

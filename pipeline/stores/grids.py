@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import numpy as np
@@ -58,8 +58,11 @@ class Stores:
 
 @dataclass(frozen=True)
 class Grids:
-    """Stores, their plan (past and planned days), and sales and customers of the past: (S, days before as_of), NaN where
-    closed or unknown."""
+    """Stores, their days from the first of history to the last planned, and what came of the past ones.
+
+    Attributes:
+        sales, customers: (S, days before as_of), NaN where closed or unknown.
+    """
 
     stores: Stores
     plan: Plan
@@ -102,8 +105,8 @@ def read(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, h
     cell = np.searchsorted(about.numbers, days["store"]), days["t"] - first
     shape = (len(about.numbers), horizon - first)
 
-    def spread(name: str, dtype: type, nothing: float = 0) -> NDArray[np.generic]:
-        grid = np.full(shape, nothing, dtype)
+    def spread(name: str, dtype: type, nothing: float = 0) -> NDArray[Any]:
+        grid: NDArray[Any] = np.full(shape, nothing, dtype)
         grid[cell] = days[name]
         return grid
 
@@ -129,7 +132,9 @@ def _stores(con: Backend, stores: ir.Table, asked: NDArray[np.int64]) -> Stores:
     return Stores(
         numbers=np.array(rows["store"], np.int64),
         promo2_since=np.array(rows["promo2_since"], "datetime64[D]"),
-        promo2_months=np.array([[month in (months or "") for month in MONTHS] for months in rows["promo2_months"]], bool),
+        promo2_months=np.array(
+            [[month in (months or "") for month in MONTHS] for months in rows["promo2_months"]], bool
+        ),
         competition_since=np.array(rows["competition_since"], "datetime64[D]"),
         distance=np.array(rows["distance"], float),
         words={name: np.array(rows[name], object) for name in WORDS},

@@ -58,7 +58,9 @@ class DailyLevels:
     def __init__(self, stores: Stores, adjusted: Adjusted) -> None:
         kinds = stores.words["store_type"] + "/" + stores.words["assortment"]
         groups = {"store": stores.numbers, "state": stores.words["state"], "kind": kinds}
-        self._groups = {name: _Group.of(np.unique(keys, return_inverse=True)[1], adjusted) for name, keys in groups.items()}
+        self._groups = {
+            name: _Group.of(np.unique(keys, return_inverse=True)[1], adjusted) for name, keys in groups.items()
+        }
 
     def as_of(self, origin: int, horizon: int) -> Levels:
         """The levels that a forecast made on an origin, a t, knows of."""
@@ -86,8 +88,8 @@ class _Group:
 
     @classmethod
     def of(cls, of_store: Ints, adjusted: Adjusted) -> _Group:
-        stores, days = adjusted.values.shape
-        totals, counts = (np.zeros((of_store.max() + 1, days + 1), np.int64) for _ in range(2))
+        shape = of_store.max() + 1, adjusted.values.shape[1] + 1
+        totals, counts = (np.zeros(shape, np.int64) for _ in range(2))
         np.add.at(totals[:, 1:], of_store, adjusted.values)
         np.add.at(counts[:, 1:], of_store, adjusted.regular)
         return cls(of_store, totals.cumsum(1), counts.cumsum(1))

@@ -13,15 +13,15 @@ each, while a linear model can; what is left to them is what a linear model cann
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.stores.grids import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -256,7 +256,7 @@ class _Effects:
         return np.stack(levels, axis=1)
 
 
-def _running(values: NDArray[np.generic]) -> Floats:
+def _running(values: NDArray[Any]) -> Floats:
     """Sums of all columns before each: (S, columns + 1, ...)."""
     sums = np.zeros((len(values), values.shape[1] + 1, *values.shape[2:]))
     np.cumsum(values, axis=1, out=sums[:, 1:])
@@ -294,7 +294,7 @@ _PENALTIES = np.array(list(_COLUMNS.values()))
 _LEVEL = np.isin(NAMES, _LOOSE)
 
 
-def design(days: Mapping[str, NDArray[np.generic]], last: int | None = None) -> Floats:
+def design(days: Columns, last: int | None = None) -> Floats:
     """The columns of `NAMES` for rows or a grid of days; `last` hides what happens from that t on.
 
     Args:
@@ -313,7 +313,7 @@ def design(days: Mapping[str, NDArray[np.generic]], last: int | None = None) -> 
         length = np.minimum(length, last - d["closing_start"])
     shut = length >= 4
     year = 2 * np.pi * d["day_of_year"] / 365.25
-    columns: dict[str, NDArray[np.generic] | float] = {"one": 1.0}
+    columns: dict[str, Any] = {"one": 1.0}
     columns |= {name: weekday == k for k, name in enumerate(_WEEKDAYS, start=1)}
     columns["promo"] = promo
     columns |= {f"promo_{name}": promo * (weekday == k) for k, name in enumerate(_WEEKDAYS[:4], start=1)}

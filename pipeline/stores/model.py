@@ -72,11 +72,11 @@ def matrix(features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, S
             observed=", ".join(missing),
             todo="build them with pipeline.stores.features of the version that trained the model",
         )
-    out = np.empty((len(features), len(columns)), np.float32)
-    numbers = [k for k, name in enumerate(columns) if name not in known]
-    out[:, numbers] = features[[columns[k] for k in numbers]].to_numpy(np.float32)
+    numbers = [name for name in columns if name not in known]
+    out = np.empty((len(columns), len(features)), np.float32)
+    out[[columns.index(name) for name in numbers]] = features[numbers].to_numpy(np.float32).T
     for k, name in enumerate(columns):
         if name in known:
             places = {word: place for place, word in enumerate(known[name])}
-            out[:, k] = [places.get(word, -1) for word in features[name].tolist()]
-    return out
+            out[k] = [places.get(word, -1) for word in features[name].tolist()]
+    return out.T

@@ -54,13 +54,13 @@ class StoreState:
     def to_bytes(self) -> bytes:
         """As a NumPy archive (.npz) without pickled objects."""
         header = {"as_of": self.as_of.isoformat(), "horizon": self.horizon, "first": self.plan.first, "layout": _LAYOUT}
-        arrays: dict[str, NDArray[Any]] = {"header": np.array(json.dumps(header))}
+        arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
         for part in (self.about, self.linear, self.past):
             arrays |= {field.name: getattr(part, field.name) for field in fields(part) if field.name != "words"}
         arrays |= {name: getattr(self.plan, name) for name in PLANNED}
         arrays |= {f"word_{name}": words.astype(str) for name, words in self.about.words.items()}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
     @classmethod
@@ -95,7 +95,9 @@ class StoreState:
         )
 
 
-def store_state(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, *, horizon: int = 42) -> StoreState:
+def store_state(
+    con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, *, horizon: int = 42
+) -> StoreState:
     """The state on the morning of `as_of`.
 
     Args:

@@ -13,15 +13,23 @@ import numpy as np
 
 from pipeline.stores.backtest import backtest
 from pipeline.stores.candidates import BASELINE, fit_of
-from pipeline.stores.explain import mean_contributions, partial_effect, permutation_importance
+from pipeline.stores.explain import (
+    mean_contributions,
+    partial_effect,
+    permutation_importance,
+    promotion_effect,
+    weekday_effect,
+)
 from pipeline.stores.features import FEATURES
 from pipeline.stores.gradient_boosting import GradientBoosting
+from pipeline.stores.state import store_state
 
 if TYPE_CHECKING:
     import pandas as pd
     from ibis.backends.duckdb import Backend
 
     from pipeline.stores.model import Model
+    from pipeline.stores.state import StoreState
     from pipeline.stores.tables import Known
 
 DISTANCES = (100, 300, 1_000, 3_000, 10_000, 30_000)  # metres to a competitor whose effect is shown
@@ -60,13 +68,14 @@ def try_candidate(con: Backend, known: Known, candidate: str, seed: int) -> Tria
     fits = {BASELINE: fit_of(BASELINE), candidate: fit_of(candidate)}
     found = backtest(con, known.past, known.stores, fits, seed=seed, count=1)
     model, rows = found.models[candidate], found.newest
+    state = store_state(con, known.past, known.stores, found.forecasts["made_on"].max())
     importance = permutation_importance(model, rows, FEATURES, seed=seed)
     evidence = {
         "candidate": candidate,
         "backtest": {name: found.as_dict(name) for name in fits},
         "importance": [{"feature": name, "rmspe_rise": value} for name, value in importance.items()],
         "contributions": _contributions(model, rows, seed),
-        "partial": _partial(model, rows, seed),
+        "partial": _partial(model, rows, state, seed),
     }
     own, naive = (found.forecasts[found.forecasts["model"] == name] for name in (candidate, BASELINE))
     return Trial(evidence, own.drop(columns="model").assign(baseline=naive["mean"].to_numpy()))
@@ -85,15 +94,18 @@ def _contributions(model: Model, rows: pd.DataFrame, seed: int) -> list[dict[str
     return [{"feature": name, "mean": float(value)} for name, value in means.items()]
 
 
-def _partial(model: Model, rows: pd.DataFrame, seed: int) -> dict[str, list[dict[str, float]]]:
-    """Mean forecast with one column at each value against as it is: what the column does beyond the linear forecast."""
-    asked = {
-        "promo": {0.0: 0.0, 1.0: 1.0},
-        "weekday": {float(day): float(day) for day in range(7)},
-        "competition_distance": {float(metres): float(np.log(metres + 1)) for metres in DISTANCES},
+def _partial(model: Model, rows: pd.DataFrame, state: StoreState, seed: int) -> dict[str, list[dict[str, float]]]:
+    """What promotion, weekday and a competitor's distance do to the forecast."""
+    distances = {float(metres): float(np.log(metres + 1)) for metres in DISTANCES}
+    beyond = partial_effect(model, rows, "competition_distance", list(distances.values()), seed=seed)
+    effects = {
+        "promo": promotion_effect(model, state),
+        "weekday": weekday_effect(model, state),
+        "competition_distance": beyond.set_axis(list(distances)),
     }
-    shown = {}
-    for column, values in asked.items():
-        effect = partial_effect(model, rows, column, list(values.values()), seed=seed)
-        shown[column] = [{"value": value, "ratio": float(effect[at])} for value, at in values.items()]
-    return shown
+    return {
+        name: [
+            {"value": float(value), "ratio": float(ratio)} for value, ratio in zip(effect.index, effect, strict=True)
+        ]
+        for name, effect in effects.items()
+    }

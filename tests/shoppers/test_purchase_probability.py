@@ -10,6 +10,7 @@ from pipeline.errors import RefusedError
 from pipeline.shoppers import purchase_probability as probability
 from pipeline.shoppers.estimation import standard_errors
 from pipeline.simulate.visits import Truth
+from tests.shoppers.conftest import SURELY
 
 
 @pytest.mark.open_data
@@ -50,8 +51,8 @@ def test_planted_effects_of_price_and_promotion_are_recovered(visits: pd.DataFra
     errors = standard_errors(model[-1])
     for at, planted in enumerate((Truth().price, Truth().promotion)):
         estimate, error = model[-1].coef_[1 + at] / scale[at], errors[1 + at] / scale[at]
-        assert abs(estimate - planted) < 1.96 * error
-        assert abs(estimate) > 1.96 * error, "and it is told from nothing"
+        assert abs(estimate - planted) < SURELY * error
+        assert abs(estimate) > SURELY * error, "and it is told from nothing"
 
 
 def test_the_mean_probability_is_the_purchase_rate_of_the_training(visits: pd.DataFrame) -> None:

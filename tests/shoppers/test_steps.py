@@ -21,6 +21,7 @@ from pipeline.lake import Lake
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.shoppers import steps
+from pipeline.shoppers.frames import frame
 from pipeline.shoppers.watched import WATCHED, log_loss_since, segment_names
 from pipeline.training import promote
 from pipeline.watching import watch
@@ -181,6 +182,17 @@ def test_the_error_of_what_was_said_of_visits_is_watched(settings: Settings) -> 
     assert grown.column.drifted
     other = replace(champion, version=champion.version + 99)
     assert log_loss_since(settings, other, AS_OF + timedelta(days=14)) is None, "another version said it"
+
+
+def test_a_promotion_is_no_drift_of_the_people_who_meet_it(settings: Settings) -> None:
+    then = frame(Lake(settings).read(steps.FEATURES, where={"as_of": [AS_OF]}))
+    on_sale = then.assign(**{"promotions:1": 1.0, "promotion": 0.2, "prices:1": then["prices:1"] / 2, "price": 1.5})
+    for watched in WATCHED[:3]:
+        assert watched.alike is not None
+        champion = Registry(settings).load(watched.name)
+        said = watched.predict(champion, then)
+        assert watched.predict(champion, on_sale) != said
+        assert watched.predict(champion, watched.alike(then, on_sale)) == said
 
 
 def test_people_whose_columns_are_missing_are_of_no_known_segment(settings: Settings) -> None:

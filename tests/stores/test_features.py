@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import RefusedError
-from pipeline.stores import features as module
+from pipeline.stores import features, state
 from pipeline.stores.calendar import WORDS
 from pipeline.stores.features import FEATURES, store_features
+from pipeline.stores.grids import read
 from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
+
+    from pipeline.stores.grids import Grids
 
 COUNT = 8
 
@@ -55,23 +63,41 @@ def test_the_fold_and_what_follows_it_are_not_read(con: Backend) -> None:
     pd.testing.assert_frame_equal(built(con, days), built(con, cut))
 
 
-@pytest.mark.parametrize("shift", [1])
-def test_the_leak_test_sees_a_shift_of_one_day(con: Backend, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
-    """Sales of the first day to forecast slip into history, as by an off-by-one in the cut."""
+@pytest.mark.parametrize("train", [True, False])
+def test_blank_sales_of_the_fold_change_nothing(con: Backend, train: bool) -> None:
     days = plain_days(COUNT)
-    honest = module.linear
+    blank = days.copy()
+    blank.loc[days["day"] >= pd.Timestamp(AS_OF), ["sales", "customers"]] = None
+    pd.testing.assert_frame_equal(built(con, days, train=train), built(con, blank, train=train))
 
-    def shifted(columns: dict[str, np.ndarray], *args: object, **options: object) -> object:
-        sales = days.set_index(["store", "day"])["sales"]
-        day = pd.Timestamp(AS_OF) + pd.to_timedelta(columns["t"] + shift, unit="D")
-        moved = sales.reindex(pd.MultiIndex.from_arrays([columns["store"], day])).fillna(0).to_numpy()
-        return honest(columns | {"sales": moved}, *args, **options)
 
-    monkeypatch.setattr(module, "linear", shifted)
-    before = built(con, days)
-    days = blanked(days)
-    with pytest.raises(AssertionError):
-        pd.testing.assert_frame_equal(before, built(con, days))
+@pytest.mark.parametrize("train", [True, False])
+def test_the_leak_test_sees_a_shift_of_one_day(con: Backend, monkeypatch: pytest.MonkeyPatch, train: bool) -> None:
+    """Every feature of sales is shifted by one day, so that the first day to forecast slips into history."""
+
+    def shifted(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, horizon: int) -> Grids:
+        honest = read(con, store_days, stores, as_of, horizon)
+        first = store_days.filter(store_days.day == as_of).order_by("store").to_pandas()
+        return replace(
+            honest,
+            sales=np.column_stack([honest.sales[:, 1:], first["sales"]]),
+            customers=np.column_stack([honest.customers[:, 1:], first["customers"]]),
+        )
+
+    for module in (features, state):
+        monkeypatch.setattr(module, "read", shifted)
+    days = plain_days(COUNT)
+    with pytest.raises(AssertionError, match="are different"):
+        pd.testing.assert_frame_equal(built(con, days, train=train), built(con, blanked(days), train=train))
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(st.dates(dt.date(2023, 8, 1), dt.date(2024, 7, 20)))
+def test_features_as_of_a_day_need_nothing_that_comes_later(as_of: dt.date) -> None:
+    con, days = ibis.duckdb.connect(threads=1), plain_days(COUNT)
+    past, planned = days["day"] < pd.Timestamp(as_of), days["day"] < pd.Timestamp(as_of) + pd.Timedelta(days=HORIZON)
+    cut = days[planned].assign(sales=days["sales"].where(past), customers=days["customers"].where(past).astype("Int64"))
+    pd.testing.assert_frame_equal(built(con, days, as_of), built(con, cut, as_of))
 
 
 def test_history_is_described_as_of_its_own_origin(con: Backend) -> None:
@@ -109,6 +135,19 @@ def test_a_missing_day_is_no_closure(con: Backend) -> None:
     store = frame[(frame["store"] == 2) & frame["day"].between("2024-01-01", "2024-04-30")]
     assert (store["closing"] == 60).all()
     assert (store["reopened"] == 60).all()
+
+
+def test_a_missing_day_is_not_zero(con: Backend) -> None:
+    """Half a month without rows leaves a store's levels where they were; the same days without sales are not read."""
+    days = plain_days(COUNT)
+    gap = (days["store"] == 2) & days["day"].between("2024-06-01", "2024-06-15")
+    full, missing, zero = (
+        built(con, frame, train=False).query("store == 2")
+        for frame in (days, days[~gap], days.assign(sales=days["sales"].mask(gap, 0.0)))
+    )
+    sales = [name for name in FEATURES if name.startswith(("linear", "level", "store_level", "last", "recent"))]
+    np.testing.assert_allclose(missing[sales], full[sales], atol=0.1)
+    np.testing.assert_allclose(zero[sales], missing[sales], atol=1e-5)
 
 
 def test_promotions_and_holidays_are_counted(con: Backend) -> None:

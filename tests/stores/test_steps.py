@@ -183,3 +183,12 @@ def test_the_command_line_sets_models_side_by_side_and_exports_the_champion(
 def test_only_models_of_several_kinds_have_candidates() -> None:
     with pytest.raises(UsageError, match="no candidates"):
         CliRunner().invoke(cli.app, ["train", "footfall_buyers", "--candidate", "x"], catch_exceptions=False)
+
+
+def test_partial_effects_are_those_that_were_planted(trained: Settings) -> None:
+    partial = Registry(trained).artefacts(MODEL)["evidence.json"]["partial"]
+    ratio = {name: {point["value"]: point["ratio"] for point in points} for name, points in partial.items()}
+    assert np.log(ratio["promo"][1.0] / ratio["promo"][0.0]) == pytest.approx(CHAIN.effects.promotion, abs=0.05)
+    planted = np.array(CHAIN.effects.weekday)
+    found = np.log([ratio["weekday"][float(day)] for day in range(6)])
+    np.testing.assert_allclose(found - found.mean(), planted[:6] - planted[:6].mean(), atol=0.04)

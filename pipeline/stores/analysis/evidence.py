@@ -87,12 +87,6 @@ def partial_section(evidence: Mapping[str, Any], features: Sequence[str]) -> Sec
     if not partial:
         return Section(HEADING_PARTIAL, ["No partial effects were stored with this version."])
     sentences = []
-    if "linear" in features:
-        sentences.append(
-            "These are effects beyond the linear forecast of each store, which the model starts from and which already "
-            "knows "
-            "weekday, promotion and season: a flat line says that the linear forecast had it right."
-        )
     figure = rows([PARTIAL[name] for name in partial])
     for row, (name, points) in enumerate(partial.items(), 1):
         values, ratios = [point["value"] for point in points], np.array([point["ratio"] for point in points])
@@ -120,6 +114,11 @@ def partial_section(evidence: Mapping[str, Any], features: Sequence[str]) -> Sec
         figure.update_yaxes(range=_axis(100 * (ratios - 1)), row=row, col=1)
     figure.update_xaxes(type="category")
     figure.update_yaxes(title="%")
+    if "linear" in features and "competition_distance" in partial:
+        sentences.append(
+            "Of the competitor it is what the model adds to each store's linear forecast, whose level has felt the "
+            "competitor already: a flat line says that there is nothing to add."
+        )
     return Section(HEADING_PARTIAL, sentences, figure=drawn(figure, heights=len(partial)))
 
 

@@ -82,7 +82,7 @@ def test_partial_effects_are_told_and_flat_ones_are_flat() -> None:
         "Weekday: all values give the same forecast within 0.06 %.",
         "Competitor's distance: from -2.0 % (100 m) to +0.0 % (5,000 m).",
     ]
-    assert "beyond the linear forecast" in partial_section(found, ("linear",)).sentences[0]
+    assert "adds to each store's linear forecast" in partial_section(found, ("linear",)).sentences[-1]
 
 
 @pytest.mark.parametrize("evidence", [{}, {"backtest": {}, "importance": [], "contributions": [], "partial": {}}])

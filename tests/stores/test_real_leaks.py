@@ -1,0 +1,76 @@
+"""On real store days: nothing of the days to forecast but the plan reaches their forecasts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.stores import clean_tables
+from pipeline.stores import gradient_boosting
+from pipeline.stores.features import planned, rows, store_features
+from pipeline.stores.model import frame, history, to_forecast
+from pipeline.stores.state import store_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ibis.backends.duckdb import Backend
+
+pytestmark = pytest.mark.open_data
+AS_OF = dt.date(2015, 6, 20)
+COUNT = 100  # stores: enough to show a leak, few enough to be quick
+
+
+@pytest.fixture(scope="module")
+def con() -> Backend:
+    return ibis.duckdb.connect(threads=2)
+
+
+@pytest.fixture(scope="module")
+def real(con: Backend, open_data: Path) -> tuple[ibis.Table, ibis.Table]:
+    """The days of some stores, and the stores."""
+    if not (open_data / "rossmann_train.parquet").exists():
+        pytest.skip(f"no store days in {open_data}")
+    days, stores = clean_tables(con, open_data)
+    return con.create_table("some_days", days.filter(days.store <= COUNT)), stores
+
+
+def forecasts(con: Backend, days: ibis.Table, stores: ibis.Table) -> tuple[pd.DataFrame, np.ndarray]:
+    """Features of history and of the fold, and what is forecast from them."""
+    made = frame(store_features(con, days, stores, AS_OF))
+    return made, gradient_boosting.fit(history(made), 7).predict(to_forecast(made))
+
+
+def test_no_sale_of_the_fold_reaches_its_forecasts(
+    con: Backend, real: tuple[ibis.Table, ibis.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradient_boosting, "ROUNDS", 20)
+    days, stores = real
+    later = days.day >= ibis.date(AS_OF)
+    order = ibis.window(order_by=ibis.random())
+    shuffled = days.mutate(
+        shuffled_sales=days.sales.lag(1).over(order), shuffled_customers=days.customers.lag(1).over(order)
+    )
+    spoilt = shuffled.mutate(
+        sales=ibis.ifelse(later, shuffled.shuffled_sales * 3, days.sales),
+        customers=ibis.ifelse(later, shuffled.shuffled_customers, days.customers),
+    ).drop("shuffled_sales", "shuffled_customers")
+    blank = days.mutate(sales=ibis.ifelse(later, None, days.sales), customers=ibis.ifelse(later, None, days.customers))
+    features, said = forecasts(con, days, stores)
+    assert len(said) > COUNT * 30
+    for changed in (spoilt, blank):
+        again, said_again = forecasts(con, con.create_table(ibis.util.gen_name("changed"), changed), stores)
+        pd.testing.assert_frame_equal(again, features)
+        np.testing.assert_array_equal(said_again, said)
+
+
+def test_a_state_forecasts_what_training_saw(con: Backend, real: tuple[ibis.Table, ibis.Table]) -> None:
+    """The rows to forecast by themselves are those at the end of training's pass, but for the last digits."""
+    state = store_state(con, *real, AS_OF)
+    ahead = to_forecast(frame(store_features(con, *real, AS_OF))).reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows(state, planned(state)), ahead, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,167 @@
+"""A state says what the tables said, for one day as for all, and only what is asked for is changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from typing import TYPE_CHECKING
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import RefusedError, UsageError
+from pipeline.stores.features import planned, rows, store_features
+from pipeline.stores.model import frame
+from pipeline.stores.state import StoreState, store_state
+from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
+
+if TYPE_CHECKING:
+    from typing import Any
+
+COUNT = 8
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[StoreState, pd.DataFrame, pd.DataFrame]:
+    """A state, and the features of its tables: those to forecast, and those that training's pass ends with."""
+    con = ibis.duckdb.connect(threads=2)
+    days, stores = tables(con, plain_days(COUNT), plain_stores(COUNT))
+    state = store_state(con, days, stores, AS_OF)
+    ahead, trained = (frame(store_features(con, days, stores, AS_OF, train=train)) for train in (False, True))
+    return state, ahead, trained[trained["origin"] == 0].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def state(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> StoreState:
+    return made[0]
+
+
+def asked(state: StoreState, **changed: Any) -> pd.DataFrame:
+    """A planned Monday of store 3 without promotion, otherwise as changed."""
+    days = planned(state)
+    monday = days[(days["store"] == 3) & (days["day"].dt.weekday == 0) & ~days["promo"]].head(1)
+    return monday.assign(**changed)
+
+
+def test_what_is_known_of_itself(state: StoreState) -> None:
+    assert (state.as_of, state.horizon) == (AS_OF, HORIZON)
+    assert state.stores.tolist() == list(range(1, COUNT + 1))
+
+
+def test_there_and_back(state: StoreState) -> None:
+    back = StoreState.from_bytes(state.to_bytes())
+    assert (back.as_of, back.horizon, back.plan.first) == (state.as_of, state.horizon, state.plan.first)
+    pd.testing.assert_frame_equal(planned(back), planned(state))
+    pd.testing.assert_frame_equal(rows(back, planned(back)), rows(state, planned(state)))
+
+
+def test_a_state_of_other_features_is_refused(state: StoreState) -> None:
+    with np.load(io.BytesIO(state.to_bytes())) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays["header"]))
+    header["layout"]["design"].remove("promo")
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays | {"header": np.array(json.dumps(header))})
+    with pytest.raises(RefusedError, match="another version"):
+        StoreState.from_bytes(buffer.getvalue())
+
+
+def test_rows_are_the_features_to_forecast(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
+    state, ahead, trained = made
+    found = rows(state, planned(state))
+    pd.testing.assert_frame_equal(found, ahead)
+    pd.testing.assert_frame_equal(found, trained, rtol=1e-5, atol=1e-6)  # its sums were taken in other parts
+
+
+def test_each_row_by_itself_and_in_any_order(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
+    state, ahead, _ = made
+    some = planned(state).sample(60, random_state=5)
+    pd.testing.assert_frame_equal(rows(state, some), ahead.loc[some.index].reset_index(drop=True))
+    for at in some.index[:10]:
+        pd.testing.assert_frame_equal(rows(state, some.loc[[at]]), ahead.loc[[at]].reset_index(drop=True))
+
+
+def test_a_day_may_be_a_date_or_its_name(state: StoreState) -> None:
+    one = asked(state)
+    for day in (one["day"].dt.date, one["day"].dt.strftime("%Y-%m-%d"), one["day"].astype("datetime64[ns]")):
+        pd.testing.assert_frame_equal(rows(state, one.assign(day=day)), rows(state, one))
+
+
+def test_no_days_no_rows(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
+    state, ahead, _ = made
+    none = rows(state, planned(state).head(0))
+    assert list(none.columns) == list(ahead.columns)
+    assert none.empty
+
+
+def test_what_if_there_were_a_promotion(state: StoreState) -> None:
+    before, kept = asked(state), state.to_bytes()
+    plan, promoted = (rows(state, asked(state, promo=promo)).iloc[0] for promo in (False, True))
+    assert (plan["promo"], promoted["promo"], promoted["promo_since"], promoted["promo_until"]) == (0, 1, 0, 0)
+    assert promoted["linear"] - plan["linear"] == pytest.approx(promoted["effect_promo"], abs=0.1)
+    assert state.to_bytes() == kept
+    pd.testing.assert_series_equal(rows(state, before).iloc[0], plan)
+
+
+def test_the_days_around_see_what_is_asked(state: StoreState) -> None:
+    """A school holiday on one of the days asked for is as near to the others as it is."""
+    one = asked(state)
+    both = pd.concat([one, one.assign(day=one["day"] + pd.Timedelta(days=2))])
+    both["school_holiday"] = [True, False]
+    found = rows(state, both)
+    assert found["school_since"].tolist() == [0, 2]
+    assert found["school_day"].tolist() == [1, 0]
+    alone = rows(state, both.tail(1)).iloc[0]
+    assert alone["school_since"] > 2
+
+
+def test_a_planned_closure_can_be_asked_open(state: StoreState) -> None:
+    sunday = asked(state)
+    sunday["day"] -= pd.Timedelta(days=1)
+    planned_ones = planned(state)[["store", "day"]].merge(sunday[["store", "day"]])
+    assert planned_ones.empty
+    monday = rows(state, asked(state)).iloc[0]
+    found = rows(state, pd.concat([sunday, asked(state)]))
+    assert found["weekday"].tolist() == [6, 0]
+    assert found["open_week"].iloc[1] == monday["open_week"] + 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"store": 99}, "store 99"),
+        ({"day": pd.Timestamp(AS_OF) - pd.Timedelta(days=1)}, "outside"),
+        ({"day": pd.Timestamp(AS_OF) + pd.Timedelta(days=HORIZON)}, "outside"),
+        ({"state_holiday": "whitsun"}, "whitsun"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(state: StoreState, changed: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        rows(state, asked(state, **changed))
+
+
+def test_missing_columns_and_days_asked_for_twice_are_refused(state: StoreState) -> None:
+    one = asked(state)
+    with pytest.raises(UsageError, match="promo"):
+        rows(state, one.drop(columns="promo"))
+    with pytest.raises(UsageError, match="twice"):
+        rows(state, pd.concat([one, one]))
+
+
+def test_without_a_plan_there_is_a_state_but_no_planned_day(con: ibis.backends.duckdb.Backend) -> None:
+    days, stores = tables(con, plain_days(COUNT, until=AS_OF), plain_stores(COUNT))
+    state = store_state(con, days, stores, AS_OF)
+    assert planned(state).empty
+    day = pd.DataFrame(
+        {
+            "store": [1],
+            "day": [AS_OF + dt.timedelta(days=3)],
+            "promo": True,
+            "state_holiday": "none",
+            "school_holiday": False,
+        }
+    )
+    assert np.isfinite(rows(state, day)["linear"].iloc[0])
