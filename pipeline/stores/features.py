@@ -200,7 +200,9 @@ def _places(
     request = days["request"].to_numpy(np.int64) if "request" in days else np.zeros(len(days), np.int64)
     cells = (request * len(state.stores) + store) * state.horizon + t
     if len(np.unique(cells)) < len(cells):
-        raise UsageError("a store's day is asked for twice", todo="ask for each of its promotions in a request of its own")
+        raise UsageError(
+            "a store's day is asked for twice", todo="ask for each of its promotions in a request of its own"
+        )
     holidays = [HOLIDAYS.get(word, -1) for word in days["state_holiday"]]
     if -1 in holidays:
         raise UsageError(
