@@ -17,11 +17,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.asked import PREDICTIONS
 from pipeline.lake import Lake
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.served import Predictions
 
-PREDICTIONS = "predictions"
 SCHEMA = pa.schema(
     [
         pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
