@@ -38,6 +38,7 @@ bench: $(VENV)/installed-dev ## Seconds, memory and ratios of what is large (see
 lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
 	@$(LOCK) requirements.in --output-file requirements.txt
 	@$(LOCK) requirements-dev.in --output-file requirements-dev.txt
+	@$(LOCK) requirements-serving.in --output-file requirements-serving.txt
 	@$(LOCK) requirements-torch.in --find-links $(TORCH_WHEELS) --no-emit-find-links --output-file requirements-torch.txt
 
 clean: ## Remove the environment and all that was made

@@ -22,7 +22,7 @@ from rich.table import Table
 from pipeline.days import read_as_of, told
 from pipeline.domains import CANDIDATES, MODELS, domain_of, known_days, prepare, steps_of, watched_of
 from pipeline.errors import AisleError, RefusedError, UsageError
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import SCOPES, Settings, load_settings
 
 if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that ask the registry do.
@@ -36,6 +36,7 @@ out, err = Console(), Console(stderr=True)
 
 
 Domain = StrEnum("Domain", {name: name for name in MODELS})  # type: ignore[misc]
+KeyScope = StrEnum("KeyScope", {scope: scope for scope in SCOPES})  # type: ignore[misc]
 Model = StrEnum("Model", {model: model for models in MODELS.values() for model in models})  # type: ignore[misc]
 
 
@@ -380,6 +381,35 @@ def promote(model: Model, version: int, reason: Reason, by: By = "by hand", as_j
 def rollback(model: Model, reason: Reason, by: By = "by hand", as_json: Json = False) -> None:
     """Make the champion before this one champion again; it goes on record."""
     _on_record(lambda registry: registry.rollback(model, by=by, reason=reason), as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Other than loopback needs AISLE_API_KEYS.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+) -> None:
+    """The prediction service over the champions, until Ctrl-C."""
+    from pipeline.serving.server import run
+
+    run(load_settings(), host, port)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who will use it: a word.")],
+    scopes: Annotated[list[KeyScope], typer.Option("--scope", help="What it may do; may be given several times.")],
+    as_json: Json = False,
+) -> None:
+    """Make a key of the prediction service. It is shown this once; AISLE_API_KEYS gets its hash."""
+    from pipeline.serving.keys import entry, new_key
+
+    made = new_key()
+    setting = {name: entry(made, [scope.value for scope in scopes])}
+    _print(
+        {"key": made, "setting": setting},
+        as_json,
+        f"key: {made}\nadd to AISLE_API_KEYS (JSON, one object for all keys): {json.dumps(setting)}",
+    )
 
 
 @app.command()

@@ -30,7 +30,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["data", "prediction", "performance"]
+Kind = Literal["data", "prediction", "performance", "request"]
 Verdict = Literal["drift", "no drift", "too few rows"]
 
 DISTANCES = ("wasserstein", "jensenshannon", "psi", "hellinger")
@@ -111,6 +111,7 @@ class DriftOutcome:
     Attributes:
         html: Evidently's page, which needs no network; empty where there was too little to compare.
         performance: what has come of the predictions, where that is known.
+        request_rows: how many rows of requests were compared.
     """
 
     verdict: Verdict
@@ -119,6 +120,17 @@ class DriftOutcome:
     current_rows: int
     html: bytes = field(repr=False)
     performance: Performance | None = None
+    request_rows: int = 0
+
+    def with_requests(self, requests: DriftOutcome) -> DriftOutcome:
+        """The same, and how what the prediction service is asked differs from the training.
+
+        It is told and no reason to train again: it depends on who asks, and not on what the world is like.
+        """
+        columns = tuple(
+            replace(column, column=f"{column.column} (asked)", kind="request") for column in requests.columns
+        )
+        return replace(self, columns=(*self.columns, *columns), request_rows=requests.current_rows)
 
     def with_performance(self, performance: Performance | None) -> DriftOutcome:
         """The same, and what has come of the predictions. A grown error is drift, however few rows were compared."""
@@ -135,6 +147,8 @@ class DriftOutcome:
 
     def rows_of(self, column: ColumnDrift) -> int:
         """How many rows of now a column's score is made from."""
+        if column.kind == "request":
+            return self.request_rows
         return self.performance.rows if self.performance and column.kind == "performance" else self.current_rows
 
     def share(self, kind: Kind = "data") -> float:

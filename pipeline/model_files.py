@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pandas as pd
-from mlflow.models import ModelSignature, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.types import ColSpec, DataType, Schema
 
 from pipeline.errors import RefusedError, UsageError
@@ -183,3 +183,9 @@ def read_artefacts(folder: Path) -> dict[str, Any]:
     """The JSON files beside a model."""
     files = sorted((folder / ARTEFACTS).glob("*.json"))
     return {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def read_example(folder: Path) -> pd.DataFrame:
+    """The rows of raw input that were logged with a model."""
+    # MLflow says that it returns text.
+    return cast(pd.DataFrame, Model.load(str(folder)).load_input_example(str(folder)))

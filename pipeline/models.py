@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from pipeline.days import read_as_of, told
 from pipeline.errors import RefusedError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TAG = "aisle."
 """What the names of our tags on a registered version begin with."""
@@ -131,8 +134,9 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A verified model in memory, with the JSON files that were logged beside it."""
+    """A verified model in memory, with the JSON files and the input example that were logged beside it."""
 
     version: ModelVersion
     model: Any
     artefacts: Mapping[str, Any]
+    example: pd.DataFrame

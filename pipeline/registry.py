@@ -32,7 +32,7 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake import Lake
-from pipeline.model_files import MODEL_FILE, checksum, flavour_of, read_artefacts, write_model
+from pipeline.model_files import MODEL_FILE, checksum, flavour_of, read_artefacts, read_example, write_model
 from pipeline.models import PROMOTIONS_SCHEMA, TAG, Loaded, ModelSummary, ModelVersion, Promotion, Provenance
 from pipeline.settings import Settings
 
@@ -74,6 +74,10 @@ class Registry:
             RefusedError: if there is none.
         """
         return _describe(self._entry(name, which), self._aliases(name))
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The versions that the model's aliases point to: one short question, for whoever asks again and again."""
+        return self._aliases(name)
 
     def champion(self, name: str) -> ModelVersion | None:
         """The version in use, if any."""
@@ -117,7 +121,8 @@ class Registry:
         entry = self._entry(name, which)
         flavour = flavour_of(entry.tags.get(f"{TAG}flavour", ""), _place(entry))
         with self._files(entry) as folder:
-            return Loaded(_describe(entry, self._aliases(name)), flavour.load(folder), read_artefacts(folder))
+            described = _describe(entry, self._aliases(name))
+            return Loaded(described, flavour.load(folder), read_artefacts(folder), read_example(folder))
 
     def artefacts(self, name: str, which: int | str = CHAMPION) -> Mapping[str, Any]:
         """The JSON files that were logged beside a model, checked like the model, which is not built.

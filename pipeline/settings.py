@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from upath import UPath
 
 from pipeline.errors import UsageError
+
+Scope = Literal["predict", "read", "admin"]
+"""What a key may do: ask for predictions; read models, metrics and reports; all of it, and have champions reloaded."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+class ApiKey(BaseModel):
+    """A key of the prediction service, of which only the hash is kept (`aisle key` makes both)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    scopes: frozenset[Scope] = Field(min_length=1)
 
 
 class Settings(BaseSettings):
@@ -37,6 +51,23 @@ class Settings(BaseSettings):
     seed: int = Field(7, description="Seed of everything that draws.")
     window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
     code_version: str = Field("", description="Commit of the running code, recorded with every model.")
+
+    api_keys: dict[str, ApiKey] = Field(
+        default_factory=dict, description="JSON: name -> {sha256, scopes}. None: the service answers on loopback only."
+    )
+    serve_models: frozenset[str] = Field(
+        frozenset(), description="JSON list of what must be loaded to be ready; empty: whatever has a champion."
+    )
+    serve_poll_seconds: float = Field(30, gt=0, description="How often the registry is asked for new champions.")
+    serve_timeout_seconds: float = Field(10, gt=0, description="How long a request may take.")
+    serve_queue: int = Field(500, ge=1, description="Requests of one model that may wait; more get 429.")
+    serve_rate: str = Field(
+        "6000/minute", pattern=r"^\d+/(second|minute|hour)$", description="Requests a key may make."
+    )
+    serve_log_rows: int = Field(100_000, ge=0, description="Predictions that wait to be logged; more are dropped.")
+    serve_log_seconds: float = Field(60, gt=0, description="How often predictions are written to the lake.")
+    serve_shadow: bool = Field(False, description="Score challengers beside champions, and log what they say.")
+    serve_canary: float = Field(0, ge=0, le=1, description="Share of requests that a challenger answers.")
 
     @field_validator("home", "data")
     @classmethod
@@ -84,10 +115,10 @@ def load_settings(**changes: object) -> Settings:
     try:
         return Settings(**changes)  # type: ignore[arg-type]
     except ValidationError as error:
-        # The values of storage options may be secret.
+        # The values of storage options and keys may be secret.
         faults = [
             f"AISLE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
-            + ("" if e["loc"][0] == "storage_options" else f", not {e['input']!r}")
+            + ("" if e["loc"][0] in ("storage_options", "api_keys") else f", not {e['input']!r}")
             for e in error.errors()
         ]
         raise UsageError(

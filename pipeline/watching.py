@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.asked import asked
 from pipeline.days import told
 from pipeline.drift import DriftOutcome, Method, Performance, Verdict, compare
 from pipeline.errors import RefusedError
@@ -152,6 +153,7 @@ def _watch(settings: Settings, watched: WatchedModel, day: date) -> DriftResult:
         rows.assign(prediction=watched.predict(champion, rows) if len(rows) else []) for rows in (reference, current)
     )
     outcome = compare(then, now, columns, seed=settings.seed, sample=watched.sample, minimum_rows=watched.minimum_rows)
+    outcome = outcome.with_requests(_requests(settings, watched, version, then, day))
     if watched.performance:
         outcome = outcome.with_performance(watched.performance(settings, version, day))
     trained = max(known.provenance.as_of for known in registry.versions(watched.name))
@@ -160,6 +162,15 @@ def _watch(settings: Settings, watched: WatchedModel, day: date) -> DriftResult:
         watched.name, day, version.version, outcome.verdict, outcome.drifted, decision.retrain, decision.reason
     )
     return _written(lake, watched, version, outcome, result)
+
+
+def _requests(
+    settings: Settings, watched: WatchedModel, version: ModelVersion, then: pd.DataFrame, day: date
+) -> DriftOutcome:
+    """What the service was asked of late against the training; without columns where it was asked too little."""
+    rows = asked(settings, version, day, list(watched.columns), watched.sample)
+    columns = {name: method for name, method in watched.columns.items() if name in rows}
+    return compare(then, rows, columns, seed=settings.seed, sample=watched.sample, minimum_rows=watched.minimum_rows)
 
 
 def _written(

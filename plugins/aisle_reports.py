@@ -15,19 +15,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PREFIX = "/aisle"
-HEADERS = {
-    # Pages carry their own style and the data of their pictures; nothing is fetched, from nowhere.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; font-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    # A page may be written again; a shared cache must never have one.
-    "Cache-Control": "private, no-cache",
-}
-SCRIPT_CACHE = "private, max-age=86400"
-"""Plotly's script is megabytes, and changes only with a release."""
 
 
 def folder_of(dag_id: str) -> str:
@@ -47,6 +34,7 @@ def make_app() -> "FastAPI":
     from starlette.middleware.base import RequestResponseEndpoint
 
     from pipeline.lake import Lake
+    from pipeline.reports.headers import HEADERS, SCRIPT_CACHE
     from pipeline.reports.index import index_page, read_file
     from pipeline.settings import load_settings
 

@@ -13,13 +13,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements", "requirements-dev", "requirements-torch")
+LOCKS = ("requirements", "requirements-dev", "requirements-serving", "requirements-torch")
 
 # Sets that the resolver was content with have failed to import: so all that the pipeline uses is imported, and the
 # pair that has broken before (Ibis on DuckDB) does a round trip.
 PROGRAM = """
 import airflow.sdk
-import deltalake, duckdb, evidently, fastapi, gcsfs, great_expectations, httpx, ibis, jinja2, mlflow, numpy, pandas
+import deltalake, duckdb, evidently, fastapi, fastapi_offline, gcsfs, great_expectations, httpx, ibis, jinja2, limits
+import mlflow, numpy, pandas, prometheus_client, pythonjsonlogger, uvicorn
 import plotly.graph_objects, psutil, pyarrow, pydantic_settings, python_calamine, rich, scipy, skops.io, sklearn.cluster
 import threadpoolctl, typer, upath, yaml
 from evidently import Report

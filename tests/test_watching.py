@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -206,3 +206,30 @@ def test_which_days_were_checked_is_a_matter_of_the_models(trained: Settings) ->
     watch(trained, TODAY, WATCHED)
     assert checked_days(lake, WATCHED) == [TODAY]
     assert checked_days(lake, watched_of("footfall")) == []
+
+
+def test_what_the_service_is_asked_is_held_against_the_training(trained: Settings) -> None:
+    lake = Lake(trained)
+    lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2))
+    rich = customers(TODAY, 3, factor=5.0).select(["revenue"]).to_pylist()
+    inputs = [json.dumps(row) for row in rich]
+    log = {
+        "at": pa.array([datetime(2011, 12, 9, tzinfo=UTC)] * ROWS, pa.timestamp("us", tz="UTC")),
+        "day": pa.array([date(2011, 12, 9)] * ROWS, pa.date32()),
+        "model": ["segments"] * ROWS,
+        "role": ["champion"] * ROWS,
+        "versions": [json.dumps({"customer_segments": 1})] * ROWS,
+        "request_id": [str(n) for n in range(ROWS)],
+        "inputs": inputs,
+        "output": ["{}"] * ROWS,
+    }
+    lake.append("predictions", pa.table(log), partition=["day"])
+    other = log | {"versions": [json.dumps({"customer_segments": 11})] * ROWS, "inputs": ['{"recency_days": 1}'] * ROWS}
+    lake.append("predictions", pa.table(other), partition=["day"])
+    (result,) = watch(trained, TODAY, WATCHED)
+    assert not result.retrain
+    rows = lake.read("drift", where={"model": ["customer_segments"]}).to_pylist()
+    (asked,) = [row for row in rows if row["kind"] == "request"]
+    assert (asked["column"], asked["drifted"], asked["current_rows"]) == ("revenue (asked)", True, ROWS)
+    page = lake.path(str(result.page)).read_text()
+    assert "revenue (asked)" in page

@@ -53,6 +53,17 @@ def by_brand(table: pd.DataFrame, what: str, brands: Sequence[str]) -> NDArray[n
     return table.reindex(columns=names).to_numpy(dtype=np.float64)
 
 
+def of_the_shelf(table: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `price` and `promotion` as its prices and promotions by brand say (see `features`)."""
+    brands = brands_of(table)
+    prices, promotions = by_brand(table, "prices", brands), by_brand(table, "promotions", brands)
+    there = np.isfinite(prices)
+    count = np.maximum(there.sum(axis=1), 1)
+    return table.assign(
+        price=np.nansum(prices, axis=1) / count, promotion=np.nansum(promotions * there, axis=1) / count
+    )
+
+
 def split_at(table: pd.DataFrame, share: float = HELD_OUT) -> pd.Timestamp:
     """The first day of the last `share` of the days that a frame spans: earlier ones train, later ones test."""
     days = pd.to_datetime(table["day"])

@@ -22,7 +22,7 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.shoppers.estimation import DRAWS, Interval
-from pipeline.shoppers.frames import by_brand
+from pipeline.shoppers.frames import by_brand, of_the_shelf
 from pipeline.shoppers.purchase_probability import predict, predict_draws
 
 if TYPE_CHECKING:
@@ -149,6 +149,35 @@ def total_elasticities(models: Models, shoppers: pd.DataFrame) -> list[TotalElas
     return found
 
 
+def own_elasticities(models: Models, shoppers: pd.DataFrame) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Of each row, not of all together: brand -> model of the chain -> elasticity of its part to the brand's price.
+
+    The three add up to the elasticity of the brand's units; NaN where the brand is not on the shelf.
+    """
+    known = _known_brands(models)
+    choice = {str(brand): at for at, brand in enumerate(models.choice.brands_)}
+    quantity = {str(brand): at for at, brand in enumerate(models.quantity.brands_)}
+
+    def parts(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+        """(rows, 1 or brands): the chance of a purchase, and of each brand its share and its units."""
+        return {
+            "probability": predict(models.probability, rows)[:, None],
+            "choice": models.choice.shares(rows)[:, [choice[brand] for brand in known]],
+            "quantity": models.quantity.units(rows)[:, [quantity[brand] for brand in known]],
+        }
+
+    today = parts(shoppers)
+    found = {}
+    for at, brand in enumerate(known):
+        then = parts(_repriced(shoppers, brand, 1 + STEP))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found[brand] = {
+                name: np.log(then[name] / today[name])[:, min(at, today[name].shape[1] - 1)] / np.log(1 + STEP)
+                for name in today
+            }
+    return found
+
+
 @dataclass(frozen=True)
 class _Parts:
     """By (1 + draws): the estimate first, then each replicate. `probability` has no axis of brands."""
@@ -182,9 +211,7 @@ def _sample(shoppers: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
 
 def _repriced(shoppers: pd.DataFrame, brand: str | None, factor: float) -> pd.DataFrame:
     prices = [n for n in shoppers.columns if n.startswith("prices:") and brand in (None, n.removeprefix("prices:"))]
-    changed = shoppers.assign(**{name: shoppers[name] * factor for name in prices})
-    shelf = [name for name in shoppers.columns if name.startswith("prices:")]
-    return changed.assign(price=changed[shelf].mean(axis=1))
+    return of_the_shelf(shoppers.assign(**{name: shoppers[name] * factor for name in prices}))
 
 
 def _parts(models: Models, shoppers: pd.DataFrame) -> _Parts:

@@ -74,13 +74,20 @@ def store_features(
         RefusedError: no open day lies before as_of.
     """
     if train:
-        columns = _history(read(con, store_days, stores, as_of, horizon), as_of, horizon)
+        table = _table(_history(read(con, store_days, stores, as_of, horizon), as_of, horizon))
     else:
-        state = store_state(con, store_days, stores, as_of, horizon=horizon)
-        columns = _rows(state, planned(state))
-    words = dict.fromkeys(WORDS, pa.string())
-    table = pa.table({name: pa.array(values, words.get(name), from_pandas=True) for name, values in columns.items()})
+        table = planned_features(store_state(con, store_days, stores, as_of, horizon=horizon))
     return con.create_table(ibis.util.gen_name("store_features"), table)
+
+
+def planned_features(state: StoreState) -> pa.Table:
+    """The features of the open days that are planned, as `store_features` gives them without `train`."""
+    return _table(_rows(state, planned(state)))
+
+
+def _table(columns: Columns) -> pa.Table:
+    words = dict.fromkeys(WORDS, pa.string())
+    return pa.table({name: pa.array(values, words.get(name), from_pandas=True) for name, values in columns.items()})
 
 
 def planned(state: StoreState) -> pd.DataFrame:
@@ -107,6 +114,7 @@ def rows(state: StoreState, days: pd.DataFrame) -> pd.DataFrame:
         state: as of the day the forecast is made.
         days: `ASKED` of open days of the horizon, each store and day once. They stand in for what the plan says of
             these days, and all distances to promotions, holidays and closures follow; the plan in the state stays.
+            Where there is a column `request` (int), the rows of each request are a plan of their own.
 
     Raises:
         UsageError: a column is missing, a store is unknown, a day lies outside the horizon or is asked for twice, or a
@@ -117,9 +125,9 @@ def rows(state: StoreState, days: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(state: StoreState, days: pd.DataFrame) -> Columns:
-    store, t, holiday = _places(state, days)
-    touched, place = np.unique(store, return_inverse=True)
-    plan = state.plan.of(touched)
+    store, t, holiday, request = _places(state, days)
+    touched, place = np.unique(request * len(state.stores) + store, return_inverse=True)
+    plan = state.plan.of(touched % len(state.stores))
     cells = place, t - plan.first
     plan.known[cells] = plan.open[cells] = True
     plan.promo[cells] = days["promo"].to_numpy(bool)
@@ -165,8 +173,10 @@ class _AsOf:
         return keys | {name: columns[name] if name in WORDS else columns[name].astype(np.float32) for name in FEATURES}
 
 
-def _places(state: StoreState, days: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
-    """Where the stores of the asked days are, their t, and their holidays as numbers."""
+def _places(
+    state: StoreState, days: pd.DataFrame
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]:
+    """Where the stores of the asked days are, their t, their holidays as numbers, and their requests."""
     missing = [name for name in ASKED if name not in days.columns]
     if missing:
         raise UsageError("columns are missing", observed=", ".join(missing), allowed=", ".join(ASKED))
@@ -187,9 +197,12 @@ def _places(state: StoreState, days: pd.DataFrame) -> tuple[NDArray[np.int64], N
             observed=str(np.datetime64(state.as_of) + t[outside][0]),
             allowed=f"{state.horizon} days from {state.as_of} on",
         )
-    cells = store * state.horizon + t
+    request = days["request"].to_numpy(np.int64) if "request" in days else np.zeros(len(days), np.int64)
+    cells = (request * len(state.stores) + store) * state.horizon + t
     if len(np.unique(cells)) < len(cells):
-        raise UsageError("a store's day is asked for twice", todo="ask for each of its promotions in a call of its own")
+        raise UsageError(
+            "a store's day is asked for twice", todo="ask for each of its promotions in a request of its own"
+        )
     holidays = [HOLIDAYS.get(word, -1) for word in days["state_holiday"]]
     if -1 in holidays:
         raise UsageError(
@@ -197,7 +210,7 @@ def _places(state: StoreState, days: pd.DataFrame) -> tuple[NDArray[np.int64], N
             observed=str(days["state_holiday"].iloc[holidays.index(-1)]),
             allowed=", ".join(HOLIDAYS),
         )
-    return store, t, np.array(holidays, np.int8)
+    return store, t, np.array(holidays, np.int8), request
 
 
 def _history(grids: Grids, as_of: dt.date, horizon: int) -> Columns:

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.models import ModelVersion
+    from pipeline.stores.state import StoreState
     from pipeline.stores.tables import Known
     from pipeline.stores.trial import Trial
 
 MODEL = "store_sales"
 INPUT, FEATURES, RESULT, TRIALS = DAYS, "store_features", "store_forecasts", "store_trials"
+STATES = f"state/{MODEL}"
+"""Where the state of each as-of day is, below home."""
 INTERVALS_FILE, EVIDENCE_FILE = "intervals.json", "evidence.json"
 SURELY = "rmspe_difference_high"
 """The upper end of the 95 % interval of the challenger's RMSPE less the champion's."""
@@ -50,13 +53,44 @@ def build_features(settings: Settings, as_of: date) -> TableRef:
     import pyarrow as pa
 
     from pipeline.stores.backtest import HORIZON
-    from pipeline.stores.features import store_features
+    from pipeline.stores.features import planned_features
+    from pipeline.stores.state import store_state
 
     lake, con = Lake(settings), engine.connect(settings)
     known = _known(settings, con, as_of)
-    rows = store_features(con, known.store_days, known.stores, as_of, horizon=HORIZON, train=False).to_pyarrow()
+    state = store_state(con, known.store_days, known.stores, as_of, horizon=HORIZON)
+    lake.write_blob(f"{STATES}/{as_of}", state.to_bytes())
+    rows = planned_features(state)
     dated = rows.append_column("as_of", pa.array([as_of] * rows.num_rows, pa.date32()))
     return lake.replace(FEATURES, {"as_of": [as_of]}, dated)
+
+
+def newest_state(lake: Lake) -> str:
+    """Where the newest state is, below home.
+
+    Raises:
+        RefusedError: if there is none.
+    """
+    folder = lake.path(STATES)
+    # A bucket's listing is kept by the process that read it.
+    folder.fs.invalidate_cache()
+    days = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    # A file whose name begins with a dot is being written.
+    if not (whole := [day for day in days if not day.startswith(".")]):
+        raise RefusedError("No morning of the stores is kept", where=STATES, todo="run aisle score stores")
+    return f"{STATES}/{whole[-1]}"
+
+
+def read_state(lake: Lake, path: str) -> StoreState:
+    """A state that was kept.
+
+    Raises:
+        RefusedError: if it was made by code whose features are others.
+    """
+    from pipeline.stores.state import StoreState
+
+    with lake.open_blob(path) as file:
+        return StoreState.from_bytes(file.read())
 
 
 def try_candidate(settings: Settings, as_of: date, candidate: str) -> dict[str, float]:

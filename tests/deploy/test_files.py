@@ -16,6 +16,8 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE = PROJECT / "docker-compose.yaml"
 DOCKERFILE = PROJECT / "Dockerfile"
+SERVING_DOCKERFILE = PROJECT / "Dockerfile.serving"
+DOCKERFILES = pytest.mark.parametrize("dockerfile", [DOCKERFILE, SERVING_DOCKERFILE], ids=lambda file: file.name)
 WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
 SECRET = re.compile(r"password|secret|key", re.IGNORECASE)
 
@@ -36,17 +38,20 @@ def test_a_file_keeps_its_schema(schema: str, file: Path) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_every_copied_path_exists_and_reaches_the_build() -> None:
+@DOCKERFILES
+def test_every_copied_path_exists_and_reaches_the_build(dockerfile: Path) -> None:
     ignored = (PROJECT / ".dockerignore").read_text(encoding="utf-8")
     sent = set(re.findall(r"^!(\S+)$", ignored, re.MULTILINE))
-    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE):
+    for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile.read_text(encoding="utf-8"), re.MULTILINE):
         for path in line.split()[:-1]:
-            assert (PROJECT / path).exists(), f"Dockerfile copies {path}, which is not there"
-            assert path in sent, f".dockerignore keeps {path} out of the build; add !{path}"
+            assert (PROJECT / path).exists(), f"{dockerfile.name} copies {path}, which is not there"
+            reaching = {path, *map(str, Path(path).parents)}
+            assert reaching & sent, f".dockerignore keeps {path} out of the build; add !{path}"
 
 
-def test_the_image_is_pinned_hashed_compiled_and_not_root() -> None:
-    text = DOCKERFILE.read_text(encoding="utf-8")
+@DOCKERFILES
+def test_the_image_is_pinned_hashed_compiled_and_not_root(dockerfile: Path) -> None:
+    text = dockerfile.read_text(encoding="utf-8")
     for image in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
         assert re.search(r":\d+\.\d+\.\d+", image), f"{image} is not pinned to a version"
     assert "--require-hashes" in text

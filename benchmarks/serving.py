@@ -1,0 +1,200 @@
+"""The prediction service beside `mlflow models serve`: the same LightGBM model, the same store days, in one run.
+
+    python -m benchmarks.serving [--stores 100] [--seconds 8] [--requests 200000]
+
+A client in a process of its own asks both on loopback. MLflow's server is sent the features, ready made; ours the store
+and the day, of which it makes them. Then ours is asked at half of its most, where its latency is measured, and for the
+last, many times over, where its memory is watched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from benchmarks.load import Load, ask, post
+from benchmarks.measuring import show
+
+AS_OF, FIRST, HORIZON = dt.date(2024, 7, 2), dt.date(2023, 1, 2), dt.timedelta(days=42)
+TIMES, MILLISECONDS = 10, 25
+SIZES = ((1, 32), (100, 8), (1_000, 4))
+"""Rows of a request, and connections."""
+KEPT = 30
+"""Different requests that are asked in turn."""
+MORE_MEMORY = 1.05
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure both; 0 if what was promised is kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stores", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--requests", type=int, default=200_000, help="how many to watch the memory over; 0: none")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="aisle-bench-") as folder:
+        home = Path(folder) / "home"
+        model, bodies, features = prepare(home, given.stores)
+        rivals = compare(home, model, bodies, features, given.seconds)
+        with aisle(home) as (port, process):
+            requests = [post(port, "/predict", body) for body in bodies[1]]
+            fast = latency(port, requests, rivals, given.seconds)
+            steady = memory(port, process, requests, given.requests) if given.requests else True
+    times = rivals[1][0].rate / rivals[1][1].rate
+    print(f"\n{times:.1f} times mlflow's throughput with single rows (promised: {TIMES})")
+    return 0 if times >= TIMES and fast and steady else 1
+
+
+def prepare(home: Path, stores: int) -> tuple[Path, dict[int, list[bytes]], dict[int, list[bytes]]]:
+    """A chain with a champion.
+
+    Returns:
+        The champion's folder; and by rows a request, the bodies that ask our service and MLflow's for the same days.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from pipeline.lake import Lake
+    from pipeline.registry import Registry
+    from pipeline.settings import Settings
+    from pipeline.simulate.store_days import Chain
+    from pipeline.stores import steps
+
+    settings = Settings(home=str(home), code_version="benchmark")
+    lake, chain = Lake(settings), Chain(seed=7, count=stores)
+    every = chain.days(FIRST, AS_OF + HORIZON)
+    came = every.filter(pc.less(every["day"], AS_OF))
+    plan = every.filter(pc.greater_equal(every["day"], AS_OF)).drop_columns(["sales", "customers"])
+    for name, rows in (("store_days", came), ("store_plans", plan)):
+        lake.replace(name, {"day": pc.unique(rows["day"]).to_pylist()}, rows)
+    undated = dt.date(1970, 1, 1)
+    days = pa.array([undated] * stores, pa.date32())
+    lake.replace("stores", {"day": [undated]}, chain.stores().append_column("day", days))
+    steps.build_features(settings, AS_OF)
+    version = steps.train(settings, steps.MODEL, AS_OF).version
+    registry = Registry(settings)
+    registry.promote(steps.MODEL, version, by="benchmark", reason="to be measured")
+    source = registry._client.get_model_version(steps.MODEL, str(version)).source
+    table = lake.read(steps.FEATURES).to_pandas().sample(frac=1, random_state=7, ignore_index=True)
+    columns = list(registry.get(steps.MODEL).provenance.features)
+    asked, ready = table[["store", "day"]].astype({"day": str}), table[columns]
+    ready = ready.astype({name: "float64" for name in columns if ready[name].dtype.kind in "fiu"})
+    ours, theirs = {}, {}
+    for size, _ in SIZES:
+        starts = [(n * size) % (len(table) - size) for n in range(KEPT)]
+        ours[size] = [json.dumps({"rows": asked.iloc[at : at + size].to_dict("records")}).encode() for at in starts]
+        theirs[size] = [
+            f'{{"dataframe_split": {ready.iloc[at : at + size].to_json(orient="split", index=False)}}}'.encode()
+            for at in starts
+        ]
+    return Path(source.removeprefix("file://")), ours, theirs
+
+
+def compare(
+    home: Path, model: Path, ours: dict[int, list[bytes]], theirs: dict[int, list[bytes]], seconds: float
+) -> dict[int, tuple[Load, Load]]:
+    """Both at their most, one after the other; by rows a request."""
+    found: dict[int, list[Load]] = {size: [] for size, _ in SIZES}
+    for server, bodies, path in ((aisle(home), ours, "/predict"), (mlflow(model), theirs, "/invocations")):
+        with server as (port, _):
+            for size, connections in SIZES:
+                requests = [post(port, path, body) for body in bodies[size]]
+                ask(port, requests, connections=connections, seconds=seconds / 4)
+                found[size].append(ask(port, requests, connections=connections, seconds=seconds))
+    rows: list[tuple[str, ...]] = [
+        ("rows a request, connections", "server", "requests/s", "rows/s", "p50 ms", "p99 ms")
+    ]
+    for size, connections in SIZES:
+        for name, load in zip(("aisle", "mlflow"), found[size], strict=True):
+            times = (f"{load.percentile(50):,.1f}", f"{load.percentile(99):,.1f}")
+            assert not load.failed, f"{name} failed {load.failed} requests"
+            rows.append((f"{size:,}, {connections}", name, f"{load.rate:,.0f}", f"{load.rate * size:,.0f}", *times))
+    show("At their most", rows)
+    return {size: (loads[0], loads[1]) for size, loads in found.items()}
+
+
+def latency(port: int, requests: list[bytes], rivals: dict[int, tuple[Load, Load]], seconds: float) -> bool:
+    """Single rows at half of the most: p99 within what was promised?"""
+    ask(port, requests, connections=32, seconds=seconds / 4)
+    half = rivals[1][0].rate / 2
+    load = ask(port, requests, connections=64, seconds=2 * seconds, rate=half)
+    figures = [f"{load.percentile(share):,.1f}" for share in (50, 95, 99, 100)]
+    title = f"Single rows at {half:,.0f} requests/s, milliseconds (p99 promised: {MILLISECONDS})"
+    show(title, [("", "p50", "p95", "p99", "most"), ("aisle", *figures)])
+    return load.percentile(99) < MILLISECONDS and not load.failed
+
+
+def memory(port: int, process: psutil.Process, requests: list[bytes], count: int) -> bool:
+    """Does memory stay where it is over many requests?"""
+    asked, rows = 0, [("requests", "MB")]
+    sizes = []
+    while asked < count:
+        load = ask(port, requests, connections=32, seconds=10)
+        asked += len(load.milliseconds)
+        sizes.append(process.memory_info().rss / 2**20)
+        rows.append((f"{asked:,}", f"{sizes[-1]:,.0f}"))
+        assert not load.failed
+    show("Memory", rows)
+    half = len(sizes) // 2
+    return max(sizes[half:]) < MORE_MEMORY * max(sizes[: half or 1])
+
+
+@contextmanager
+def aisle(home: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """Our service."""
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "serve", "--port"]
+    with _server(command, "/health/ready", AISLE_HOME=str(home), AISLE_SERVE_RATE="1000000/second") as running:
+        yield running
+
+
+@contextmanager
+def mlflow(model: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """MLflow's own server of the champion's folder."""
+    program = shutil.which("mlflow", path=str(Path(sys.executable).parent)) or "mlflow"
+    command = [program, "models", "serve", "--model-uri", str(model), "--env-manager", "local", "--port"]
+    with _server(command, "/ping") as running:
+        yield running
+
+
+@contextmanager
+def _server(command: Sequence[str], healthy: str, **variables: str) -> Iterator[tuple[int, psutil.Process]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {**os.environ, **variables, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    with tempfile.TemporaryFile() as said:
+        started = subprocess.Popen(
+            [*command, str(port)], env=environment, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        process = psutil.Process(started.pid)
+        try:
+            for _ in range(600):
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}{healthy}", timeout=5):
+                        break
+                except OSError:
+                    time.sleep(0.2)
+            else:
+                said.seek(0)
+                raise RuntimeError(said.read().decode()[-2000:])
+            yield port, process
+        finally:
+            for one in [*process.children(recursive=True), process]:
+                one.terminate()
+            started.wait(30)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The prediction service: FastAPI over the champions. It knows features and models, and no orchestration."""

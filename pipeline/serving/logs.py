@@ -1,0 +1,27 @@
+"""JSON log lines, one object a line, for whoever collects them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
+CONFIG: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": FIELDS,
+            "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
+        }
+    },
+    "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "json"}},
+    "root": {"level": "WARNING", "handlers": ["out"]},
+    "loggers": {
+        "pipeline": {"level": "INFO"},
+        "uvicorn": {"level": "INFO"},
+        # The service writes its own line a request, with an id and without a payload.
+        "uvicorn.access": {"level": "WARNING"},
+    },
+}
+"""Given to uvicorn, which sets logging up."""

@@ -1,0 +1,153 @@
+"""A small shop whose champions are real, and the service over it."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from pipeline import ingest
+from pipeline.domains import steps_of
+from pipeline.registry import Registry
+from pipeline.serving.app import create_app
+from pipeline.serving.keys import entry
+from pipeline.settings import ApiKey, Settings
+from tests.stores import simulated
+
+ROOT = Path(__file__).resolve().parents[2]
+START, AS_OF = date(2025, 1, 1), date(2025, 5, 1)
+TRAINED = {
+    "customers": (AS_OF, ("customer_segments",)),
+    "shoppers": (AS_OF, ("purchase_probability", "brand_choice", "purchase_quantity")),
+    "footfall": (AS_OF, ("footfall_buyers",)),
+    "stores": (simulated.AS_OF, ("store_sales",)),
+}
+"""Domains, the mornings that they are scored on, and their models."""
+TABLES = ("transactions", "visits", "people", "footfall")
+SECONDS = 20.0
+KEYS = {"all": ("predict", "read"), "reader": ("read",), "till": ("predict",), "boss": ("admin",)}
+"""Names and scopes of the keys of `guarded`; the key is the name."""
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
+    """Four months of the simulated shop and a chain of stores, scored with the champions that they made."""
+    home = tmp_path_factory.mktemp("served") / "home"
+    home.mkdir()
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    sources = home.parent / "sources.yaml"
+    text = (
+        (ROOT / "sources.yaml")
+        .read_text()
+        .replace("customers=900", "customers=300")
+        .replace("people=400", "people=150")
+    )
+    sources.write_text(text)
+    settings = Settings(home=str(home), sources=sources, expectations=ROOT / "expectations", code_version="abc123")
+    for table in TABLES:
+        until = START + timedelta(days=1) if table == "people" else AS_OF
+        for delivery in ingest.pending(settings, table, since=START, until=until):
+            ingest.ingest(settings, delivery)
+    simulated.came(settings, simulated.AS_OF)
+    for domain, (as_of, models) in TRAINED.items():
+        steps = steps_of(domain)
+        steps.build_features(settings, as_of)
+        for model in models:
+            # What the gate says is tested elsewhere.
+            version = steps.train(settings, model, as_of).version
+            Registry(settings).promote(model, version, by="test", reason="to serve")
+        steps.score(settings, as_of)
+    return settings
+
+
+@pytest.fixture
+def own_shop(shop: Settings, tmp_path: Path) -> Settings:
+    """The shop, to be changed."""
+    shutil.copytree(shop.home, tmp_path / "home", ignore=shutil.ignore_patterns("predictions"))
+    return shop.model_copy(update={"home": str(tmp_path / "home"), "artifacts": shop.artifacts_uri})
+
+
+@contextmanager
+def running(settings: Settings, **more: Any) -> Iterator[httpx.Client]:
+    """The service on a port of loopback, and a client of it. It is not waited for."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        create_app(settings, **more), log_config=None, access_log=False, timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=SECONDS) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(SECONDS)
+        listening.close()
+
+
+def until(what: Callable[[], Any]) -> Any:
+    """Wait for something to be true, and return it."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it never came true")
+
+
+def ready(client: httpx.Client) -> httpx.Client:
+    """The client, when the service is ready."""
+    until(lambda: client.get("/health/ready").status_code == 200)
+    return client
+
+
+def keys(scopes: Mapping[str, Sequence[str]]) -> dict[str, ApiKey]:
+    """Keys that are called as they are."""
+    return {name: ApiKey(**entry(name, of)) for name, of in scopes.items()}
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header of a program."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+def basic(key: str) -> dict[str, str]:
+    """The header of a browser."""
+    return {"Authorization": "Basic " + base64.b64encode(f"anyone:{key}".encode()).decode()}
+
+
+@pytest.fixture(scope="session")
+def client(shop: Settings) -> Iterator[httpx.Client]:
+    """A client of the service over the shop, without keys."""
+    with running(shop) as made:
+        yield ready(made)
+
+
+@pytest.fixture(scope="session")
+def guarded(shop: Settings) -> Iterator[httpx.Client]:
+    """A client of the service with keys, which sends none by itself."""
+    with running(shop.model_copy(update={"api_keys": keys(KEYS)})) as made:
+        yield ready(made)
+
+
+@pytest.fixture(scope="session")
+def examples(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    """The body that the service's description shows for each route that predicts."""
+    paths = client.get("/openapi.json").json()["paths"]
+    return {
+        path: about["post"]["requestBody"]["content"]["application/json"]["example"]
+        for path, about in paths.items()
+        if "requestBody" in about.get("post", {})
+    }

@@ -1,0 +1,119 @@
+"""Nobody without a key, nobody beyond their scope, nobody too often; and without keys, loopback alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from pipeline import cli
+from pipeline.errors import UsageError
+from pipeline.serving.keys import hash_key, may_listen
+from pipeline.settings import Settings, load_settings
+from tests.serving.conftest import KEYS, basic, bearer, keys, ready, running
+
+READ = ("/", "/assets/page.js", "/model", "/model/footfall_buyers", "/metrics", "/reports/", "/docs", "/openapi.json")
+PREDICT = ("/predict", "/segments", "/shoppers/purchase", "/footfall")
+BODY = {"rows": [{"visitors": 10}]}
+
+
+def test_without_a_key_everything_but_health_is_401(guarded: httpx.Client) -> None:
+    for path in ("/health/live", "/health/ready"):
+        assert guarded.get(path).status_code == 200
+    for method, paths in (("GET", (*READ, "/nothing", "/static-offline-docs/swagger-ui.css")), ("POST", PREDICT)):
+        for path in (*paths, *(f"/health/live/..{path}" for path in paths)):
+            answer = guarded.request(method, path)
+            assert answer.status_code == 401, path
+            assert answer.json()["allowed"].startswith("Authorization: Bearer")
+            assert "Basic" in answer.headers["www-authenticate"]
+    assert guarded.post("/reload").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        bearer("wrong"),
+        {"Authorization": "Bearer"},
+        bearer("ready"),
+        basic("wrong"),
+        {"Authorization": "till"},
+        {"Authorization": "Basic ***"},
+        {"Authorization": "Basic /w=="},
+        {"Authorization": f"Bearer {hash_key('till')}"},
+        {"X-API-Key": "till"},
+    ],
+)
+def test_a_key_that_is_not_known_is_401(guarded: httpx.Client, sent: dict[str, str]) -> None:
+    assert guarded.post("/footfall", json=BODY, headers=sent).status_code == 401
+
+
+def test_each_scope_opens_its_own_doors(guarded: httpx.Client) -> None:
+    def status(method: str, path: str, key: str, **more: Any) -> int:
+        return guarded.request(method, path, headers=bearer(key), **more).status_code
+
+    for path in READ:
+        assert {key: status("GET", path, key) for key in KEYS} == {"all": 200, "reader": 200, "till": 403, "boss": 200}
+    statuses = {key: status("POST", "/footfall", key, json=BODY) for key in KEYS}
+    assert statuses == {"all": 200, "reader": 403, "till": 200, "boss": 200}
+    assert {key: status("POST", "/reload", key) for key in KEYS} == {
+        "all": 403,
+        "reader": 403,
+        "till": 403,
+        "boss": 200,
+    }
+    refused = guarded.post("/footfall", json=BODY, headers=bearer("reader")).json()
+    assert refused["observed"] == "scopes of reader: read"
+    assert "predict" in refused["allowed"]
+
+
+def test_a_browser_sends_the_key_as_its_password(guarded: httpx.Client) -> None:
+    assert guarded.get("/", headers=basic("reader")).status_code == 200
+
+
+def test_a_key_may_not_ask_too_often(shop: Settings) -> None:
+    changes = {"api_keys": keys({"one": ("read",), "other": ("read",)}), "serve_rate": "5/hour"}
+    with running(shop.model_copy(update=changes)) as client:
+        statuses = [client.get("/model", headers=bearer("one")).status_code for _ in range(7)]
+        assert statuses == [200] * 5 + [429] * 2
+        assert client.get("/model", headers=bearer("other")).status_code == 200
+        refused = client.get("/model", headers=bearer("one"))
+        assert refused.headers["retry-after"]
+        assert refused.json()["allowed"] == "5/hour"
+
+
+def test_without_keys_only_loopback_is_answered(client: httpx.Client) -> None:
+    assert client.get("/model").status_code == 200
+    for host in ("shop.example", "shop.example:80", "127.0.0.1.shop.example", ""):
+        assert client.get("/model", headers={"Host": host}).status_code == 401, host
+    for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+        assert client.get("/model", headers={"Host": host}).status_code == 200, host
+
+
+def test_without_keys_the_service_does_not_listen_to_a_network(shop: Settings) -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        may_listen(host, {})
+    for host in ("0.0.0.0", "192.168.1.5", "::", "shop.example"):
+        with pytest.raises(UsageError, match="loopback only"):
+            may_listen(host, {})
+        may_listen(host, keys({"one": ("read",)}))
+
+
+def test_a_key_is_made_and_works(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CliRunner().invoke(cli.app, ["key", "till", "--scope", "predict", "--scope", "read", "--json"])
+    said = json.loads(made.stdout)
+    assert said["key"] not in json.dumps(said["setting"])
+    monkeypatch.setenv("AISLE_API_KEYS", json.dumps(said["setting"]))
+    settings = shop.model_copy(update={"api_keys": load_settings().api_keys})
+    with running(settings) as client:
+        assert ready(client).post("/footfall", json=BODY, headers=bearer(said["key"])).status_code == 200
+        assert client.get("/model").status_code == 401
+
+
+def test_a_setting_that_is_wrong_is_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AISLE_API_KEYS", '{"till": {"sha256": "my secret", "scopes": ["predict"]}}')
+    with pytest.raises(UsageError, match="AISLE_API_KEYS") as error:
+        load_settings()
+    assert "my secret" not in str(error.value)

@@ -1,0 +1,91 @@
+"""Pages: the reports and nothing else below them, the small page, and what a browser is told of each."""
+
+from __future__ import annotations
+
+import http.client
+import re
+
+import httpx
+import pytest
+
+from pipeline.lake import Lake
+from pipeline.reports.page import Section, write_page
+from pipeline.settings import Settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _reports(shop: Settings) -> None:
+    lake = Lake(shop)
+    write_page(lake, "customers/2025-05-01", "Customers", "", [Section("One", figure='{"data": []}')])
+    lake.write_blob("secret.html", b"secret")
+    lake.write_blob("reports/.hidden.html", b"secret")
+    lake.write_blob("reports/notes.txt", b"secret")
+
+
+def test_reports_are_listed_and_open(client: httpx.Client) -> None:
+    listed = client.get("/reports/")
+    assert "customers" in listed.text.lower()
+    page = client.get("/reports/customers/2025-05-01.html")
+    assert "<h1>Customers</h1>" in page.text
+    assert "unsafe-eval" not in page.headers["content-security-policy"]
+    assert page.headers["content-type"].startswith("text/html")
+    assert client.get("/reports/assets/plotly.min.js").headers["content-type"].startswith("text/javascript")
+    assert client.get("/reports").headers["location"] == "/reports/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.html",
+        "..%2fsecret.html",
+        "%2e%2e/secret.html",
+        "%2e%2e%2fsecret.html",
+        "..%5csecret.html",
+        "customers/../../secret.html",
+        "customers/%2e%2e/%2e%2e/secret.html",
+        "%2fetc/passwd",
+        "/etc/passwd",
+        "file:%2f%2f%2fetc/passwd",
+        ".hidden.html",
+        "notes.txt",
+        "customers/2025-05-01.html%00.html",
+        "customers/2025-05-01.html/..%2f..%2f..%2fsecret.html",
+        "....//secret.html",
+        "customers",
+    ],
+)
+def test_nothing_else_is_reached(client: httpx.Client, path: str) -> None:
+    # httpx would tidy the address up: a path goes over the wire as it stands here.
+    wire = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=10)
+    wire.request("GET", f"/reports/{path}")
+    answer = wire.getresponse()
+    body = answer.read()
+    assert answer.status in (400, 404), body
+    assert b"secret" not in body.replace(b"secret.html", b"")
+    assert b"root:" not in body
+
+
+def test_every_answer_has_its_headers(client: httpx.Client) -> None:
+    for path in ("/", "/docs", "/model", "/metrics", "/health/live", "/nothing", "/reports/", "/assets/page.js"):
+        headers = client.get(path).headers
+        assert re.fullmatch(r"[0-9a-f]{32}", headers["x-request-id"]), path
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["content-security-policy"].startswith("default-src 'none'"), path
+        assert "server" not in headers or path, path
+    assert client.get("/model").headers["cache-control"] == "no-store"
+    assert client.get("/health/live", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
+    evil = client.get("/health/live", headers={"X-Request-ID": "a b<script>"}).headers["x-request-id"]
+    assert "script" not in evil
+
+
+def test_the_page_needs_nothing_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert "unsafe" not in page.headers["content-security-policy"]
+    for path in ("/", "/assets/page.js", "/assets/page.css", "/assets/icon.svg"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert not re.search(r"https?://(?!www\.w3\.org)", answer.text), path
+    for asset in re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text):
+        assert client.get(asset).status_code == 200
+    assert "<script>" not in page.text
+    assert "style=" not in page.text

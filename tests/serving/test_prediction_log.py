@@ -1,0 +1,96 @@
+"""Every prediction is in the lake; what cannot be there is counted, and nobody waits for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipeline.lake import Lake
+from pipeline.serving.metrics import Metrics
+from pipeline.serving.models.footfall import FootfallAnswer
+from pipeline.serving.prediction_log import PREDICTIONS, Entry, PredictionLog
+from pipeline.serving.served import Answer, Predictions
+from pipeline.settings import Settings
+from tests.serving.conftest import ready, running
+
+AT = datetime(2025, 5, 1, 23, 59, tzinfo=UTC)
+
+
+def entry(rows: int, at: datetime = AT) -> Entry:
+    answers: list[Answer] = [FootfallAnswer(buyers=n, low=0, high=9, model_version=3) for n in range(rows)]
+    said = Predictions(answers, list(range(rows)), {"visitors": [10.0 * n for n in range(rows)]})
+    return Entry(at, "footfall", "champion", {"footfall_buyers": 3}, [f"r{n}" for n in range(rows)], said)
+
+
+def made(settings: Settings, most: int = 100) -> tuple[PredictionLog, Metrics]:
+    metrics = Metrics()
+    return PredictionLog(Lake(settings), metrics, most=most, seconds=0.01), metrics
+
+
+def value(metrics: Metrics, name: str) -> float:
+    return metrics.registry.get_sample_value(f"aisle_predictions_{name}_total") or 0
+
+
+def test_what_is_logged_is_what_was_asked_and_said(home: Settings) -> None:
+    log, metrics = made(home)
+    log.start()
+    log.add(entry(3))
+    log.add(entry(2, AT + timedelta(minutes=2)))
+    log.stop()
+    rows = sorted(Lake(home).read(PREDICTIONS).to_pylist(), key=lambda row: (row["at"], row["request_id"]))
+    assert [row["request_id"] for row in rows] == ["r0", "r1", "r2", "r0", "r1"]
+    assert [str(row["day"]) for row in rows] == ["2025-05-01"] * 3 + ["2025-05-02"] * 2
+    assert json.loads(rows[2]["inputs"]) == {"visitors": 20.0}
+    assert json.loads(rows[2]["output"])["buyers"] == 2
+    assert json.loads(rows[2]["versions"]) == {"footfall_buyers": 3}
+    assert value(metrics, "logged") == 5
+    assert value(metrics, "dropped") == 0
+
+
+def test_rows_that_were_refused_are_not_predictions(home: Settings) -> None:
+    log, _ = made(home)
+    whole = entry(3)
+    log.add(replace(whole, said=Predictions(whole.said.answers, [0, 2], {"visitors": [0.0, 20.0]})))
+    log.flush()
+    assert Lake(home).read(PREDICTIONS)["request_id"].to_pylist() == ["r0", "r2"]
+
+
+def test_what_does_not_fit_is_dropped_and_counted(home: Settings) -> None:
+    log, metrics = made(home, most=5)
+    for rows in (3, 3, 2, 1):
+        log.add(entry(rows))
+    assert value(metrics, "dropped") == 4
+    log.flush()
+    assert value(metrics, "logged") == 5
+
+
+def test_a_lake_that_cannot_be_written_stops_nobody(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, metrics = made(home, most=5)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "append", full)
+        log.add(entry(4))
+        log.flush()
+        log.add(entry(4))
+    assert value(metrics, "dropped") == 4
+    log.flush()
+    assert value(metrics, "logged") == 4
+
+
+def test_requests_do_not_wait_for_the_log(own_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = threading.Event()
+    monkeypatch.setattr(Lake, "append", lambda *_, **__: stuck.wait(10))
+    with running(own_shop.model_copy(update={"serve_log_seconds": 0.01, "serve_log_rows": 20})) as client:
+        ready(client)
+        for _ in range(30):
+            assert client.post("/footfall", json={"rows": [{"visitors": 1}]}).status_code == 200
+        assert "aisle_predictions_dropped_total 10.0" in client.get("/metrics").text
+        stuck.set()
