@@ -163,9 +163,11 @@ def aisle(home: Path) -> Iterator[tuple[int, psutil.Process]]:
 @contextmanager
 def mlflow(model: Path) -> Iterator[tuple[int, psutil.Process]]:
     """MLflow's own server of the champion's folder."""
-    program = shutil.which("mlflow", path=str(Path(sys.executable).parent)) or "mlflow"
-    command = [program, "models", "serve", "--model-uri", str(model), "--env-manager", "local", "--port"]
-    with _server(command, "/ping") as running:
+    # It starts further programs of its environment by their names alone.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["mlflow", "models", "serve", "--model-uri", str(model), "--env-manager", "local", "--port"]
+    command[0] = shutil.which("mlflow", path=path) or command[0]
+    with _server(command, "/ping", PATH=path) as running:
         yield running
 
 
