@@ -48,7 +48,8 @@ async function models() {
   at("models").replaceChildren(...said.models.map(card));
   const missing = Object.entries(said.routes).filter(([, note]) => note && note.outcome === "none");
   at("state").textContent = said.models.length
-    ? `${said.models.length} models answer.` + missing.map(([, note]) => ` There is ${note.text}.`).join("")
+    ? `${said.models.length} ${said.models.length === 1 ? "model answers" : "models answer"}.` +
+      missing.map(([, note]) => ` There is ${note.text}.`).join("")
     : "No model answers yet.";
   return said.models.some((model) => model.name === "store_sales");
 }
