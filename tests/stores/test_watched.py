@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -13,7 +14,7 @@ from pipeline.lake import Lake
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.stores import steps
-from pipeline.stores.watched import TOO_WRONG, error_since, first_days
+from pipeline.stores.watched import OF_THE_DAY, TOO_WRONG, error_since, first_days, on_the_days_of_then
 from pipeline.watching import watch
 from tests.stores.simulated import AS_OF, CHAIN, LATER, MODEL
 
@@ -62,3 +63,14 @@ def test_too_wrong_a_forecast_asks_for_a_training(chain: Settings, factor: float
 def test_each_store_is_compared_once() -> None:
     rows = pa.table({"store": [2, 1, 1], "day": [dt.date(2024, 7, 3), dt.date(2024, 7, 4), dt.date(2024, 7, 2)]})
     assert first_days(rows)["day"].tolist() == [dt.date(2024, 7, 2), dt.date(2024, 7, 3)]
+
+
+def test_stores_are_asked_about_the_days_of_then() -> None:
+    columns = dict.fromkeys(OF_THE_DAY, 1.0)
+    then = pd.DataFrame([{"store": 1, "level_28": 0.1, **columns}, {"store": 2, "level_28": 0.2, **columns}])
+    now = then.assign(store=[2, 3], level_28=[0.5, 0.6], weekday=4.0, last_1_store_3=9.0)
+    found = on_the_days_of_then(then, now)
+    assert found["store"].tolist() == [2]
+    assert found["level_28"].tolist() == [0.5]
+    assert found["weekday"].tolist() == [1.0]
+    assert found["last_1_store_3"].tolist() == [1.0]
