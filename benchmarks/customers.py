@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measuring import Measured, Stopwatch, in_child, show
+from benchmarks.profiling import Measured, Stopwatch, in_child, show
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -108,12 +108,12 @@ def _ours(source: Path, out: Path, as_of: dt.date, runs: tuple[str, ...] = ("fea
 def _pandas(source: Path, out: Path) -> Stopwatch:
     import pandas as pd
 
-    from benchmarks import pandas_way
+    from benchmarks import pandas_baseline
 
     watch = Stopwatch()
     lines = pd.read_parquet(source)
     watch.lap("read")
-    pandas_way.features(lines, REAL_AS_OF, WINDOW_DAYS, HOME_COUNTRY).to_parquet(out)
+    pandas_baseline.features(lines, REAL_AS_OF, WINDOW_DAYS, HOME_COUNTRY).to_parquet(out)
     watch.lap("features")
     return watch
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.customers import HOME_COUNTRY, REAL_AS_OF, WINDOW_DAYS, assert_equal
-from benchmarks.measuring import Measured, Stopwatch, in_child, show
+from benchmarks.profiling import Measured, Stopwatch, in_child, show
 
 SOURCES = Path(__file__).parents[1] / "examples" / "open-data" / "sources.yaml"
 SOURCE = "online-retail-csv"
@@ -64,9 +64,11 @@ def _make_csv(raw: Path, out: Path) -> Stopwatch:
 
 def _ours(folder: Path) -> Stopwatch:
     watch = Stopwatch()
-    from pipeline import engine, ingest, validation
     from pipeline.customers.features import customer_features
-    from pipeline.lake import Lake
+    from pipeline.ingestion import steps as ingestion
+    from pipeline.ingestion import validation
+    from pipeline.lake import engine
+    from pipeline.lake.tables import Lake
     from pipeline.settings import load_settings
 
     # Validation is one call inside a step; its seconds are taken there and out of the step's.
@@ -82,13 +84,13 @@ def _ours(folder: Path) -> Stopwatch:
     setattr(validation, "validate", timed)  # noqa: B010 - assigning it plainly is refused by the type checker
     settings = load_settings(home=str(folder / "home"), sources=SOURCES, data=str(folder))
     watch.lap("imports")
-    (delivery,) = ingest.pending(settings, "transactions", SOURCE)
-    landed = ingest.land(settings, delivery)
+    (delivery,) = ingestion.pending(settings, "transactions", SOURCE)
+    landed = ingestion.land(settings, delivery)
     watch.lap("land the bytes")
-    checked = ingest.check(settings, landed)
+    checked = ingestion.check(settings, landed)
     watch.lap("read and type")
     watch.take(validating, "validate", out_of="read and type")
-    ingest.commit(settings, checked)
+    ingestion.commit(settings, checked)
     watch.lap("commit the clean table")
     con = engine.connect(settings)
     lines = engine.table(con, Lake(settings), "transactions", until=REAL_AS_OF)
@@ -100,14 +102,14 @@ def _ours(folder: Path) -> Stopwatch:
 
 def _pandas(folder: Path) -> Stopwatch:
     watch = Stopwatch()
-    from benchmarks import pandas_way
+    from benchmarks import pandas_baseline
 
     watch.lap("imports")
-    lines = pandas_way.clean(folder / CSV)
+    lines = pandas_baseline.clean(folder / CSV)
     watch.lap("read and type")
     lines.to_parquet(folder / "clean.parquet")
     watch.lap("commit the clean table")
-    pandas_way.features(lines, REAL_AS_OF, WINDOW_DAYS, HOME_COUNTRY).to_parquet(folder / "pandas.parquet")
+    pandas_baseline.features(lines, REAL_AS_OF, WINDOW_DAYS, HOME_COUNTRY).to_parquet(folder / "pandas.parquet")
     watch.lap("features")
     return watch
 

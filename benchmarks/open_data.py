@@ -25,9 +25,10 @@ def main() -> None:
         return
     import duckdb
 
-    from pipeline import ingest, ledger
     from pipeline.contracts import CONTRACTS
-    from pipeline.lake import Lake
+    from pipeline.ingestion import ledger
+    from pipeline.ingestion import steps as ingestion
+    from pipeline.lake.tables import Lake
     from pipeline.settings import load_settings
 
     columns = [name for name in CONTRACTS["transactions"].schema.names if name not in ("delivery", "row")]
@@ -44,8 +45,8 @@ def main() -> None:
         for source, where in (("online-retail", data), ("online-retail-days", folder)):
             settings = load_settings(home=str(folder / source), sources=SOURCES, data=str(where))
             began = time.monotonic()
-            for delivery in ingest.pending(settings, "transactions", source):
-                ingest.ingest(settings, delivery)
+            for delivery in ingestion.pending(settings, "transactions", source):
+                ingestion.ingest(settings, delivery)
             seconds = time.monotonic() - began
             entries = ledger.entries(Lake(settings))
             read, repeats = sum(e.read for e in entries), sum(e.repeats for e in entries)

@@ -27,7 +27,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.load import Load, ask, post
-from benchmarks.measuring import show
+from benchmarks.profiling import show
 
 AS_OF, FIRST, HORIZON = dt.date(2024, 7, 2), dt.date(2023, 1, 2), dt.timedelta(days=42)
 TIMES, MILLISECONDS = 10, 25
@@ -67,8 +67,8 @@ def prepare(home: Path, stores: int) -> tuple[Path, dict[int, list[bytes]], dict
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from pipeline.lake import Lake
-    from pipeline.registry import Registry
+    from pipeline.lake.tables import Lake
+    from pipeline.registry.client import Registry
     from pipeline.settings import Settings
     from pipeline.simulate.store_days import Chain
     from pipeline.stores import steps
@@ -88,7 +88,7 @@ def prepare(home: Path, stores: int) -> tuple[Path, dict[int, list[bytes]], dict
     registry = Registry(settings)
     registry.promote(steps.MODEL, version, by="benchmark", reason="to be measured")
     source = registry._client.get_model_version(steps.MODEL, str(version)).source
-    table = lake.read(steps.FEATURES).to_pandas().sample(frac=1, random_state=7, ignore_index=True)
+    table = lake.read(steps.FEATURES_TABLE).to_pandas().sample(frac=1, random_state=7, ignore_index=True)
     columns = list(registry.get(steps.MODEL).provenance.features)
     asked, ready = table[["store", "day"]].astype({"day": str}), table[columns]
     ready = ready.astype({name: "float64" for name in columns if ready[name].dtype.kind in "fiu"})
@@ -155,7 +155,7 @@ def memory(port: int, process: psutil.Process, requests: list[bytes], count: int
 @contextmanager
 def aisle(home: Path) -> Iterator[tuple[int, psutil.Process]]:
     """Our service."""
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "serve", "--port"]
+    command = [sys.executable, "-c", "from pipeline.cli.app import main; main()", "serve", "--port"]
     with _server(command, "/health/ready", AISLE_HOME=str(home), AISLE_SERVE_RATE="1000000/second") as running:
         yield running
 

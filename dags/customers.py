@@ -22,14 +22,14 @@ the day after it up to today, by the form.
 - `score` fails on a feature that is missing: the champion was trained by other code. Train again, or `aisle rollback`.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
-The wiring is Airflow's for every domain: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every domain: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import morning
+from aisle_dags.factories import scoring_dag
 
-customers = morning(
+customers = scoring_dag(
     "customers",
     __doc__,
     inputs=["transactions"],

@@ -20,11 +20,11 @@ several sources.
 - Rows in quarantine do not fail a run: a store twice, a type that is missing, months that cannot be read. See
   `aisle quarantine list`.
 
-The wiring is Airflow's for every table: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every table: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import ingestion
+from aisle_dags.factories import ingestion_dag
 
-ingest_stores = ingestion("stores", __doc__)
+ingest_stores = ingestion_dag("stores", __doc__)

@@ -23,14 +23,14 @@ asset event for each table.
 - `build_features` says that a table does not exist: nothing was ingested yet.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
-The wiring is Airflow's for every domain: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every domain: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import morning
+from aisle_dags.factories import scoring_dag
 
-stores = morning(
+stores = scoring_dag(
     "stores",
     __doc__,
     inputs=["store_days", "stores", "store_plans"],

@@ -21,11 +21,11 @@ tie.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses: fewer than two brands were bought often enough. Ingest more days.
 
-The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every model: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import training
+from aisle_dags.factories import training_dag
 
-train_brand_choice = training("brand_choice", "shoppers", __doc__)
+train_brand_choice = training_dag("brand_choice", "shoppers", __doc__)

@@ -22,11 +22,11 @@ champion on a tie.
 - `train` refuses for lack of customers: the window holds too few. Ingest more history, or choose a later as-of day.
 - `train` finds no admissible k: the message holds the curve. Look at the features' page for what changed.
 
-The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every model: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import training
+from aisle_dags.factories import training_dag
 
-train_customer_segments = training("customer_segments", "customers", __doc__)
+train_customer_segments = training_dag("customer_segments", "customers", __doc__)

@@ -21,11 +21,11 @@ tie.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses: fewer than ten days, or visitors that never vary.
 
-The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every model: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import training
+from aisle_dags.factories import training_dag
 
-train_footfall_buyers = training("footfall_buyers", "footfall", __doc__)
+train_footfall_buyers = training_dag("footfall_buyers", "footfall", __doc__)

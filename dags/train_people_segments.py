@@ -22,11 +22,11 @@ tie.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses: too few people, or columns that are the same for all of them.
 
-The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every model: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import training
+from aisle_dags.factories import training_dag
 
-train_people_segments = training("people_segments", "shoppers", __doc__)
+train_people_segments = training_dag("people_segments", "shoppers", __doc__)

@@ -21,11 +21,11 @@ tie.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses: prices or outcomes never vary in the days it knows. Ingest more of them.
 
-The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every model: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import training
+from aisle_dags.factories import training_dag
 
-train_purchase_probability = training("purchase_probability", "shoppers", __doc__)
+train_purchase_probability = training_dag("purchase_probability", "shoppers", __doc__)

@@ -21,11 +21,11 @@ tie.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses: no brand was bought often enough. Ingest more days.
 
-The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every model: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import training
+from aisle_dags.factories import training_dag
 
-train_purchase_quantity = training("purchase_quantity", "shoppers", __doc__)
+train_purchase_quantity = training_dag("purchase_quantity", "shoppers", __doc__)

@@ -24,12 +24,12 @@ tie.
 - `try_candidate` refuses: history is too short. Ingest earlier days.
 - Out of memory: two candidates run at a time, at 3 GB each for a chain of a thousand stores. Choose fewer in the form.
 
-The wiring is Airflow's for every model: `aisle_dags/wiring.py`.
+The wiring is Airflow's for every model: `aisle_dags/factories.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.wiring import training
+from aisle_dags.factories import training_dag
 from pipeline.domains import CANDIDATES
 
-train_store_sales = training("store_sales", "stores", __doc__, candidates=CANDIDATES["store_sales"])
+train_store_sales = training_dag("store_sales", "stores", __doc__, candidates=CANDIDATES["store_sales"])

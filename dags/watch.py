@@ -35,8 +35,8 @@ from typing import Any
 from airflow.sdk import dag, get_current_context, task
 
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field, retraining_of, scores_of
-from aisle_dags.days import comes_by, form_span, hinted_days, pending
-from aisle_dags.steps import skip, step
+from aisle_dags.run_days import event_days, form_span, pending, triggered_by
+from aisle_dags.tasks import skip, step
 from pipeline.domains import MODELS
 from pipeline.errors import RefusedError
 
@@ -60,21 +60,21 @@ def watch() -> None:
     def domains_that_scored() -> list[str]:
         # The others are skipped without a process of their own.
         context = get_current_context()
-        return [f"check_{domain}" for domain in MODELS if comes_by(context, scores_of(domain))]
+        return [f"check_{domain}" for domain in MODELS if triggered_by(context, scores_of(domain))]
 
     def check(domain: str) -> list[str]:
         from pipeline.domains import steps_of, watched_of
-        from pipeline.lake import Lake
+        from pipeline.lake.tables import Lake
+        from pipeline.monitoring.watch import checked_days, watch
         from pipeline.settings import load_settings
-        from pipeline.watching import checked_days, watch
 
         settings, models, context = load_settings(), watched_of(domain), get_current_context()
         lake = Lake(settings)
-        scored = lake.days(steps_of(domain).RESULT)
+        scored = lake.days(steps_of(domain).SCORES_TABLE)
         if span := form_span(context["params"]):
             days = [day for day in span.days if day in scored]
         else:
-            days = pending(scored, checked_days(lake, models), hinted_days(context, scores_of(domain)))
+            days = pending(scored, checked_days(lake, models), event_days(context, scores_of(domain)))
         if not (days and models):
             raise skip(f"{domain} has scored nothing on those days, or nothing of it is watched")
         results = [result for day in days for result in watch(settings, day, models)]

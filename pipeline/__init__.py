@@ -2,4 +2,4 @@
 
 from pipeline import telemetry
 
-telemetry.silence()
+telemetry.disable_telemetry()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipeline import ledger
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import AisleError
-from pipeline.ingest import quarantine_table, received_table
-from pipeline.lake import Lake
-from pipeline.ledger import Status
+from pipeline.ingestion import ledger
+from pipeline.ingestion.ledger import Status
+from pipeline.ingestion.sources import load_sources
+from pipeline.ingestion.steps import quarantine_table, received_table
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
-from pipeline.sources import load_sources
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def ledger_adds_up(settings: Settings, table: str) -> str:
 
 
 def _registry(settings: Settings) -> str:
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
 
     champions = [f"{m.name} {m.champion.version}" for m in Registry(settings).models() if m.champion]
     return f"{settings.mlflow_uri}: {', '.join(champions) or 'no champion yet'}"

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from pipeline.gate import Decision
-    from pipeline.lake import TableRef
+    from pipeline.lake.tables import TableRef
+    from pipeline.monitoring.watch import MonitoredModel
     from pipeline.settings import Settings
-    from pipeline.training import Trained
-    from pipeline.watching import WatchedModel
+    from pipeline.training.gate import Decision
+    from pipeline.training.lifecycle import Trained
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "customers": ("customer_segments",),
@@ -36,15 +36,15 @@ class Steps(Protocol):
     """`pipeline.<domain>.steps`.
 
     Attributes:
-        INPUT: the clean table whose days are the domain's.
-        RESULT: the table that scoring writes.
+        INPUT_TABLE: the clean table whose days are the domain's.
+        SCORES_TABLE: the table that scoring writes.
 
-    A domain may say `AS_IT_IS`, too: the models that are trained on a clean table without features -> that table. One
+    A domain may say `RAW_INPUTS`, too: the models that are trained on a clean table without features -> that table. One
     whose model may be of several kinds (`CANDIDATES`) also has `try_candidate`.
     """
 
-    INPUT: str
-    RESULT: str
+    INPUT_TABLE: str
+    SCORES_TABLE: str
 
     def build_features(self, settings: Settings, as_of: date) -> TableRef:
         """Write the features as of a day."""
@@ -82,10 +82,10 @@ def steps_of(domain: str) -> Steps:
     return cast(Steps, import_module(f"pipeline.{domain}.steps"))
 
 
-def watched_of(domain: str) -> tuple[WatchedModel, ...]:
+def watched_of(domain: str) -> tuple[MonitoredModel, ...]:
     """What is watched of a domain's models, as its `watched.py` says; nothing where it has none."""
-    name = f"pipeline.{domain}.watched"
-    return cast("tuple[WatchedModel, ...]", import_module(name).WATCHED) if find_spec(name) else ()
+    name = f"pipeline.{domain}.monitoring"
+    return cast("tuple[MonitoredModel, ...]", import_module(name).MONITORED) if find_spec(name) else ()
 
 
 def known_days(settings: Settings, model: str) -> list[date]:
@@ -93,16 +93,16 @@ def known_days(settings: Settings, model: str) -> list[date]:
 
     Of a model that takes a table as it is they are those of that table where the domain has no days of its own yet.
     """
-    from pipeline.lake import Lake
+    from pipeline.lake.tables import Lake
 
     steps, lake = steps_of(domain_of(model)), Lake(settings)
     plain = _as_it_is(steps, model)
-    return lake.days(steps.INPUT) or (lake.days(plain) if plain else [])
+    return lake.days(steps.INPUT_TABLE) or (lake.days(plain) if plain else [])
 
 
 def prepare(settings: Settings, model: str, as_of: date) -> TableRef:
     """Make ready what a training of a model reads: the features as of a day, or the table that it takes as it is."""
-    from pipeline.lake import Lake, TableRef
+    from pipeline.lake.tables import Lake, TableRef
 
     steps = steps_of(domain_of(model))
     if plain := _as_it_is(steps, model):
@@ -111,7 +111,7 @@ def prepare(settings: Settings, model: str, as_of: date) -> TableRef:
 
 
 def _as_it_is(steps: Steps, model: str) -> str | None:
-    tables: Mapping[str, str] = getattr(steps, "AS_IT_IS", {})
+    tables: Mapping[str, str] = getattr(steps, "RAW_INPUTS", {})
     return tables.get(model)
 
 

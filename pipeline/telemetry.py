@@ -45,7 +45,7 @@ QUIET = (
 )
 
 
-def silence() -> None:
+def disable_telemetry() -> None:
     """Switch off telemetry and progress bars and let libraries log warnings only.
 
     Variables are set, not defaulted: a stray `DO_NOT_TRACK=0` in somebody's shell must not open a connection.

@@ -33,7 +33,7 @@ def make_app() -> "FastAPI":
     from fastapi.responses import RedirectResponse, Response
     from starlette.middleware.base import RequestResponseEndpoint
 
-    from pipeline.lake import Lake
+    from pipeline.lake.tables import Lake
     from pipeline.reports.headers import HEADERS, SCRIPT_CACHE
     from pipeline.reports.index import index_page, read_file
     from pipeline.settings import load_settings

@@ -14,11 +14,11 @@ import hypothesis
 import pyarrow as pa
 import pytest
 
-from pipeline import ingest
 from pipeline.contracts import CONTRACTS
-from pipeline.deliveries import Delivery
-from pipeline.lake import Lake
-from pipeline.ledger import LedgerEntry
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.deliveries import Delivery
+from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 # The same examples each time: a failure that comes and goes proves nothing.
@@ -45,7 +45,7 @@ tables:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without models. To make one takes seconds, to copy it none."""
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
 
     home = tmp_path_factory.mktemp("mlflow")
     Registry(Settings(home=str(home))).models()
@@ -85,13 +85,13 @@ class Till:
     def found(self, name: str) -> Delivery:
         """The delivery that a file is."""
         source = name.split("/")[0] if "/" in name else "till"
-        found = ingest.pending(self.settings, "transactions", source)
+        found = ingestion.pending(self.settings, "transactions", source)
         return next(d for d in found if d.name == name.split("/")[-1])
 
     def deliver(self, name: str, lines: Iterable[str] | bytes) -> LedgerEntry:
         """Write a file and bring it in."""
         self.write(name, lines)
-        return ingest.ingest(self.settings, self.found(name))
+        return ingestion.ingest(self.settings, self.found(name))
 
     def clean(self, *columns: str) -> list[tuple[object, ...]]:
         """The clean table, sorted, without what differs with the way the rows came (or just some columns)."""
@@ -150,7 +150,7 @@ def processes() -> BaseContext:
     What was used in this process (Delta's threads, DuckDB's) cannot be forked; a fresh interpreter imports for seconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.ingest", "pipeline.validation"])
+    context.set_forkserver_preload(["pipeline.ingestion.steps", "pipeline.ingestion.validation"])
     return context
 
 

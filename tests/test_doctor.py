@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import ledger
 from pipeline.contracts import CONTRACTS
 from pipeline.doctor import examine, ledger_adds_up
 from pipeline.errors import AisleError
+from pipeline.ingestion import ledger
 from pipeline.settings import Settings
 
 NAME = "2025-03-03.csv"

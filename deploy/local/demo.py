@@ -20,8 +20,8 @@ from rich.table import Table
 
 from deploy.local.airflow_api import AirflowApi, RunError
 from deploy.local.installation import PROJECT, LocalAirflow
-from deploy.local.outcome import Outcome, Spent, gather, spent_on
 from deploy.local.services import StartError, end_as_if_by_hand
+from deploy.local.summary import DemoSummary, Spent, gather, spent_on
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def play(story: Story, api: AirflowApi, progress: Progress) -> None:
         raise RunError(", ".join(f"{run['dag_id']} {run['dag_run_id']} failed" for run in failed))
 
 
-def show(console: Console, outcome: Outcome, spent: Spent) -> None:
+def show(console: Console, outcome: DemoSummary, spent: Spent) -> None:
     """The short table at the end."""
     table = Table(title="What happened", show_header=False, title_justify="left", pad_edge=False)
     table.add_column(style="bold", no_wrap=True)

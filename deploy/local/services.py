@@ -16,7 +16,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-LEASH = Path(__file__).with_name("leash.py")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 HOST = "127.0.0.1"
 
 
@@ -45,7 +45,7 @@ def free_port(wanted: int) -> int:
 
 @dataclass
 class Service:
-    """One long-running command with its log, held on a leash."""
+    """One long-running command with its log, run under a supervisor."""
 
     name: str
     command: Sequence[str]
@@ -67,7 +67,7 @@ class Service:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, str(LEASH), *self.command],
+                [sys.executable, str(SUPERVISOR), *self.command],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -92,7 +92,7 @@ class Service:
         return self._process.wait()
 
     def stop(self) -> None:
-        """Let go of the leash and wait until everything of it is gone."""
+        """Release the supervisor and wait until everything of it is gone."""
         if self._process is None:
             return
         if self._process.stdin:

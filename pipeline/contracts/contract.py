@@ -9,7 +9,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 
-class Kind(StrEnum):
+class ColumnType(StrEnum):
     """What a delivered value must be readable as."""
 
     TEXT = "text"
@@ -23,14 +23,14 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
 
 
-ARROW_TYPES: Mapping[Kind, pa.DataType] = {
-    Kind.TEXT: pa.string(),
-    Kind.IDENTIFIER: pa.string(),
-    Kind.INTEGER: pa.int64(),
-    Kind.NUMBER: pa.float64(),
-    Kind.TIMESTAMP: pa.timestamp("us"),
-    Kind.DATE: pa.date32(),
-    Kind.BOOLEAN: pa.bool_(),
+ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
+    ColumnType.TEXT: pa.string(),
+    ColumnType.IDENTIFIER: pa.string(),
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.NUMBER: pa.float64(),
+    ColumnType.TIMESTAMP: pa.timestamp("us"),
+    ColumnType.DATE: pa.date32(),
+    ColumnType.BOOLEAN: pa.bool_(),
 }
 
 
@@ -45,7 +45,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnType
     description: str
     optional: bool = False
     per: str | None = None

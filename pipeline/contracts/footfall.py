@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from pipeline.contracts.contract import Column, Contract, Kind
+from pipeline.contracts.contract import Column, ColumnType, Contract
 
 
 def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: ARG001 (the form of a contract)
@@ -16,9 +16,9 @@ def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: AR
 FOOTFALL = Contract(
     table="footfall",
     columns=(
-        Column("day", Kind.DATE, "Which; missing where the source only lists days", optional=True),
-        Column("visitors", Kind.INTEGER, "People who came in"),
-        Column("buyers", Kind.INTEGER, "People who paid"),
+        Column("day", ColumnType.DATE, "Which; missing where the source only lists days", optional=True),
+        Column("visitors", ColumnType.INTEGER, "People who came in"),
+        Column("buyers", ColumnType.INTEGER, "People who paid"),
     ),
     derived=(),
     # A day is one thing, and so are all rows without one: the newest delivery is believed.

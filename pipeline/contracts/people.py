@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from pipeline.contracts.contract import Column, Contract, Kind
+from pipeline.contracts.contract import Column, ColumnType, Contract
 from pipeline.contracts.visits import DEMOGRAPHICS
 
 
@@ -18,7 +18,7 @@ def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: AR
 PEOPLE = Contract(
     table="people",
     columns=(
-        Column("person", Kind.IDENTIFIER, "Who"),
+        Column("person", ColumnType.IDENTIFIER, "Who"),
         *(replace(column, optional=False) for column in DEMOGRAPHICS),
     ),
     derived=(),

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from pipeline.contracts.contract import Column, Contract, Kind
+from pipeline.contracts.contract import Column, ColumnType, Contract
 
-KEY = (Column("store", Kind.INTEGER, "Number of the store"), Column("day", Kind.DATE, "Which"))
+KEY = (Column("store", ColumnType.INTEGER, "Number of the store"), Column("day", ColumnType.DATE, "Which"))
 KNOWN_AHEAD = (
-    Column("open", Kind.BOOLEAN, "Whether the store is open"),
-    Column("promo", Kind.BOOLEAN, "Whether it has a promotion that day"),
-    Column("state_holiday", Kind.TEXT, "none, public, easter or christmas"),
-    Column("school_holiday", Kind.BOOLEAN, "Whether its schools are closed"),
+    Column("open", ColumnType.BOOLEAN, "Whether the store is open"),
+    Column("promo", ColumnType.BOOLEAN, "Whether it has a promotion that day"),
+    Column("state_holiday", ColumnType.TEXT, "none, public, easter or christmas"),
+    Column("school_holiday", ColumnType.BOOLEAN, "Whether its schools are closed"),
 )
 """What is known of a store's day before it comes; `store_plans` has it of the days ahead."""
 
@@ -26,8 +26,8 @@ STORE_DAYS = Contract(
     table="store_days",
     columns=(
         *KEY,
-        Column("sales", Kind.NUMBER, "Turnover of the day in the shop's currency; 0 when closed"),
-        Column("customers", Kind.INTEGER, "People who paid", optional=True),
+        Column("sales", ColumnType.NUMBER, "Turnover of the day in the shop's currency; 0 when closed"),
+        Column("customers", ColumnType.INTEGER, "People who paid", optional=True),
         *KNOWN_AHEAD,
     ),
     derived=(),

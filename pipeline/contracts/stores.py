@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from pipeline.contracts.contract import Column, Contract, Kind
+from pipeline.contracts.contract import Column, ColumnType, Contract
 
 
 def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: ARG001 (the form of a contract)
@@ -16,15 +16,15 @@ def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: AR
 STORES = Contract(
     table="stores",
     columns=(
-        Column("store", Kind.INTEGER, "Number of the store"),
-        Column("store_type", Kind.TEXT, "Its format, in the chain's own words"),
-        Column("assortment", Kind.TEXT, "What it offers, in the chain's own words"),
-        Column("competition_distance", Kind.NUMBER, "Metres to the nearest competitor", optional=True),
-        Column("competition_since", Kind.DATE, "When that one opened", optional=True),
-        Column("promo2", Kind.BOOLEAN, "Whether it takes part in the continuing promotion"),
-        Column("promo2_since", Kind.DATE, "Since when", optional=True),
-        Column("promo2_months", Kind.TEXT, "In which months it begins anew: Jan,Apr,Jul,Oct", optional=True),
-        Column("state", Kind.TEXT, "Where it is: what has holidays and schools of its own", optional=True),
+        Column("store", ColumnType.INTEGER, "Number of the store"),
+        Column("store_type", ColumnType.TEXT, "Its format, in the chain's own words"),
+        Column("assortment", ColumnType.TEXT, "What it offers, in the chain's own words"),
+        Column("competition_distance", ColumnType.NUMBER, "Metres to the nearest competitor", optional=True),
+        Column("competition_since", ColumnType.DATE, "When that one opened", optional=True),
+        Column("promo2", ColumnType.BOOLEAN, "Whether it takes part in the continuing promotion"),
+        Column("promo2_since", ColumnType.DATE, "Since when", optional=True),
+        Column("promo2_months", ColumnType.TEXT, "In which months it begins anew: Jan,Apr,Jul,Oct", optional=True),
+        Column("state", ColumnType.TEXT, "Where it is: what has holidays and schools of its own", optional=True),
     ),
     derived=(),
     line_key=("store",),

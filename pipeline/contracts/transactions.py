@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contracts.contract import Column, Contract, Kind
+from pipeline.contracts.contract import Column, ColumnType, Contract
 
 
 def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:
@@ -21,14 +21,14 @@ def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:
 TRANSACTIONS = Contract(
     table="transactions",
     columns=(
-        Column("invoice", Kind.IDENTIFIER, "Invoice number; a cancellation starts with C, an adjustment with A"),
-        Column("stock_code", Kind.IDENTIFIER, "Article number, or a code such as POST for what is no article"),
-        Column("description", Kind.TEXT, "Article text", optional=True),
-        Column("quantity", Kind.INTEGER, "Units; negative where goods come back"),
-        Column("unit_price", Kind.NUMBER, "Price of one unit in the shop's currency"),
-        Column("invoiced_at", Kind.TIMESTAMP, "When the line was rung up, wall clock of the shop"),
-        Column("customer_id", Kind.IDENTIFIER, "Known customer; missing for a guest", optional=True),
-        Column("country", Kind.TEXT, "Where the customer is", optional=True),
+        Column("invoice", ColumnType.IDENTIFIER, "Invoice number; a cancellation starts with C, an adjustment with A"),
+        Column("stock_code", ColumnType.IDENTIFIER, "Article number, or a code such as POST for what is no article"),
+        Column("description", ColumnType.TEXT, "Article text", optional=True),
+        Column("quantity", ColumnType.INTEGER, "Units; negative where goods come back"),
+        Column("unit_price", ColumnType.NUMBER, "Price of one unit in the shop's currency"),
+        Column("invoiced_at", ColumnType.TIMESTAMP, "When the line was rung up, wall clock of the shop"),
+        Column("customer_id", ColumnType.IDENTIFIER, "Known customer; missing for a guest", optional=True),
+        Column("country", ColumnType.TEXT, "Where the customer is", optional=True),
     ),
     derived=(pa.field("kind", pa.string()), pa.field("is_product", pa.bool_())),
     line_key=("invoice", "stock_code"),

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contracts.contract import Column, Contract, Kind
+from pipeline.contracts.contract import Column, ColumnType, Contract
 
 DEMOGRAPHICS = (
-    Column("sex", Kind.INTEGER, "0 male, 1 female", optional=True),
-    Column("marital_status", Kind.INTEGER, "0 single, 1 not single", optional=True),
-    Column("age", Kind.INTEGER, "Years", optional=True),
-    Column("education", Kind.INTEGER, "0 other, 1 high school, 2 university, 3 graduate school", optional=True),
-    Column("income", Kind.NUMBER, "A year, in the shop's currency", optional=True),
-    Column("occupation", Kind.INTEGER, "0 none or unskilled, 1 skilled, 2 management or self-employed", optional=True),
-    Column("settlement_size", Kind.INTEGER, "0 small, 1 mid-sized, 2 big", optional=True),
+    Column("sex", ColumnType.INTEGER, "0 male, 1 female", optional=True),
+    Column("marital_status", ColumnType.INTEGER, "0 single, 1 not single", optional=True),
+    Column("age", ColumnType.INTEGER, "Years", optional=True),
+    Column("education", ColumnType.INTEGER, "0 other, 1 high school, 2 university, 3 graduate school", optional=True),
+    Column("income", ColumnType.NUMBER, "A year, in the shop's currency", optional=True),
+    Column(
+        "occupation", ColumnType.INTEGER, "0 none or unskilled, 1 skilled, 2 management or self-employed", optional=True
+    ),
+    Column("settlement_size", ColumnType.INTEGER, "0 small, 1 mid-sized, 2 big", optional=True),
 )
 
 
@@ -45,15 +47,15 @@ def _keys(maps: pa.ChunkedArray) -> list[str]:
 VISITS = Contract(
     table="visits",
     columns=(
-        Column("person", Kind.IDENTIFIER, "Who came"),
-        Column("day", Kind.DATE, "When"),
-        Column("bought", Kind.BOOLEAN, "Whether they bought"),
-        Column("brand", Kind.IDENTIFIER, "What they bought, by the name that the price columns have for it"),
-        Column("quantity", Kind.INTEGER, "Units bought; 0 or missing for none"),
-        Column("last_brand", Kind.IDENTIFIER, "As the source tells it; features make their own", optional=True),
-        Column("last_quantity", Kind.INTEGER, "As the source tells it; features make their own", optional=True),
-        Column("price", Kind.NUMBER, "Of each brand, that day; missing for one that was not there", per="brand"),
-        Column("promotion", Kind.BOOLEAN, "Whether each brand was promoted", optional=True, per="brand"),
+        Column("person", ColumnType.IDENTIFIER, "Who came"),
+        Column("day", ColumnType.DATE, "When"),
+        Column("bought", ColumnType.BOOLEAN, "Whether they bought"),
+        Column("brand", ColumnType.IDENTIFIER, "What they bought, by the name that the price columns have for it"),
+        Column("quantity", ColumnType.INTEGER, "Units bought; 0 or missing for none"),
+        Column("last_brand", ColumnType.IDENTIFIER, "As the source tells it; features make their own", optional=True),
+        Column("last_quantity", ColumnType.INTEGER, "As the source tells it; features make their own", optional=True),
+        Column("price", ColumnType.NUMBER, "Of each brand, that day; missing for one that was not there", per="brand"),
+        Column("promotion", ColumnType.BOOLEAN, "Whether each brand was promoted", optional=True, per="brand"),
         *DEMOGRAPHICS,
     ),
     derived=(

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
-FEATURES: tuple[str, ...] = (
+FEATURE_COLUMNS: tuple[str, ...] = (
     "recency_days",
     "invoices",
     "units",
@@ -83,7 +83,7 @@ MONEY_PARTS = 10_000  # money is summed in ten-thousandths, as whole numbers
 
 
 def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: int = 365, home_country: str) -> ir.Table:
-    """One row of `FEATURES` for each customer with a product sale in the window; the module's text defines each.
+    """One row of `FEATURE_COLUMNS` for each customer with a product sale in the window; the module's text defines each.
 
     Args:
         transactions: the clean table, one row an invoice line.
@@ -104,7 +104,7 @@ def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: in
     # The inner join also drops customers who only gave back: they have no sale, hence no row in `products`.
     joined = customers.join(products, "customer_id")
     return joined.select(
-        "customer_id", as_of=ibis.date(as_of), **{name: joined[name].cast("float64") for name in FEATURES}
+        "customer_id", as_of=ibis.date(as_of), **{name: joined[name].cast("float64") for name in FEATURE_COLUMNS}
     )
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from pipeline.lake import Lake
-from pipeline.models import ModelVersion
+from pipeline.lake.tables import Lake
+from pipeline.registry.records import ModelVersion
 from pipeline.reports.page import Section, Table, Tile, count, share, write_page
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from pipeline.customers.features import FEATURES
+from pipeline.customers.features import FEATURE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,7 +122,7 @@ def assign(features: ir.Table, to: SegmentMap) -> ir.Table:
     )
 
 
-def profile(assigned: ir.Table, features: Sequence[str] = FEATURES) -> ir.Table:
+def profile(assigned: ir.Table, features: Sequence[str] = FEATURE_COLUMNS) -> ir.Table:
     """The segments as they are now, for the report.
 
     Args:

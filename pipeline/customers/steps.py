@@ -11,16 +11,16 @@ from typing import Any
 
 import ibis
 
-from pipeline import engine
 from pipeline.customers.segment_map import SegmentMap, assign, profile
 from pipeline.errors import RefusedError
-from pipeline.gate import Better, Decision, Floor, NotWorse, Window, decide
-from pipeline.lake import Lake, TableRef
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake, TableRef
 from pipeline.settings import Settings
-from pipeline.training import Trained, note_decision
+from pipeline.training.gate import Better, Decision, Floor, NotWorse, Window, decide
+from pipeline.training.lifecycle import Trained, note_decision
 
 MODEL = "customer_segments"
-INPUT, FEATURES, RESULT = "transactions", "customer_features", "customer_segments"
+INPUT_TABLE, FEATURES_TABLE, SCORES_TABLE = "transactions", "customer_features", "customer_segments"
 SEGMENTS_FILE, CURVE_FILE = "segments.json", "choice_of_k.json"
 
 RULES = (
@@ -41,20 +41,20 @@ def build_features(settings: Settings, as_of: date) -> TableRef:
         RefusedError: if no known customer bought anything in the window.
     """
     from pipeline.customers.features import customer_features
-    from pipeline.sources import load_sources
+    from pipeline.ingestion.sources import load_sources
 
     lake, con = Lake(settings), engine.connect(settings)
     since = as_of - timedelta(days=settings.window_days)
-    transactions = engine.table(con, lake, INPUT, since=since, until=as_of)
+    transactions = engine.table(con, lake, INPUT_TABLE, since=since, until=as_of)
     home = load_sources(settings).spec.home_country
     rows = con.to_pyarrow(customer_features(transactions, as_of, window_days=settings.window_days, home_country=home))
     if rows.num_rows == 0:
         raise RefusedError(
             "No known customer bought anything in the window",
-            where=f"{INPUT}, {since} to {as_of}",
+            where=f"{INPUT_TABLE}, {since} to {as_of}",
             todo="ingest the days of the window first, or choose another as-of day",
         )
-    return lake.replace(FEATURES, {"as_of": [as_of]}, rows.sort_by("customer_id"))
+    return lake.replace(FEATURES_TABLE, {"as_of": [as_of]}, rows.sort_by("customer_id"))
 
 
 def train(settings: Settings, model: str, as_of: date) -> Trained:
@@ -65,17 +65,17 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     """
     from pipeline.code_version import code_version
     from pipeline.customers import segments
-    from pipeline.models import Provenance
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
+    from pipeline.registry.records import Provenance
 
     lake, registry = Lake(settings), Registry(settings)
-    version = lake.version(FEATURES)
-    frame = lake.read(FEATURES, version, {"as_of": [as_of]}).to_pandas()
+    version = lake.version(FEATURES_TABLE)
+    frame = lake.read(FEATURES_TABLE, version, {"as_of": [as_of]}).to_pandas()
     if frame.empty:
         raise RefusedError(
             "There are no features to train on",
-            where=f"{FEATURES}, as of {as_of}",
-            observed=f"days up to {max(lake.days(FEATURES), default=None)}",
+            where=f"{FEATURES_TABLE}, as of {as_of}",
+            observed=f"days up to {max(lake.days(FEATURES_TABLE), default=None)}",
             todo="build them first: aisle score customers --day …, or aisle train does both",
         )
     champion = registry.load(model) if registry.champion(model) else None
@@ -88,7 +88,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
         fitted.pipeline,
         provenance=Provenance(
             as_of,
-            {INPUT: lake.version(INPUT), FEATURES: version},
+            {INPUT_TABLE: lake.version(INPUT_TABLE), FEATURES_TABLE: version},
             segments.SEGMENT_FEATURES,
             settings.seed,
             code_version(settings),
@@ -112,14 +112,14 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
     Both are measured on the features that the challenger was trained on, read by their Delta version.
     """
     from pipeline.customers.segments import segment_quality
-    from pipeline.models import Loaded
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
+    from pipeline.registry.records import Loaded
 
     lake, registry = Lake(settings), Registry(settings)
     challenger, champion = registry.load(model, version), registry.champion(model)
     made_from = challenger.version.provenance
-    window = Window(FEATURES, made_from.tables[FEATURES], made_from.as_of)
-    frame = lake.read(FEATURES, window.version, {"as_of": [window.as_of]}).to_pandas()
+    window = Window(FEATURES_TABLE, made_from.tables[FEATURES_TABLE], made_from.as_of)
+    frame = lake.read(FEATURES_TABLE, window.version, {"as_of": [window.as_of]}).to_pandas()
 
     def measure(contestant: Loaded) -> dict[str, float]:
         return segment_quality(contestant.model, frame, made_from.seed)
@@ -138,7 +138,7 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
     Raises:
         RefusedError: if the day's features are missing.
     """
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
 
     registry = Registry(settings)
     champion = registry.champion(MODEL)
@@ -147,26 +147,26 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
     lake, con = Lake(settings), engine.connect(settings)
     segments = _segment_map(registry.artefacts(MODEL, champion.version))
     day = as_of + timedelta(days=1)
-    rows = assign(engine.table(con, lake, FEATURES, since=as_of, until=day), segments)
+    rows = assign(engine.table(con, lake, FEATURES_TABLE, since=as_of, until=day), segments)
     table = con.to_pyarrow(rows.mutate(model_version=ibis.literal(champion.version, "int64")))
     if table.num_rows == 0:
         raise RefusedError(
-            "There are no features to score", where=f"{FEATURES}, as of {as_of}", todo="build them first"
+            "There are no features to score", where=f"{FEATURES_TABLE}, as of {as_of}", todo="build them first"
         )
-    return lake.replace(RESULT, {"as_of": [as_of]}, table.sort_by("customer_id"))
+    return lake.replace(SCORES_TABLE, {"as_of": [as_of]}, table.sort_by("customer_id"))
 
 
 def write_report(settings: Settings, as_of: date) -> str:
     """Write the customers' page of a day and return its path below home."""
     from pipeline.customers.features import guest_revenue
     from pipeline.customers.report import CustomersReport, write_customers_report
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
 
     lake, registry, con = Lake(settings), Registry(settings), engine.connect(settings)
     since, day = as_of - timedelta(days=settings.window_days), as_of + timedelta(days=1)
-    assigned = engine.table(con, lake, RESULT, since=as_of, until=day)
-    made = engine.table(con, lake, FEATURES, since=as_of, until=day).drop("as_of")
-    transactions = engine.table(con, lake, INPUT, since=since, until=as_of)
+    assigned = engine.table(con, lake, SCORES_TABLE, since=as_of, until=day)
+    made = engine.table(con, lake, FEATURES_TABLE, since=as_of, until=day).drop("as_of")
+    transactions = engine.table(con, lake, INPUT_TABLE, since=since, until=as_of)
     champion = registry.get(MODEL, _model_version(con.to_pyarrow(assigned.select("model_version").limit(1))))
     guests = con.to_pyarrow(guest_revenue(transactions, as_of, window_days=settings.window_days)).to_pylist()[0]
     report = CustomersReport(
@@ -186,5 +186,7 @@ def _segment_map(artefacts: Mapping[str, Any]) -> SegmentMap:
 
 def _model_version(rows: Any) -> int:
     if rows.num_rows == 0:
-        raise RefusedError("No customers are scored as of that day", where=RESULT, todo="run aisle score customers")
+        raise RefusedError(
+            "No customers are scored as of that day", where=SCORES_TABLE, todo="run aisle score customers"
+        )
     return int(rows["model_version"][0].as_py())

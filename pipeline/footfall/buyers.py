@@ -22,14 +22,14 @@ from statsmodels.stats.diagnostic import het_breuschpagan
 from statsmodels.stats.stattools import durbin_watson
 
 from pipeline.errors import RefusedError
-from pipeline.footfall.features import FEATURES
+from pipeline.footfall.features import FEATURE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
 MODEL = "footfall_buyers"
-FEWEST_DAYS = 10
+MIN_DAYS = 10
 CONFIDENCE = 0.95
 FAR_FROM_NORMAL = 0.05
 """Below this p-value a check of the residuals objects."""
@@ -121,7 +121,7 @@ def train(days: pd.DataFrame) -> tuple[LinearRegression, Fit]:
         float(fitted.rsquared),
         _checks(fitted),
     )
-    return LinearRegression().fit(days[list(FEATURES)], days["buyers"]), fit
+    return LinearRegression().fit(days[list(FEATURE_COLUMNS)], days["buyers"]), fit
 
 
 def leave_one_out(days: pd.DataFrame) -> NDArray[np.float64]:
@@ -157,17 +157,17 @@ def one_third(days: pd.DataFrame, seed: int = PUBLISHED_SEED) -> float:
     is the draw's more than the model's.
     """
     taught, asked = train_test_split(days, test_size=PUBLISHED_TESTED, random_state=seed)
-    model = LinearRegression().fit(taught[list(FEATURES)], taught["buyers"])
-    return float(root_mean_squared_error(asked["buyers"], model.predict(asked[list(FEATURES)])))
+    model = LinearRegression().fit(taught[list(FEATURE_COLUMNS)], taught["buyers"])
+    return float(root_mean_squared_error(asked["buyers"], model.predict(asked[list(FEATURE_COLUMNS)])))
 
 
 def _usable(days: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if len(days) < FEWEST_DAYS or days["visitors"].nunique() < 2:
+    if len(days) < MIN_DAYS or days["visitors"].nunique() < 2:
         raise RefusedError(
             "These days cannot tell buyers from visitors",
             where="footfall",
             observed=f"{len(days)} days, {days['visitors'].nunique()} different counts of visitors",
-            allowed=f"{FEWEST_DAYS} days, of 2 different counts, or more",
+            allowed=f"{MIN_DAYS} days, of 2 different counts, or more",
             todo="bring in more days",
         )
     return days["visitors"].to_numpy(dtype=np.float64), days["buyers"].to_numpy(dtype=np.float64)

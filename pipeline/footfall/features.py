@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import ibis
 import numpy as np
 
-from pipeline.days import UNDATED
+from pipeline.dates import UNDATED
 from pipeline.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COUNTS = ("visitors", "buyers")
-FEATURES = ("visitors",)
+FEATURE_COLUMNS = ("visitors",)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from pipeline.days import told
-from pipeline.footfall.buyers import FEWEST_DAYS, PUBLISHED_TESTED, Fit, leave_one_out, measure, one_third
+from pipeline.dates import format_day
+from pipeline.footfall.buyers import MIN_DAYS, PUBLISHED_TESTED, Fit, leave_one_out, measure, one_third
 from pipeline.footfall.features import Description, Summary, describe
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, Table, Tile, count, write_page
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.models import ModelVersion
+    from pipeline.registry.records import ModelVersion
 
 LINE_POINTS = 60
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
@@ -55,7 +55,7 @@ def write_footfall_report(lake: Lake, report: FootfallReport) -> str:
     when = "days that the source does not date" if undated else f"days before {report.as_of}"
     return write_page(
         lake,
-        f"footfall/{told(report.as_of)}",
+        f"footfall/{format_day(report.as_of)}",
         "Footfall",
         f"{count(len(report.days))} {when}. Line by version {report.champion.version} of {report.champion.name}.",
         [
@@ -168,7 +168,7 @@ def _line(report: FootfallReport) -> Section:
 
 
 def _unseen(days: pd.DataFrame) -> Section:
-    if len(days) < FEWEST_DAYS:
+    if len(days) < MIN_DAYS:
         return Section("How wrong it is on days that it has not seen", ["Too few days to tell."])
     said = leave_one_out(days)
     found = measure(days["buyers"].to_numpy(), said)

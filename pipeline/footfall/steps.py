@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline import engine
 from pipeline.errors import RefusedError
-from pipeline.gate import BeatsBaseline, Better, Decision, Window, decide
-from pipeline.lake import Lake, TableRef
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake, TableRef
 from pipeline.settings import Settings
-from pipeline.training import Trained, note_decision
+from pipeline.training.gate import BeatsBaseline, Better, Decision, Window, decide
+from pipeline.training.lifecycle import Trained, note_decision
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MODEL = "footfall_buyers"
-INPUT, FEATURES, RESULT = "footfall", "footfall_features", "footfall_predictions"
+INPUT_TABLE, FEATURES_TABLE, SCORES_TABLE = "footfall", "footfall_features", "footfall_predictions"
 FIT_FILE = "fit.json"
 
 RULES = (BeatsBaseline("rmse", 0.0, higher_is_better=False), Better("rmse", higher_is_better=False))
@@ -34,12 +34,12 @@ def build_features(settings: Settings, as_of: date) -> TableRef:
     from pipeline.footfall.features import footfall_features
 
     lake, con = Lake(settings), engine.connect(settings)
-    rows = con.to_pyarrow(footfall_features(engine.table(con, lake, INPUT, until=as_of), as_of))
+    rows = con.to_pyarrow(footfall_features(engine.table(con, lake, INPUT_TABLE, until=as_of), as_of))
     if rows.num_rows == 0:
-        raise RefusedError("No day is known", where=f"{INPUT}, as of {as_of}", todo="ingest footfall first")
+        raise RefusedError("No day is known", where=f"{INPUT_TABLE}, as of {as_of}", todo="ingest footfall first")
     known = rows.append_column("number", pa.array(range(1, rows.num_rows + 1), pa.int64()))
     return lake.replace(
-        FEATURES, {"as_of": [as_of]}, known.append_column("as_of", pa.array([as_of] * rows.num_rows, pa.date32()))
+        FEATURES_TABLE, {"as_of": [as_of]}, known.append_column("as_of", pa.array([as_of] * rows.num_rows, pa.date32()))
     )
 
 
@@ -51,12 +51,12 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     """
     from pipeline.code_version import code_version
     from pipeline.footfall import buyers
-    from pipeline.footfall.features import FEATURES as COLUMNS
-    from pipeline.models import Provenance
-    from pipeline.registry import Registry
+    from pipeline.footfall.features import FEATURE_COLUMNS as COLUMNS
+    from pipeline.registry.client import Registry
+    from pipeline.registry.records import Provenance
 
     lake = Lake(settings)
-    version = lake.version(FEATURES)
+    version = lake.version(FEATURES_TABLE)
     days = _days(settings, as_of, version)
     fitted, fit = buyers.train(days)
     metrics = buyers.measure(days["buyers"].to_numpy(), buyers.leave_one_out(days))
@@ -65,7 +65,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
         fitted,
         provenance=Provenance(
             as_of,
-            {INPUT: lake.version(INPUT), FEATURES: version},
+            {INPUT_TABLE: lake.version(INPUT_TABLE), FEATURES_TABLE: version},
             COLUMNS,
             settings.seed,
             code_version(settings),
@@ -91,19 +91,19 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
     import pandas as pd
 
     from pipeline.footfall import buyers
-    from pipeline.footfall.features import FEATURES as COLUMNS
-    from pipeline.registry import Registry
+    from pipeline.footfall.features import FEATURE_COLUMNS as COLUMNS
+    from pipeline.registry.client import Registry
 
     registry = Registry(settings)
     made_from = registry.get(model, version).provenance
     champion = registry.champion(model)
-    days = _days(settings, made_from.as_of, made_from.tables[FEATURES])
+    days = _days(settings, made_from.as_of, made_from.tables[FEATURES_TABLE])
     said, counted = buyers.leave_one_out(days), days["buyers"].to_numpy()
     asked = np.ones(len(days), dtype=bool)
     other = None
     if champion is not None and champion.version != version:
         since = (pd.to_datetime(days["day"]) >= pd.Timestamp(champion.provenance.as_of)).to_numpy()
-        asked = since if since.sum() >= buyers.FEWEST_DAYS else asked
+        asked = since if since.sum() >= buyers.MIN_DAYS else asked
         told = registry.load(model).model.predict(days[list(COLUMNS)])
         other = buyers.measure(counted[asked], told[asked])
     mean = (counted.sum() - counted) / (len(counted) - 1)
@@ -112,7 +112,7 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
         other,
         buyers.measure(counted[asked], mean[asked]),
         RULES,
-        window=Window(FEATURES, made_from.tables[FEATURES], made_from.as_of),
+        window=Window(FEATURES_TABLE, made_from.tables[FEATURES_TABLE], made_from.as_of),
     )
     note_decision(settings, model, version, decision)
     return decision
@@ -127,15 +127,15 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
     import pyarrow as pa
 
     from pipeline.footfall.buyers import Fit
-    from pipeline.footfall.features import FEATURES as COLUMNS
-    from pipeline.registry import Registry
+    from pipeline.footfall.features import FEATURE_COLUMNS as COLUMNS
+    from pipeline.registry.client import Registry
 
     registry = Registry(settings)
     if registry.champion(MODEL) is None:
         return None
     champion = registry.load(MODEL)
     lake = Lake(settings)
-    days = _days(settings, as_of, lake.version(FEATURES))
+    days = _days(settings, as_of, lake.version(FEATURES_TABLE))
     ends = Fit.from_record(champion.artefacts[FIT_FILE]).interval(days["visitors"].to_numpy())
     table = pa.Table.from_pandas(
         days.assign(
@@ -148,7 +148,7 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
         preserve_index=False,
     )
     at = table.schema.get_field_index("day")
-    return lake.replace(RESULT, {"as_of": [as_of]}, table.set_column(at, "day", table["day"].cast(pa.date32())))
+    return lake.replace(SCORES_TABLE, {"as_of": [as_of]}, table.set_column(at, "day", table["day"].cast(pa.date32())))
 
 
 def write_report(settings: Settings, as_of: date) -> str:
@@ -159,12 +159,12 @@ def write_report(settings: Settings, as_of: date) -> str:
     """
     from pipeline.footfall.buyers import Fit
     from pipeline.footfall.report import FootfallReport, write_footfall_report
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
 
     lake, registry = Lake(settings), Registry(settings)
-    rows = lake.read(RESULT, where={"as_of": [as_of]}).to_pandas() if lake.exists(RESULT) else None
+    rows = lake.read(SCORES_TABLE, where={"as_of": [as_of]}).to_pandas() if lake.exists(SCORES_TABLE) else None
     if rows is None or rows.empty:
-        raise RefusedError("No day is scored as of that day", where=RESULT, todo="run aisle score footfall")
+        raise RefusedError("No day is scored as of that day", where=SCORES_TABLE, todo="run aisle score footfall")
     version = int(rows["model_version"].iloc[0])
     fit = Fit.from_record(registry.artefacts(MODEL, version)[FIT_FILE])
     days = rows.sort_values("number", ignore_index=True)
@@ -184,11 +184,11 @@ def backtest(settings: Settings, model: str) -> dict[str, Any]:
     from pipeline.footfall.features import footfall_features
 
     lake, con = Lake(settings), engine.connect(settings)
-    known = lake.days(INPUT)
+    known = lake.days(INPUT_TABLE)
     if not known:
-        raise RefusedError("There is no footfall to test on", where=INPUT, todo="aisle ingest footfall --all")
+        raise RefusedError("There is no footfall to test on", where=INPUT_TABLE, todo="aisle ingest footfall --all")
     as_of = max(known) + timedelta(days=1)
-    days = con.to_pandas(footfall_features(engine.table(con, lake, INPUT, until=as_of), as_of))
+    days = con.to_pandas(footfall_features(engine.table(con, lake, INPUT_TABLE, until=as_of), as_of))
     metrics = buyers.measure(days["buyers"].to_numpy(), buyers.leave_one_out(days))
     _, fit = buyers.train(days)
     metrics |= {
@@ -202,8 +202,8 @@ def backtest(settings: Settings, model: str) -> dict[str, Any]:
 
 
 def _days(settings: Settings, as_of: date, version: int) -> pd.DataFrame:
-    rows = Lake(settings).read(FEATURES, version, {"as_of": [as_of]})
+    rows = Lake(settings).read(FEATURES_TABLE, version, {"as_of": [as_of]})
     if rows.num_rows == 0:
-        raise RefusedError("There are no features", where=f"{FEATURES}, as of {as_of}", todo="build them first")
+        raise RefusedError("There are no features", where=f"{FEATURES_TABLE}, as of {as_of}", todo="build them first")
     days: pd.DataFrame = rows.drop_columns(["as_of"]).to_pandas()
     return days.sort_values("number", ignore_index=True)

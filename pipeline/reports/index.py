@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.page import REPORTS, Link, Section, Table, count, render_page
 
 SHOWN = 10

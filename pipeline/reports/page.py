@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import jinja2
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 
 Tone = Literal["", "good", "bad", "wait"]
 REPORTS = "reports"

@@ -11,18 +11,18 @@ from importlib import metadata
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from pipeline.lake import Lake
-from pipeline.registry import Registry
+from pipeline.lake.tables import Lake
+from pipeline.registry.client import Registry
 from pipeline.serving import errors, openapi, pages, predict, status
-from pipeline.serving.auth import Guard
-from pipeline.serving.champions import Champions
+from pipeline.serving.auth import AuthMiddleware
+from pipeline.serving.endpoint import Endpoint
+from pipeline.serving.interface import EndpointSpec
 from pipeline.serving.limits import BodyLimit
 from pipeline.serving.metrics import Metrics
+from pipeline.serving.middleware import RequestMiddleware
+from pipeline.serving.model_manager import ModelManager
 from pipeline.serving.models import SERVED
-from pipeline.serving.observe import Observer
 from pipeline.serving.prediction_log import PredictionLog
-from pipeline.serving.served import Served
-from pipeline.serving.unit import Unit
 from pipeline.settings import Scope, Settings, load_settings
 
 RETRY_SECONDS = 2.0
@@ -31,7 +31,7 @@ RETRY_SECONDS = 2.0
 
 def create_app(
     settings: Settings | None = None,
-    served: Sequence[Served] = SERVED,
+    served: Sequence[EndpointSpec] = SERVED,
     registry: Callable[[], Registry] | None = None,
 ) -> FastAPI:
     """The service over the champions of a registry.
@@ -46,9 +46,9 @@ def create_app(
     """
     settings = settings or load_settings()
     metrics, lake = Metrics(), Lake(settings)
-    champions = Champions(settings, served, metrics, registry)
+    champions = ModelManager(settings, served, metrics, registry)
     predictions = PredictionLog(lake, metrics, most=settings.serve_log_rows, seconds=settings.serve_log_seconds)
-    units = [Unit(one, champions, predictions, metrics, settings) for one in served]
+    units = [Endpoint(one, champions, predictions, metrics, settings) for one in served]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -81,9 +81,9 @@ def create_app(
     app.add_middleware(BodyLimit)
     paths = {one.path for one in served}
     app.add_middleware(
-        Guard, keys=settings.api_keys, rate=settings.serve_rate, scope_of=lambda path: _scope_of(path, paths)
+        AuthMiddleware, keys=settings.api_keys, rate=settings.serve_rate, scope_of=lambda path: _scope_of(path, paths)
     )
-    app.add_middleware(Observer, metrics=metrics, seconds=settings.serve_timeout_seconds)
+    app.add_middleware(RequestMiddleware, metrics=metrics, seconds=settings.serve_timeout_seconds)
     return app
 
 
@@ -96,7 +96,7 @@ def _scope_of(path: str, predictions: set[str]) -> Scope | None:
     return "admin" if path == "/reload" else "read"
 
 
-async def _poll(champions: Champions, seconds: float) -> None:
+async def _poll(champions: ModelManager, seconds: float) -> None:
     settled = False
     while True:
         await asyncio.to_thread(champions.refresh)

@@ -30,7 +30,7 @@ NOBODY = "loopback"
 CHALLENGE = 'Bearer realm="Aisle", Basic realm="Aisle", charset="UTF-8"'
 
 
-class Guard:
+class AuthMiddleware:
     """Lets a request through to the application, or answers 401, 403 or 429.
 
     Args:

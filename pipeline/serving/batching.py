@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import Any
 
 from pipeline.serving.errors import ProblemError
-from pipeline.serving.served import MOST_ROWS
+from pipeline.serving.interface import MAX_ROWS
 
-QUEUED_ROWS = 5 * MOST_ROWS
+QUEUED_ROWS = 5 * MAX_ROWS
 """Rows that may wait: five of the largest requests. They bound the memory as the number of requests cannot."""
 
 
@@ -104,6 +104,6 @@ class Batcher:
         """The next jobs, of no more rows than one request may have, but at least one job."""
         jobs = [self._waiting.popleft()]
         rows = len(jobs[0].rows)
-        while self._waiting and (rows := rows + len(self._waiting[0].rows)) <= MOST_ROWS:
+        while self._waiting and (rows := rows + len(self._waiting[0].rows)) <= MAX_ROWS:
             jobs.append(self._waiting.popleft())
         return jobs

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from pipeline.errors import AisleError
 
-MOST_FAULTS = 20
+MAX_FAULTS = 20
 """Faults of a request that are told; who has more will have the same one often."""
 SHOWN_CHARACTERS = 100
 
@@ -119,8 +119,8 @@ def unreadable(error: ValidationError) -> ProblemError:
         where=_place(found[0]["loc"]),
         observed=f"{count} fault{'s' if count > 1 else ''}",
         allowed="what /openapi.json says of this route",
-        todo="mend what `faults` lists" + (f" (the first {MOST_FAULTS})" if count > MOST_FAULTS else ""),
-        faults=[_fault(entry) for entry in found[:MOST_FAULTS]],
+        todo="mend what `faults` lists" + (f" (the first {MAX_FAULTS})" if count > MAX_FAULTS else ""),
+        faults=[_fault(entry) for entry in found[:MAX_FAULTS]],
     )
 
 
@@ -181,7 +181,7 @@ def install(app: FastAPI) -> None:
         problem = ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The address is not what this route takes",
-            faults=[_fault(entry) for entry in error.errors()[:MOST_FAULTS]],
+            faults=[_fault(entry) for entry in error.errors()[:MAX_FAULTS]],
             todo="/docs lists what there is",
         )
         return problem.response(request.state.request_id)

@@ -9,12 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.serving.errors import ProblemError
 
-MOST_BYTES = 8_000_000
+MAX_BYTES = 8_000_000
 """The largest request that the schemas allow is well below it."""
 
 
 class BodyLimit:
-    """Refuses bodies beyond `MOST_BYTES`, by what they announce and by what comes."""
+    """Refuses bodies beyond `MAX_BYTES`, by what they announce and by what comes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,7 +24,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > MOST_BYTES:
+        if announced.isdigit() and int(announced) > MAX_BYTES:
             await _too_large(announced).response(scope["state"]["request_id"])(scope, receive, send)
             return
         read = 0
@@ -33,9 +33,9 @@ class BodyLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > MOST_BYTES:
+            if read > MAX_BYTES:
                 # Raised to whoever reads the body, a route, whose problems are answered.
-                raise _too_large(f"more than {MOST_BYTES}")
+                raise _too_large(f"more than {MAX_BYTES}")
             return message
 
         await self._app(scope, counted, send)
@@ -46,6 +46,6 @@ def _too_large(observed: str) -> ProblemError:
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "The body is too large",
         observed=f"{observed} bytes",
-        allowed=f"{MOST_BYTES} bytes",
+        allowed=f"{MAX_BYTES} bytes",
         todo="send several requests",
     )

@@ -11,9 +11,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from pipeline.serving.champions import Champions
 from pipeline.serving.errors import ProblemBody
-from pipeline.serving.served import Asked, Served
+from pipeline.serving.interface import EndpointSpec, PredictRequest
+from pipeline.serving.model_manager import ModelManager
 
 SCHEMAS = "#/components/schemas/{model}"
 EXAMPLE_ROWS = 2
@@ -52,12 +52,12 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": SCHEMAS.format(model=_name(model))}
 
 
-def install(app: FastAPI, champions: Champions, served: Sequence[Served]) -> None:
+def install(app: FastAPI, champions: ModelManager, served: Sequence[EndpointSpec]) -> None:
     """Let the application describe itself as it is now: examples change with champions."""
 
     def describe() -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        asked: list[Any] = [Asked[one.row] for one in served]  # type: ignore[name-defined]
+        asked: list[Any] = [PredictRequest[one.row] for one in served]  # type: ignore[name-defined]
         _, found = models_json_schema([(model, "validation") for model in asked], ref_template=SCHEMAS)
         names = {model.__name__: _name(model) for model in asked}
         components = schema["components"]

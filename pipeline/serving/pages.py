@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import RedirectResponse
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.headers import HEADERS as REPORT_HEADERS
 from pipeline.reports.headers import SCRIPT_CACHE
 from pipeline.reports.index import index_page, read_file

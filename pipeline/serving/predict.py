@@ -8,19 +8,19 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.serving.endpoint import Endpoint
 from pipeline.serving.errors import ProblemError, unreadable
+from pipeline.serving.interface import PredictRequest, PredictResponse
 from pipeline.serving.openapi import PROBLEMS, ref
-from pipeline.serving.served import Answered, Asked
-from pipeline.serving.unit import Unit
 
 JSON = "application/json"
 
 
-def router(unit: Unit) -> APIRouter:
+def router(unit: Endpoint) -> APIRouter:
     """A model's route."""
     served = unit.served
-    asked: Any = Asked[served.row]  # type: ignore[name-defined]
-    answered: Any = TypeAdapter(Answered[served.answer])  # type: ignore[name-defined]
+    asked: Any = PredictRequest[served.row]  # type: ignore[name-defined]
+    answered: Any = TypeAdapter(PredictResponse[served.answer])  # type: ignore[name-defined]
     routes = APIRouter()
 
     # The body is read by pydantic straight from its bytes: strict about JSON's own types, and several times faster
@@ -31,7 +31,7 @@ def router(unit: Unit) -> APIRouter:
         summary=served.summary,
         description=served.description,
         tags=["predictions"],
-        responses={200: {"model": Answered[served.answer]}, **PROBLEMS},  # type: ignore[name-defined]
+        responses={200: {"model": PredictResponse[served.answer]}, **PROBLEMS},  # type: ignore[name-defined]
         openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": ref(asked)}}}},
     )
     async def answer(request: Request) -> Response:
@@ -41,7 +41,9 @@ def router(unit: Unit) -> APIRouter:
         except ValidationError as error:
             raise unreadable(error) from None
         answers = await unit.answer(rows, request.state.request_id)
-        return Response(answered.dump_json(Answered.model_construct(answers=answers), warnings=False), media_type=JSON)
+        return Response(
+            answered.dump_json(PredictResponse.model_construct(answers=answers), warnings=False), media_type=JSON
+        )
 
     return routes
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.asked import PREDICTIONS
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
+from pipeline.monitoring.request_log import PREDICTIONS
+from pipeline.serving.interface import Predictions
 from pipeline.serving.metrics import Metrics
-from pipeline.serving.served import Predictions
 
 SCHEMA = pa.schema(
     [

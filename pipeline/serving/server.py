@@ -14,7 +14,7 @@ from pipeline.serving.logs import CONFIG
 if TYPE_CHECKING:
     from pipeline.settings import Settings
 
-MOST_CONNECTIONS = 1_000
+MAX_CONNECTIONS = 1_000
 SWITCH_SECONDS = 0.0005
 """How long a thread that predicts or logs may keep those who answer waiting; Python's own 5 ms are a request's time."""
 IDLE_SECONDS = 30
@@ -39,7 +39,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         server_header=False,
         # Who is in front says nothing that is believed: keys name who asks.
         proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=int(settings.serve_timeout_seconds) + 1,
     )

@@ -13,11 +13,11 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from pipeline.serving.batching import Job
-from pipeline.serving.champions import Serving
+from pipeline.serving.interface import EndpointSpec
 from pipeline.serving.metrics import Metrics
-from pipeline.serving.served import Served
+from pipeline.serving.model_manager import LoadedModel
 
-MOST_BATCHES = 8
+MAX_BATCHES = 8
 log = logging.getLogger(__name__)
 
 
@@ -28,12 +28,14 @@ class Shadow:
         ask: asks what serves, in a role, and logs the answers.
     """
 
-    def __init__(self, served: Served, ask: Callable[[Serving, str, Sequence[Job]], Any], metrics: Metrics) -> None:
+    def __init__(
+        self, served: EndpointSpec, ask: Callable[[LoadedModel, str, Sequence[Job]], Any], metrics: Metrics
+    ) -> None:
         self._served, self._ask, self._metrics = served, ask, metrics
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{served.name}-shadow")
-        self._room = BoundedSemaphore(MOST_BATCHES)
+        self._room = BoundedSemaphore(MAX_BATCHES)
 
-    def ask(self, challenger: Serving, jobs: Sequence[Job]) -> None:
+    def ask(self, challenger: LoadedModel, jobs: Sequence[Job]) -> None:
         """Let the challenger answer as well, if it keeps up."""
         if not jobs:
             return

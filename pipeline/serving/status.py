@@ -11,11 +11,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from pipeline.serving.champions import Champions, Note, Serving
 from pipeline.serving.errors import ProblemError
+from pipeline.serving.interface import EndpointSpec
 from pipeline.serving.metrics import CONTENT_TYPE, Metrics
+from pipeline.serving.model_manager import LoadedModel, ModelManager, Note
 from pipeline.serving.openapi import COMMON, problems
-from pipeline.serving.served import Served
 
 
 class Reload(BaseModel):
@@ -64,7 +64,7 @@ class Models(BaseModel):
     routes: dict[str, Reload | None]
 
 
-def router(champions: Champions, served: Sequence[Served], metrics: Metrics) -> APIRouter:
+def router(champions: ModelManager, served: Sequence[EndpointSpec], metrics: Metrics) -> APIRouter:
     """The routes about the service."""
     routes = APIRouter(tags=["service"])
 
@@ -132,7 +132,7 @@ def router(champions: Champions, served: Sequence[Served], metrics: Metrics) -> 
     return routes
 
 
-def _notes(champions: Champions, served: Sequence[Served]) -> dict[str, Reload | None]:
+def _notes(champions: ModelManager, served: Sequence[EndpointSpec]) -> dict[str, Reload | None]:
     return {one.name: _reload(champions.notes.get(one.name)) for one in served}
 
 
@@ -140,7 +140,7 @@ def _reload(note: Note | None) -> Reload | None:
     return Reload(at=note.at, outcome=note.outcome, text=note.text) if note else None
 
 
-def _state(served: Served, name: str, serving: Serving, note: Note | None) -> Mapping[str, Any]:
+def _state(served: EndpointSpec, name: str, serving: LoadedModel, note: Note | None) -> Mapping[str, Any]:
     version = serving.loaded[name].version
     made_from = version.provenance
     return {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity
-from pipeline.shoppers.frames import earlier_later, split_at
+from pipeline.shoppers.wide_frame import earlier_later, split_at
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline.errors import RefusedError
 from pipeline.shoppers.estimation import DRAWS, ConditionalLogit, Interval, coefficients, standard_errors
-from pipeline.shoppers.frames import NO_BRAND, brands_of, by_brand
+from pipeline.shoppers.wide_frame import NO_BRAND, brands_of, by_brand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ MODEL = "brand_choice"
 SHARED = ("promotion", "bought last time", "loyalty")
 PRIOR = 0.2
 """Purchases of each brand that a person is credited with before the first."""
-FEWEST_PURCHASES = 10
+MIN_PURCHASES = 10
 """A brand with fewer is nobody's choice yet, and is left out."""
 ENUMERATED = 2_000
 """Purchases over which elasticities are averaged: the noise of the mean is then far below that of the coefficients."""
@@ -70,12 +70,12 @@ class BrandChoice(BaseEstimator):  # type: ignore[misc]
         """
         bought = np.asarray(visits["brand"] if y is None else y, dtype=object).astype(str)
         names, counts = np.unique(bought, return_counts=True)
-        often = {str(name) for name, count in zip(names, counts, strict=True) if count >= FEWEST_PURCHASES}
+        often = {str(name) for name, count in zip(names, counts, strict=True) if count >= MIN_PURCHASES}
         brands = [brand for brand in brands_of(visits) if brand in often]
         if len(brands) < 2:
             raise RefusedError(
                 "A choice needs two brands that were bought",
-                observed=f"{len(brands)} with {FEWEST_PURCHASES} purchases or more",
+                observed=f"{len(brands)} with {MIN_PURCHASES} purchases or more",
                 todo="train on more days",
             )
         self.brands_ = np.array(brands)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 LONG, LATELY, SHORT = 180.0, 60.0, 30.0
-MOST_DAYS_AWAY, MOST_DAYS_WITHOUT = 60, 365
+MAX_DAYS_AWAY, MAX_DAYS_WITHOUT = 60, 365
 WEEK = 7
 RECENT_WEEKS = 4
 
@@ -164,8 +164,8 @@ def _features(visits: ir.Table, brands: Sequence[str], people: ir.Table | None) 
         promotion=_total([p * there for p, there in zip(promoted, on_shelf, strict=True)]) / count,
         prices=_map(brands, prices),
         promotions=_map(brands, promoted),
-        days_since_visit=_days(t.n - t.n.max().over(before), MOST_DAYS_AWAY),
-        days_since_purchase=_days(t.n - last_purchase, MOST_DAYS_WITHOUT),
+        days_since_visit=_days(t.n - t.n.max().over(before), MAX_DAYS_AWAY),
+        days_since_purchase=_days(t.n - last_purchase, MAX_DAYS_WITHOUT),
         never_bought=ibis.ifelse(last_purchase.isnull(), 1.0, 0.0),
         bought_last_time=t.bought.lag().over(ibis.window(group_by="person", order_by="n")).fill_null(0.0),
         visits_lately=remembered(ibis.literal(1.0), LATELY),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MODEL = "people_segments"
 VARIANCE = 0.8
 STARTS = 10
-FEWEST_PEOPLE = 50
+MIN_PEOPLE = 50
 SMALLEST_K, LARGEST_K = 2, 8
 CLUSTERED = 2_000
 """People whose dendrogram is made; distances between more would fill the memory."""
@@ -196,12 +196,12 @@ def _usable(people: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in DEMOGRAPHICS if name not in people]
     rows = people if missing else people.dropna(subset=list(DEMOGRAPHICS))
     flat = [name for name in DEMOGRAPHICS if name not in missing and rows[name].nunique() < 2]
-    if missing or flat or len(rows) < FEWEST_PEOPLE:
+    if missing or flat or len(rows) < MIN_PEOPLE:
         raise RefusedError(
             "These people cannot be segmented",
             where="people",
             observed=f"{len(rows)} people; missing columns: {missing or 'none'}; the same for all: {flat or 'none'}",
-            allowed=f"{FEWEST_PEOPLE} people or more, and every column there and varying",
+            allowed=f"{MIN_PEOPLE} people or more, and every column there and varying",
             todo="bring in more people, or all their columns",
         )
     return rows

@@ -25,9 +25,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.errors import RefusedError
-from pipeline.shoppers.bends import Bends
 from pipeline.shoppers.estimation import HIGH, LOW, Glm, coefficients, standard_errors
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY, SHELF
+from pipeline.shoppers.splines import LinearSplines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MODEL = "purchase_probability"
 FLAGS = ("never_bought", "bought_last_time")
 CURVED = tuple(name for name in HISTORY if name not in FLAGS)
-MOST_UNKNOWN = 0.5
+MAX_UNKNOWN = 0.5
 """Demographics are used where at most this share of the visits lacks them."""
 GRID = np.round(np.arange(0.5, 3.51, 0.01), 2)
 CALIBRATION_BINS = 10
@@ -69,7 +69,7 @@ class Curve:
 
 def features(visits: pd.DataFrame) -> tuple[str, ...]:
     """The columns that the predicting model is trained on."""
-    known = all(visits[name].isna().mean() <= MOST_UNKNOWN for name in DEMOGRAPHICS)
+    known = all(visits[name].isna().mean() <= MAX_UNKNOWN for name in DEMOGRAPHICS)
     return (*SHELF, *HISTORY, *(DEMOGRAPHICS if known else ()))
 
 
@@ -84,7 +84,7 @@ def train(visits: pd.DataFrame, *, seed: int) -> Pipeline:
     """
     names = features(visits)
     with_demographics = len(names) > len(SHELF) + len(HISTORY)
-    history = make_pipeline(Bends(), StandardScaler())
+    history = make_pipeline(LinearSplines(), StandardScaler())
     columns: list[tuple[str, Any, list[str]]] = [
         ("shelf", StandardScaler(), list(SHELF)),
         ("flags", "passthrough", list(FLAGS)),

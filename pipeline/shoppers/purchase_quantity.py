@@ -23,9 +23,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_squared_error, r2_score
 
 from pipeline.errors import RefusedError
-from pipeline.shoppers.brand_choice import FEWEST_PURCHASES, purchases
+from pipeline.shoppers.brand_choice import MIN_PURCHASES, purchases
 from pipeline.shoppers.estimation import Glm, Interval, coefficients, standard_errors
-from pipeline.shoppers.frames import brands_of, by_brand
+from pipeline.shoppers.wide_frame import brands_of, by_brand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,13 +59,13 @@ class PurchaseQuantity(BaseEstimator):  # type: ignore[misc]
         """
         bought = visits["brand"].to_numpy(dtype=object).astype(str)
         names, counts = np.unique(bought, return_counts=True)
-        often = {str(name) for name, count in zip(names, counts, strict=True) if count >= FEWEST_PURCHASES}
+        often = {str(name) for name, count in zip(names, counts, strict=True) if count >= MIN_PURCHASES}
         self.brands_ = np.array([brand for brand in brands_of(visits) if brand in often])
         if not len(self.brands_):
             raise RefusedError(
                 "No brand was bought often enough to tell how many units people take",
                 observed=f"{len(visits)} purchases",
-                allowed=f"{FEWEST_PURCHASES} of one brand",
+                allowed=f"{MIN_PURCHASES} of one brand",
                 todo="train on more days",
             )
         units = np.asarray(visits["quantity"] if y is None else y, dtype=np.float64)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, Table, Tile, count, write_page
 from pipeline.shoppers.brand_choice import Elasticities, elasticities, elasticities_by, purchases
 from pipeline.shoppers.estimation import Interval
@@ -20,7 +20,7 @@ from pipeline.shoppers.what_if import Models, WhatIf, total_elasticities, what_i
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.models import ModelVersion
+    from pipeline.registry.records import ModelVersion
 
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
 CREDIBLE = "credible"
@@ -31,7 +31,7 @@ CURVES = {
     "yaxis": {"title": "elasticity"},
     "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
 }
-FEWEST_PURCHASES = 200
+MIN_PURCHASES = 200
 """Purchases a segment needs for elasticities of its own."""
 
 
@@ -269,7 +269,7 @@ def _choice(found: Elasticities) -> Section:
 
 def _choice_by_segment(models: Models, bought: pd.DataFrame, groups: Mapping[str, str]) -> list[Section]:
     sizes = bought["person"].map(groups).value_counts()
-    large = {person: name for person, name in groups.items() if sizes.get(name, 0) >= FEWEST_PURCHASES}
+    large = {person: name for person, name in groups.items() if sizes.get(name, 0) >= MIN_PURCHASES}
     found = elasticities_by(models.choice, bought, large)
     if not found:
         return []

@@ -12,28 +12,28 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline import engine
 from pipeline.errors import RefusedError
-from pipeline.gate import BeatsBaseline, Better, Ceiling, Decision, Floor, NotWorse, Rule, Window, decide
-from pipeline.lake import Lake, TableRef
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake, TableRef
 from pipeline.settings import Settings
-from pipeline.training import Trained, note_decision
+from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Decision, Floor, NotWorse, Rule, Window, decide
+from pipeline.training.lifecycle import Trained, note_decision
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.models import Loaded
+    from pipeline.registry.records import Loaded
 
-INPUT, PEOPLE, FEATURES, RESULT = "visits", "people", "shopper_features", "shopper_scores"
+INPUT_TABLE, PEOPLE, FEATURES_TABLE, SCORES_TABLE = "visits", "people", "shopper_features", "shopper_scores"
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
 SEGMENTS = "people_segments"
 CHAIN = (PROBABILITY, CHOICE, QUANTITY)
-AS_IT_IS = {SEGMENTS: PEOPLE}
+RAW_INPUTS = {SEGMENTS: PEOPLE}
 SEGMENTS_FILE = "segments.json"
 ESTIMATES_FILE = "estimates.json"
 WINDOW_DAYS = 56
 """The newest days, which the gate measures on; a fifth of all days where that is less."""
-LEAST_SHARE = 0.2
+MIN_SHARE = 0.2
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     PROBABILITY: (
@@ -72,11 +72,11 @@ def build_features(settings: Settings, as_of: date) -> TableRef:
     from pipeline.shoppers.features import shopper_features
 
     lake, con = Lake(settings), engine.connect(settings)
-    visits = engine.table(con, lake, INPUT, until=as_of)
+    visits = engine.table(con, lake, INPUT_TABLE, until=as_of)
     brands = _brands(con, visits, as_of)
     people = engine.table(con, lake, PEOPLE) if lake.exists(PEOPLE) else None
     rows = con.to_pyarrow(shopper_features(visits, as_of, brands, people))
-    return lake.replace(FEATURES, {"as_of": [as_of]}, rows.sort_by("person"))
+    return lake.replace(FEATURES_TABLE, {"as_of": [as_of]}, rows.sort_by("person"))
 
 
 def train(settings: Settings, model: str, as_of: date) -> Trained:
@@ -88,7 +88,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     if model == SEGMENTS:
         return _train_segments(settings, as_of)
     lake = Lake(settings)
-    tables = {name: lake.version(name) for name in (INPUT, PEOPLE, FEATURES) if lake.exists(name)}
+    tables = {name: lake.version(name) for name in (INPUT_TABLE, PEOPLE, FEATURES_TABLE) if lake.exists(name)}
     visits = _visits(settings, as_of, tables)
     earlier, window = _windowed(visits)
     how = _how()[model]
@@ -115,7 +115,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
 
 def gate(settings: Settings, model: str, version: int) -> Decision:
     """Decide whether a challenger may become champion, and note it on the version; a refusal goes on record as well."""
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
 
     registry = Registry(settings)
     challenger, champion = registry.load(model, version), registry.champion(model)
@@ -137,7 +137,7 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
         def measured(contestant: Loaded) -> dict[str, float]:
             return how.measure(contestant.model, earlier, rows)
 
-        table, baseline = INPUT, how.baseline(earlier, rows)
+        table, baseline = INPUT_TABLE, how.baseline(earlier, rows)
     window = Window(table, made_from.tables[table], made_from.as_of)
     decision = decide(measured(challenger), measured(other) if other else None, baseline, RULES[model], window=window)
     note_decision(settings, model, version, decision)
@@ -182,7 +182,7 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
             },
         }
     )
-    return lake.replace(RESULT, {"as_of": [as_of]}, table)
+    return lake.replace(SCORES_TABLE, {"as_of": [as_of]}, table)
 
 
 def write_report(settings: Settings, as_of: date) -> str:
@@ -191,16 +191,16 @@ def write_report(settings: Settings, as_of: date) -> str:
     Raises:
         RefusedError: if the day is not scored.
     """
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
     from pipeline.shoppers.report import ShoppersReport, write_shoppers_report
     from pipeline.shoppers.what_if import Models
 
     lake, registry = Lake(settings), Registry(settings)
-    scores = lake.read(RESULT, where={"as_of": [as_of]}).to_pandas() if lake.exists(RESULT) else None
+    scores = lake.read(SCORES_TABLE, where={"as_of": [as_of]}).to_pandas() if lake.exists(SCORES_TABLE) else None
     champions = _champions(settings)
     if scores is None or scores.empty or champions is None:
-        raise RefusedError("Nobody is scored as of that day", where=RESULT, todo="run aisle score shoppers")
-    tables = {name: lake.version(name) for name in (INPUT, PEOPLE) if lake.exists(name)}
+        raise RefusedError("Nobody is scored as of that day", where=SCORES_TABLE, todo="run aisle score shoppers")
+    tables = {name: lake.version(name) for name in (INPUT_TABLE, PEOPLE) if lake.exists(name)}
     known = registry.champion(SEGMENTS)
     return write_shoppers_report(
         lake,
@@ -233,10 +233,10 @@ def backtest(settings: Settings, model: str) -> dict[str, Any]:
         return {"model": model, "folds": [{"from": None, "to": None, "metrics": metrics}], "mean": dict(metrics)}
     from pipeline.shoppers.backtest import backtest as run
 
-    tables = {name: lake.version(name) for name in (INPUT, PEOPLE) if lake.exists(name)}
-    days = lake.days(INPUT)
+    tables = {name: lake.version(name) for name in (INPUT_TABLE, PEOPLE) if lake.exists(name)}
+    days = lake.days(INPUT_TABLE)
     if not days:
-        raise RefusedError("There are no visits to test on", where=INPUT, todo="aisle ingest visits --all")
+        raise RefusedError("There are no visits to test on", where=INPUT_TABLE, todo="aisle ingest visits --all")
     return run(model, _visits(settings, max(days) + timedelta(days=1), tables), seed=settings.seed)
 
 
@@ -297,8 +297,8 @@ def _register(
     artefacts: dict[str, Any],
 ) -> Trained:
     from pipeline.code_version import code_version
-    from pipeline.models import Provenance
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
+    from pipeline.registry.records import Provenance
 
     registered = Registry(settings).log_challenger(
         model,
@@ -312,10 +312,10 @@ def _register(
 
 
 def _windowed(visits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    from pipeline.shoppers.frames import earlier_later, split_at
+    from pipeline.shoppers.wide_frame import earlier_later, split_at
 
     days = (visits["day"].max() - visits["day"].min()).days + 1
-    return earlier_later(visits, split_at(visits, min(LEAST_SHARE, WINDOW_DAYS / days)))
+    return earlier_later(visits, split_at(visits, min(MIN_SHARE, WINDOW_DAYS / days)))
 
 
 def _brands(con: Any, visits: Any, as_of: date) -> list[str]:
@@ -325,7 +325,7 @@ def _brands(con: Any, visits: Any, as_of: date) -> list[str]:
     if not found:
         raise RefusedError(
             "Nobody came before that day",
-            where=f"{INPUT}, as of {as_of}",
+            where=f"{INPUT_TABLE}, as of {as_of}",
             todo="ingest visits first, or choose a later as-of day",
         )
     return found
@@ -334,21 +334,21 @@ def _brands(con: Any, visits: Any, as_of: date) -> list[str]:
 def _visits(settings: Settings, as_of: date, tables: Mapping[str, int]) -> pd.DataFrame:
     """The features of all visits before a day, from versions of their tables."""
     from pipeline.shoppers.features import visit_features
-    from pipeline.shoppers.frames import frame
+    from pipeline.shoppers.wide_frame import frame
 
     lake, con = Lake(settings), engine.connect(settings)
-    visits = engine.table(con, lake, INPUT, tables.get(INPUT), until=as_of)
+    visits = engine.table(con, lake, INPUT_TABLE, tables.get(INPUT_TABLE), until=as_of)
     people = engine.table(con, lake, PEOPLE, tables[PEOPLE]) if PEOPLE in tables else None
     return frame(con.to_pyarrow(visit_features(visits, as_of, _brands(con, visits, as_of), people)))
 
 
 def _shoppers(settings: Settings, as_of: date) -> pd.DataFrame:
-    from pipeline.shoppers.frames import frame
+    from pipeline.shoppers.wide_frame import frame
 
-    rows = Lake(settings).read(FEATURES, where={"as_of": [as_of]})
+    rows = Lake(settings).read(FEATURES_TABLE, where={"as_of": [as_of]})
     if rows.num_rows == 0:
         raise RefusedError(
-            "There are no features to score", where=f"{FEATURES}, as of {as_of}", todo="build them first"
+            "There are no features to score", where=f"{FEATURES_TABLE}, as of {as_of}", todo="build them first"
         )
     return frame(rows)
 
@@ -359,7 +359,7 @@ def _people(settings: Settings, version: int) -> pd.DataFrame:
 
 
 def _champions(settings: Settings) -> dict[str, Loaded] | None:
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
 
     registry = Registry(settings)
     if any(registry.champion(name) is None for name in CHAIN):
@@ -369,7 +369,7 @@ def _champions(settings: Settings) -> dict[str, Loaded] | None:
 
 def _segments_of(settings: Settings, shoppers: pd.DataFrame) -> list[str | None]:
     """The segment of each person, by the champion; None for whom it does not know."""
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
     from pipeline.shoppers.features import DEMOGRAPHICS
     from pipeline.shoppers.people_segments import PeopleSegment, assign
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.shoppers.estimation import DRAWS, Interval
-from pipeline.shoppers.frames import by_brand, of_the_shelf
 from pipeline.shoppers.purchase_probability import predict, predict_draws
+from pipeline.shoppers.wide_frame import by_brand, of_the_shelf
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ COMPARED = (*CANDIDATES, BASELINE, "lstm")
 champion of the mornings after."""
 
 
-def fit_of(candidate: str) -> Fit:
+def load_fit(candidate: str) -> Fit:
     """How a candidate is fitted.
 
     Raises:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
 
-FEATURES: tuple[str, ...] = (*KNOWN, *LINEAR, *LAST, *RECENT, "ahead")
+FEATURE_COLUMNS: tuple[str, ...] = (*KNOWN, *LINEAR, *LAST, *RECENT, "ahead")
 KEYS = ("store", "day", "origin", "sales")
 ASKED = ("store", "day", "promo", "state_holiday", "school_holiday")
 HISTORY = 182  # days of history before the first origin
@@ -67,8 +67,8 @@ def store_features(
 
     Returns:
         store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and
-        on days without sales) and `FEATURES`: float32, null where history has no answer, but for `WORDS` (str); by
-        store and day.
+        on days without sales) and `FEATURE_COLUMNS`: float32, null where history has no answer, but for `WORDS` (str);
+        by store and day.
 
     Raises:
         RefusedError: no open day lies before as_of.
@@ -154,7 +154,7 @@ class _AsOf:
         known: Columns,
         sales: float | Floats = np.nan,
     ) -> Columns:
-        """`KEYS` and `FEATURES` of some days.
+        """`KEYS` and `FEATURE_COLUMNS` of some days.
 
         Args:
             store: the places of their stores. known: `Calendar.rows` of the days. sales: of the days, NaN: unknown.
@@ -170,7 +170,9 @@ class _AsOf:
             "origin": np.full(len(t), self.origin),
             "sales": np.broadcast_to(np.asarray(sales, float), len(t)),
         }
-        return keys | {name: columns[name] if name in WORDS else columns[name].astype(np.float32) for name in FEATURES}
+        return keys | {
+            name: columns[name] if name in WORDS else columns[name].astype(np.float32) for name in FEATURE_COLUMNS
+        }
 
 
 def _places(
@@ -233,4 +235,4 @@ def _history(grids: Grids, as_of: dt.date, horizon: int) -> Columns:
         made = _AsOf(origin, horizon, linear, levels.as_of(origin, horizon))
         parts.append(made.rows(about, store, plan.as_of, calendar.rows(store, t), np.where(sales == 0, np.nan, sales)))
     order = np.lexsort([np.concatenate([part[name] for part in parts]) for name in ("day", "store")])
-    return {name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEYS, *FEATURES)}
+    return {name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEYS, *FEATURE_COLUMNS)}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import lightgbm
 import numpy as np
 
-from pipeline.stores.features import FEATURES
+from pipeline.stores.features import FEATURE_COLUMNS
 from pipeline.stores.model import matrix, words
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def fit(train: pd.DataFrame, seed: int) -> GradientBoosting:
     """Boost `ROUNDS` trees."""
     ratio = np.exp(np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *CLIP))
     known = words(train)
-    data = lightgbm.Dataset(matrix(train, FEATURES, known), ratio, weight=ratio**-2.0, feature_name=list(FEATURES))
+    data = lightgbm.Dataset(
+        matrix(train, FEATURE_COLUMNS, known), ratio, weight=ratio**-2.0, feature_name=list(FEATURE_COLUMNS)
+    )
     booster = lightgbm.train(PARAMETERS | {"seed": seed, "num_threads": 2 if len(train) > MANY else 1}, data, ROUNDS)
-    return GradientBoosting(booster, FEATURES, known)
+    return GradientBoosting(booster, FEATURE_COLUMNS, known)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 FAR = 3.5
 NORMAL = 0.6745  # the MAD of a standard normal variable
-FEWEST_DAYS = 8  # of a kind; of fewer nobody knows what is usual
-LEAST_MAD = 0.01  # of log sales: a store that always sells the same is not odd by selling one per cent more
+MIN_DAYS = 8  # of a kind; of fewer nobody knows what is usual
+MIN_MAD = 0.01  # of log sales: a store that always sells the same is not odd by selling one per cent more
 KIND = ("store", "weekday", "promo")
 
 
@@ -43,10 +43,10 @@ def outliers(store_days: ir.Table, as_of: dt.date) -> ir.Table:
         "store", "day", "sales", "promo", weekday=days.day.day_of_week.index(), log_sales=days.sales.log()
     )
     usual = days.group_by(*KIND).agg(median=days.log_sales.median(), days=days.count())
-    days = _with(days, usual.filter(usual.days >= FEWEST_DAYS).drop("days"))
+    days = _with(days, usual.filter(usual.days >= MIN_DAYS).drop("days"))
     days = days.mutate(away=days.log_sales - days.median)
     days = _with(days, days.group_by(*KIND).agg(mad=days.away.abs().median()))
-    days = days.mutate(score=NORMAL * days.away / ibis.greatest(days.mad, LEAST_MAD))
+    days = days.mutate(score=NORMAL * days.away / ibis.greatest(days.mad, MIN_MAD))
     return days.select(
         "store",
         "day",

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from pipeline.stores.calendar import WORDS
-from pipeline.stores.features import FEATURES
+from pipeline.stores.features import FEATURE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,14 +38,14 @@ class RandomForest:
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Mean sales of each row."""
-        left = self.pipeline.predict(features[list(FEATURES)])
+        left = self.pipeline.predict(features[list(FEATURE_COLUMNS)])
         return np.asarray(np.exp(features["linear"].to_numpy(float) + left))
 
 
 def fit(train: pd.DataFrame, seed: int) -> RandomForest:
     """Grow `TREES` trees."""
     left = np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *CLIP)
-    numbers = [name for name in FEATURES if name not in WORDS]
+    numbers = [name for name in FEATURE_COLUMNS if name not in WORDS]
     prepared = ColumnTransformer(
         [
             (
@@ -69,6 +69,6 @@ def fit(train: pd.DataFrame, seed: int) -> RandomForest:
         n_jobs=2,
         random_state=seed,
     )
-    pipeline = Pipeline([("prepare", prepared), ("forest", forest)]).fit(train[list(FEATURES)], left)
+    pipeline = Pipeline([("prepare", prepared), ("forest", forest)]).fit(train[list(FEATURE_COLUMNS)], left)
     forest.set_params(n_jobs=1)  # threads add up their trees in any order, which shows in the last digits
     return RandomForest(pipeline)

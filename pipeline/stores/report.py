@@ -16,14 +16,14 @@ from pipeline.stores.analysis import (
     evidence,
     forecasts,
     holidays,
-    kinds,
-    marked,
     openings,
+    outliers,
     promotions,
     seasonality,
+    store_types,
 )
 from pipeline.stores.analysis.base import by_day, dates, open_days
-from pipeline.stores.analysis.words import per_cent, signed
+from pipeline.stores.analysis.phrasing import per_cent, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from pipeline.lake import Lake
-    from pipeline.models import ModelVersion
+    from pipeline.lake.tables import Lake
+    from pipeline.registry.records import ModelVersion
     from pipeline.reports.page import Section
 
 SEED = 7
@@ -96,7 +96,7 @@ def _parts(report: StoresReport, said: pd.DataFrame, days: ir.Table) -> tuple[li
     earlier = dates(report.earlier) if len(report.earlier) else report.earlier
     explained = dates(report.explained) if len(report.explained) else report.explained
     daily = by_day(days)
-    stores = kinds.by_store(days, report.stores)
+    stores = store_types.by_store(days, report.stores)
     uplift = promotions.uplift(days)
     past = forecasts.history(report.store_days, report.as_of, pd.DatetimeIndex(sorted(said["day"].unique())))
     sections = [
@@ -110,14 +110,14 @@ def _parts(report: StoresReport, said: pd.DataFrame, days: ir.Table) -> tuple[li
         holidays.seasons_section(holidays.seasons(daily)),
         openings.openings_section(openings.openings(report.store_days, days)),
         openings.weekends_section(openings.weekends(report.store_days, days)),
-        kinds.customers_section(stores),
-        kinds.kinds_section(stores, uplift),
+        store_types.customers_section(stores),
+        store_types.kinds_section(stores, uplift),
         competition.distance_section(stores, uplift),
         competition.opened_section(competition.opened(days, report.stores)),
         correlations.correlations_section(correlations.correlations(days, report.stores)),
         seasonality.seasonality_section(seasonality.seasonality(days, daily)),
         seasonality.memory_section(seasonality.memory(daily)),
-        marked.marked_section(marked.marked(report.store_days, report.as_of, seed=SEED)),
+        outliers.marked_section(outliers.marked(report.store_days, report.as_of, seed=SEED)),
         evidence.importance_section(report.evidence),
         evidence.partial_section(report.evidence, report.version.provenance.features),
         evidence.backtest_section(report.evidence),

@@ -6,13 +6,13 @@ import json
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline import engine
 from pipeline.errors import RefusedError
-from pipeline.gate import BeatsBaseline, Better, Ceiling, Decision, Rule, Window, Within, decide
-from pipeline.lake import Lake, TableRef
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake, TableRef
 from pipeline.settings import Settings
-from pipeline.stores.tables import DAYS, PLANS, STORES
-from pipeline.training import Trained, note_decision
+from pipeline.stores.snapshot import DAYS, PLANS, STORES
+from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Decision, Rule, Window, Within, decide
+from pipeline.training.lifecycle import Trained, note_decision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
     from numpy.typing import NDArray
 
-    from pipeline.models import ModelVersion
+    from pipeline.registry.records import ModelVersion
+    from pipeline.stores.evaluation import Trial
+    from pipeline.stores.snapshot import Snapshot
     from pipeline.stores.state import StoreState
-    from pipeline.stores.tables import Known
-    from pipeline.stores.trial import Trial
 
 MODEL = "store_sales"
-INPUT, FEATURES, RESULT, TRIALS = DAYS, "store_features", "store_forecasts", "store_trials"
+INPUT_TABLE, FEATURES_TABLE, SCORES_TABLE, TRIALS_TABLE = DAYS, "store_features", "store_forecasts", "store_trials"
 STATES = f"state/{MODEL}"
 """Where the state of each as-of day is, below home."""
 INTERVALS_FILE, EVIDENCE_FILE = "intervals.json", "evidence.json"
-SURELY = "rmspe_difference_high"
+DIFFERENCE_HIGH = "rmspe_difference_high"
 """The upper end of the 95 % interval of the challenger's RMSPE less the champion's."""
 
 RULES = (
@@ -39,7 +39,7 @@ RULES = (
     Within("coverage_95", 0.91, 0.98),
     Better("rmspe", higher_is_better=False),
 )
-AGAINST_CHAMPION = Ceiling(SURELY, 0.0)
+AGAINST_CHAMPION = Ceiling(DIFFERENCE_HIGH, 0.0)
 
 
 def build_features(settings: Settings, as_of: date) -> TableRef:
@@ -62,7 +62,7 @@ def build_features(settings: Settings, as_of: date) -> TableRef:
     lake.write_blob(f"{STATES}/{as_of}", state.to_bytes())
     rows = planned_features(state)
     dated = rows.append_column("as_of", pa.array([as_of] * rows.num_rows, pa.date32()))
-    return lake.replace(FEATURES, {"as_of": [as_of]}, dated)
+    return lake.replace(FEATURES_TABLE, {"as_of": [as_of]}, dated)
 
 
 def newest_state(lake: Lake) -> str:
@@ -113,10 +113,10 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     Raises:
         RefusedError: if history is too short.
     """
-    from pipeline.models import Provenance
-    from pipeline.registry import Registry
-    from pipeline.stores.candidates import BASELINE, CANDIDATES, fit_of
-    from pipeline.stores.features import FEATURES as COLUMNS
+    from pipeline.registry.client import Registry
+    from pipeline.registry.records import Provenance
+    from pipeline.stores.candidates import BASELINE, CANDIDATES, load_fit
+    from pipeline.stores.features import FEATURE_COLUMNS as COLUMNS
     from pipeline.stores.features import store_features
     from pipeline.stores.intervals import calibrate
     from pipeline.stores.model import frame, history
@@ -131,7 +131,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     con = engine.connect(settings)
     known = _known(settings, con, as_of)
     rows = history(frame(store_features(con, known.past, known.stores, as_of)))
-    fitted = fit_of(best)(rows, settings.seed)
+    fitted = load_fit(best)(rows, settings.seed)
     made_from = trial.evidence["made_from"]
     lake = Lake(settings)
     evidence = trial.evidence | {"backtest": {k: v for t in trials.values() for k, v in t.evidence["backtest"].items()}}
@@ -140,7 +140,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
         fitted,
         provenance=Provenance(
             as_of,
-            made_from["tables"] | {FEATURES: lake.version(FEATURES)},
+            made_from["tables"] | {FEATURES_TABLE: lake.version(FEATURES_TABLE)},
             COLUMNS,
             settings.seed,
             made_from["code"],
@@ -169,10 +169,10 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
     them; one that has seen some of them already is represented by its kind, fitted like the challenger. Two of one
     kind then tie, and the champion stays: nothing unseen could tell them apart.
     """
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
     from pipeline.stores.backtest import metrics
-    from pipeline.stores.comparison import rmspe_difference
-    from pipeline.stores.trial import newest_fold
+    from pipeline.stores.evaluation import newest_fold
+    from pipeline.stores.significance import rmspe_difference
 
     registry = Registry(settings)
     made_from = registry.get(model, version).provenance
@@ -187,14 +187,14 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
         said = _champion_on(settings, champion, made_from.as_of, rows)
         other = metrics(sales, said)
         _, high = rmspe_difference(rows, rows["mean"].to_numpy(float), said, seed=settings.seed)
-        challenger |= {SURELY: high}
+        challenger |= {DIFFERENCE_HIGH: high}
         rules = (*RULES, AGAINST_CHAMPION)
     decision = decide(
         challenger,
         other,
         metrics(sales, rows["baseline"].to_numpy(float)),
         rules,
-        window=Window(INPUT, made_from.tables[INPUT], made_from.as_of),
+        window=Window(INPUT_TABLE, made_from.tables[INPUT_TABLE], made_from.as_of),
     )
     note_decision(settings, model, version, decision)
     return decision
@@ -210,14 +210,14 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
     """
     import pyarrow as pa
 
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
     from pipeline.stores.intervals import Intervals
 
     registry = Registry(settings)
     if registry.champion(MODEL) is None:
         return None
     champion = registry.load(MODEL)
-    features = Lake(settings).read(FEATURES, where={"as_of": [as_of]}).to_pandas()
+    features = Lake(settings).read(FEATURES_TABLE, where={"as_of": [as_of]}).to_pandas()
     known = _known(settings, engine.connect(settings), as_of)
     plan = known.plan.select("store", "day", "open").to_pyarrow().to_pandas()
     if plan.empty:
@@ -238,7 +238,7 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
         .assign(made_on=as_of, model_version=champion.version.version),
         preserve_index=False,
     )
-    return Lake(settings).replace(RESULT, {"made_on": [as_of]}, table)
+    return Lake(settings).replace(SCORES_TABLE, {"made_on": [as_of]}, table)
 
 
 def write_report(settings: Settings, as_of: date) -> str:
@@ -247,22 +247,24 @@ def write_report(settings: Settings, as_of: date) -> str:
     Raises:
         RefusedError: if nothing was forecast on that day.
     """
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
     from pipeline.stores.explain import first_days
     from pipeline.stores.gradient_boosting import GradientBoosting
     from pipeline.stores.report import StoresReport, write_stores_report
 
     lake, con, registry = Lake(settings), engine.connect(settings), Registry(settings)
-    made = lake.days(RESULT) if lake.exists(RESULT) else []
+    made = lake.days(SCORES_TABLE) if lake.exists(SCORES_TABLE) else []
     if as_of not in made:
-        raise RefusedError("Nothing was forecast on that day", where=RESULT, todo=f"aisle score stores --day {as_of}")
-    forecasts = lake.read(RESULT, where={"made_on": [as_of]}).to_pandas()
+        raise RefusedError(
+            "Nothing was forecast on that day", where=SCORES_TABLE, todo=f"aisle score stores --day {as_of}"
+        )
+    forecasts = lake.read(SCORES_TABLE, where={"made_on": [as_of]}).to_pandas()
     version = int(forecasts["model_version"].iloc[0])
     known = _known(settings, con, as_of)
     champion = registry.load(MODEL, version)
     told = {}
     if isinstance(champion.model, GradientBoosting):
-        features = lake.read(FEATURES, where={"as_of": [as_of]}).to_pandas()
+        features = lake.read(FEATURES_TABLE, where={"as_of": [as_of]}).to_pandas()
         told = {"explained": first_days(champion.model, features)}
     return write_stores_report(
         lake,
@@ -274,7 +276,7 @@ def write_report(settings: Settings, as_of: date) -> str:
             stores=known.stores,
             plans=known.plan,
             forecasts=forecasts,
-            earlier=_came(lake, known, [day for day in made if day <= as_of]),
+            earlier=_with_actuals(lake, known, [day for day in made if day <= as_of]),
             evidence=champion.artefacts[EVIDENCE_FILE],
             **told,
         ),
@@ -294,22 +296,24 @@ def backtest(settings: Settings, model: str, *candidates: str) -> dict[str, Any]
         RefusedError: if there is too little history.
     """
     from pipeline.stores.backtest import backtest as run
-    from pipeline.stores.candidates import BASELINE, CANDIDATES, fit_of
+    from pipeline.stores.candidates import BASELINE, CANDIDATES, load_fit
 
-    days = Lake(settings).days(INPUT) if Lake(settings).exists(INPUT) else []
+    days = Lake(settings).days(INPUT_TABLE) if Lake(settings).exists(INPUT_TABLE) else []
     if not days:
-        raise RefusedError("There are no store days to test on", where=INPUT, todo=f"aisle ingest {INPUT} --all")
+        raise RefusedError(
+            "There are no store days to test on", where=INPUT_TABLE, todo=f"aisle ingest {INPUT_TABLE} --all"
+        )
     con = engine.connect(settings)
     known = _known(settings, con, days[-1] + timedelta(days=1))
     names = dict.fromkeys([*(candidates or CANDIDATES[:1]), BASELINE])
-    found = run(con, known.past, known.stores, {name: fit_of(name) for name in names}, seed=settings.seed)
+    found = run(con, known.past, known.stores, {name: load_fit(name) for name in names}, seed=settings.seed)
     results = {name: found.as_dict(name) for name in names}
     return {**next(iter(results.values())), "model": model, "models": results}
 
 
-def _known(settings: Settings, con: Backend, as_of: date) -> Known:
+def _known(settings: Settings, con: Backend, as_of: date) -> Snapshot:
     from pipeline.stores.backtest import HORIZON
-    from pipeline.stores.tables import known
+    from pipeline.stores.snapshot import known
 
     return known(con, Lake(settings), as_of, HORIZON)
 
@@ -327,7 +331,7 @@ def _trial(settings: Settings, as_of: date, candidate: str, made_from: dict[str,
     """The trial of a candidate, made now if there is none of these tables, seed and code (`made_from`: today's)."""
     import pyarrow as pa
 
-    from pipeline.stores.trial import Trial, try_candidate
+    from pipeline.stores.evaluation import Trial, try_candidate
 
     if found := _tried(settings, as_of, candidate, made_from):
         return found
@@ -336,13 +340,13 @@ def _trial(settings: Settings, as_of: date, candidate: str, made_from: dict[str,
     trial = try_candidate(con, _known(settings, con, as_of), candidate, settings.seed)
     trial = Trial(trial.evidence | {"made_from": made_from}, trial.forecasts)
     rows = pa.Table.from_pandas(trial.forecasts.assign(as_of=as_of, candidate=candidate), preserve_index=False)
-    lake.replace(TRIALS, {"as_of": [as_of], "candidate": [candidate]}, rows)
+    lake.replace(TRIALS_TABLE, {"as_of": [as_of], "candidate": [candidate]}, rows)
     lake.write_blob(_evidence(as_of, candidate), json.dumps(trial.evidence, allow_nan=False).encode())
     return trial
 
 
 def _tried(settings: Settings, as_of: date, candidate: str, made_from: dict[str, Any] | None = None) -> Trial | None:
-    from pipeline.stores.trial import Trial
+    from pipeline.stores.evaluation import Trial
 
     lake = Lake(settings)
     if not lake.path(_evidence(as_of, candidate)).exists():
@@ -351,7 +355,7 @@ def _tried(settings: Settings, as_of: date, candidate: str, made_from: dict[str,
         evidence = json.load(file)
     if evidence["made_from"] != (made_from or _made_from(settings)):
         return None
-    rows = lake.read(TRIALS, where={"as_of": [as_of], "candidate": [candidate]})
+    rows = lake.read(TRIALS_TABLE, where={"as_of": [as_of], "candidate": [candidate]})
     return Trial(evidence, rows.drop_columns(["as_of", "candidate"]).to_pandas())
 
 
@@ -361,11 +365,11 @@ def _evidence(as_of: date, candidate: str) -> str:
 
 def _champion_on(settings: Settings, champion: ModelVersion, as_of: date, rows: pd.DataFrame) -> NDArray[np.float64]:
     """What the champion says of the newest fold's rows, see `gate`."""
-    from pipeline.registry import Registry
+    from pipeline.registry.client import Registry
     from pipeline.stores.backtest import HORIZON
+    from pipeline.stores.evaluation import newest_fold
     from pipeline.stores.features import store_features
     from pipeline.stores.model import frame
-    from pipeline.stores.trial import newest_fold
 
     registry, keys = Registry(settings), ["store", "day"]
     start = rows["made_on"].iloc[0]
@@ -381,13 +385,13 @@ def _champion_on(settings: Settings, champion: ModelVersion, as_of: date, rows: 
     return matched
 
 
-def _came(lake: Lake, known: Known, made_on: list[date]) -> pd.DataFrame:
+def _with_actuals(lake: Lake, known: Snapshot, made_on: list[date]) -> pd.DataFrame:
     """The newest forecast all of whose days have come, or else the oldest there is, beside what came of its days."""
     from pipeline.stores.backtest import HORIZON
 
     last = known.past.day.max().to_pyarrow().as_py()
     over = [day for day in made_on if day + timedelta(days=HORIZON - 1) <= last]
-    said: pd.DataFrame = lake.read(RESULT, where={"made_on": [max(over, default=min(made_on))]}).to_pandas()
+    said: pd.DataFrame = lake.read(SCORES_TABLE, where={"made_on": [max(over, default=min(made_on))]}).to_pandas()
     came = known.past.select("store", "day", "sales").to_pyarrow().to_pandas()
     return said.merge(came, on=["store", "day"])
 

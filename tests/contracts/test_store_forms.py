@@ -15,11 +15,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from pipeline.conform import Conformed, conform
 from pipeline.contracts import CONTRACTS
-from pipeline.readers import read_rows
+from pipeline.ingestion.mapping import Conformed, conform
+from pipeline.ingestion.readers import read_rows
+from pipeline.ingestion.sources import Format, NamedSource, load_sources
 from pipeline.settings import Settings
-from pipeline.sources import Format, NamedSource, load_sources
 
 SOURCES = Path(__file__).resolve().parents[2] / "examples" / "open-data" / "sources.yaml"
 LETTERS = {"none": "0", "public": "a", "easter": "b", "christmas": "c"}

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import ingest
-from pipeline.days import UNDATED
+from pipeline.dates import UNDATED
 from pipeline.errors import RefusedError, UsageError
-from pipeline.lake import Lake
-from pipeline.ledger import LedgerEntry
-from pipeline.quarantine import export, replay
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.ingestion.quarantine import export, replay
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,8 +83,8 @@ class Chain:
         path = self.folder / (table if source == "all" else source) / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
-        found = ingest.pending(self.settings, table, source)
-        return ingest.ingest(self.settings, next(d for d in found if d.name == name))
+        found = ingestion.pending(self.settings, table, source)
+        return ingestion.ingest(self.settings, next(d for d in found if d.name == name))
 
     def reasons(self, table: str) -> dict[int, str]:
         rows = Lake(self.settings).read(f"{table}.quarantine").to_pylist()
@@ -330,7 +330,7 @@ def test_a_file_to_join_that_is_not_there_is_told_before_anything_runs(chain: Ch
     (chain.folder / "states.csv").unlink()
     (chain.folder / "stores").mkdir()
     with pytest.raises(UsageError, match=r"sources.yaml:22: stores.all: .*states.csv does not exist"):
-        ingest.pending(chain.settings, "stores")
+        ingestion.pending(chain.settings, "stores")
 
 
 def test_store_plans_each_bad_row_with_its_reason(chain: Chain) -> None:

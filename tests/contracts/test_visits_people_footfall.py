@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import ingest
-from pipeline.days import UNDATED
+from pipeline.dates import UNDATED
 from pipeline.errors import RefusedError, UsageError
-from pipeline.lake import Lake
-from pipeline.ledger import LedgerEntry
-from pipeline.quarantine import export, replay
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.ingestion.quarantine import export, replay
+from pipeline.ingestion.sources import load_sources
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
-from pipeline.sources import load_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = """
@@ -68,8 +68,8 @@ class House:
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join([header or HEADERS[what], *lines]) + "\n")
         table, source = ("footfall", what) if what in ("dated", "undated") else (what, "all")
-        found = ingest.pending(self.settings, table, source)
-        return ingest.ingest(self.settings, next(d for d in found if d.name == name))
+        found = ingestion.pending(self.settings, table, source)
+        return ingestion.ingest(self.settings, next(d for d in found if d.name == name))
 
     def reasons(self, table: str) -> dict[int, list[str]]:
         rows = Lake(self.settings).read(f"{table}.quarantine").to_pylist()

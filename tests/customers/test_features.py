@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.customers.features import FEATURES, customer_features, guest_revenue
+from pipeline.customers.features import FEATURE_COLUMNS, customer_features, guest_revenue
 from pipeline.errors import UsageError
 
 AS_OF = dt.date(2024, 3, 15)  # a Friday
@@ -165,7 +165,7 @@ def test_agrees_with_the_reference(lines: list[Line], window_days: int) -> None:
     ours, expected = features(lines, window_days=window_days), reference(lines, AS_OF, window_days)
     assert ours.keys() == expected.keys()
     for customer, row in expected.items():
-        assert {f: ours[customer][f] for f in FEATURES} == pytest.approx(row, rel=1e-9, abs=1e-9)
+        assert {f: ours[customer][f] for f in FEATURE_COLUMNS} == pytest.approx(row, rel=1e-9, abs=1e-9)
 
 
 @property_test
@@ -212,16 +212,16 @@ def test_a_larger_sample_as_of_several_days(days_earlier: int) -> None:
     assert len(expected) > 100
     assert ours.keys() == expected.keys()
     for customer, row in expected.items():
-        assert {f: ours[customer][f] for f in FEATURES} == pytest.approx(row, rel=1e-9, abs=1e-9)
+        assert {f: ours[customer][f] for f in FEATURE_COLUMNS} == pytest.approx(row, rel=1e-9, abs=1e-9)
 
 
 def test_shape() -> None:
     table = ibis.memtable(pa.Table.from_pylist(sample(seed=3, size=500), schema=SCHEMA))
     rows = customer_features(table, AS_OF, home_country=HOME).to_pyarrow()
-    assert rows.column_names == ["customer_id", "as_of", *FEATURES]
+    assert rows.column_names == ["customer_id", "as_of", *FEATURE_COLUMNS]
     assert rows.schema.field("as_of").type == pa.date32()
     assert set(rows["as_of"].to_pylist()) == {AS_OF}
-    for name in FEATURES:
+    for name in FEATURE_COLUMNS:
         assert rows.schema.field(name).type == pa.float64(), name
         assert rows[name].null_count == 0, name
         assert np.isfinite(rows[name].to_numpy()).all(), name

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.customers.report import CustomersReport, write_customers_report
 from pipeline.customers.segments import SEGMENT_FEATURES
-from pipeline.lake import Lake
-from pipeline.models import ModelVersion, Provenance
+from pipeline.lake.tables import Lake
+from pipeline.registry.records import ModelVersion, Provenance
 from pipeline.settings import Settings
 
 

@@ -10,7 +10,7 @@ import pytest
 import skops.io
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline.customers.features import FEATURES
+from pipeline.customers.features import FEATURE_COLUMNS
 from pipeline.customers.segments import (
     SEGMENT_FEATURES,
     TRUSTED_TYPES,
@@ -38,7 +38,7 @@ def shop(seed: int = 1, kinds: tuple[str, ...] = tuple(KINDS), first: int = 0) -
     rng = np.random.default_rng(seed)
     sizes = [size for kind, size in zip(KINDS, SIZES, strict=True) if kind in kinds]
     truth = rng.permutation(np.repeat(np.arange(len(kinds)), sizes))
-    frame = pd.DataFrame(rng.lognormal(1, 0.5, (len(truth), len(FEATURES))), columns=list(FEATURES))
+    frame = pd.DataFrame(rng.lognormal(1, 0.5, (len(truth), len(FEATURE_COLUMNS))), columns=list(FEATURE_COLUMNS))
     for i, feature in enumerate(SEGMENT_FEATURES):
         frame[feature] = np.array([KINDS[kind][i] for kind in kinds])[truth] * rng.lognormal(0, 0.2, len(truth))
     frame.insert(0, "customer_id", [f"C{first + i:05d}" for i in range(len(truth))])
@@ -72,7 +72,7 @@ def test_segments_add_up_to_all_customers(champion: SegmentModel) -> None:
     assert sorted(s.segment_id for s in segments) == list(range(1, len(segments) + 1))
     best = max(segments, key=lambda s: s.revenue_per_customer)
     assert (best.name, best.segment_id) == ("insiders", 1)
-    assert set(best.profile) == set(FEATURES)
+    assert set(best.profile) == set(FEATURE_COLUMNS)
 
 
 def test_same_seed_same_model_whatever_the_order_of_rows(champion: SegmentModel) -> None:

@@ -12,16 +12,17 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline import ingest, training
 from pipeline.customers import segments, steps
+from pipeline.customers.monitoring import MONITORED
 from pipeline.customers.segment_map import SegmentMap
-from pipeline.customers.watched import WATCHED
 from pipeline.errors import RefusedError
-from pipeline.lake import Lake
-from pipeline.models import Provenance
-from pipeline.registry import Registry
+from pipeline.ingestion import steps as ingestion
+from pipeline.lake.tables import Lake
+from pipeline.monitoring.watch import watch
+from pipeline.registry.client import Registry
+from pipeline.registry.records import Provenance
 from pipeline.settings import Settings
-from pipeline.watching import watch
+from pipeline.training import lifecycle
 
 AS_OF = date(2025, 7, 1)
 MODEL, RESULT = "customer_segments", "customer_segments"
@@ -43,12 +44,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Set
     home.mkdir()
     shutil.copy(empty_mlflow, home / "mlflow.db")
     settings = settings_of(home)
-    for delivery in ingest.pending(settings, "transactions", since=date(2025, 1, 1), until=AS_OF + timedelta(days=7)):
-        ingest.ingest(settings, delivery)
+    for delivery in ingestion.pending(
+        settings, "transactions", since=date(2025, 1, 1), until=AS_OF + timedelta(days=7)
+    ):
+        ingestion.ingest(settings, delivery)
     steps.build_features(settings, AS_OF)
     version = steps.train(settings, MODEL, AS_OF).version
     assert steps.gate(settings, MODEL, version).accepted
-    training.promote(settings, MODEL, version, by="test")
+    lifecycle.promote(settings, MODEL, version, by="test")
     return settings
 
 
@@ -74,21 +77,23 @@ def test_the_first_model_beats_the_floors_and_is_promoted_on_record(trained: Set
 def test_features_as_of_a_day_know_nothing_of_later_days(trained: Settings, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     early = settings_of(tmp_path / "home")
-    (delivery,) = ingest.pending(early, "transactions", since=date(2025, 1, 1), until=AS_OF)
-    ingest.ingest(early, delivery)
+    (delivery,) = ingestion.pending(early, "transactions", since=date(2025, 1, 1), until=AS_OF)
+    ingestion.ingest(early, delivery)
     steps.build_features(early, AS_OF)
-    read = [Lake(s).read(steps.FEATURES, where={"as_of": [AS_OF]}).sort_by("customer_id") for s in (trained, early)]
+    read = [
+        Lake(s).read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).sort_by("customer_id") for s in (trained, early)
+    ]
     assert read[0].num_rows > 100
     assert read[0].equals(read[1])
 
 
 def test_building_features_again_replaces_the_day_and_leaves_others(shop: Settings) -> None:
     lake, other = Lake(shop), AS_OF + timedelta(days=3)
-    before = lake.read(steps.FEATURES).num_rows
+    before = lake.read(steps.FEATURES_TABLE).num_rows
     ref = steps.build_features(shop, other)
     steps.build_features(shop, AS_OF)
-    assert lake.read(steps.FEATURES, ref.version, {"as_of": [AS_OF]}).num_rows == before
-    assert lake.days(steps.FEATURES) == [AS_OF, other]
+    assert lake.read(steps.FEATURES_TABLE, ref.version, {"as_of": [AS_OF]}).num_rows == before
+    assert lake.days(steps.FEATURES_TABLE) == [AS_OF, other]
 
 
 def test_scores_are_every_customers_and_the_models_own(shop: Settings) -> None:
@@ -96,7 +101,7 @@ def test_scores_are_every_customers_and_the_models_own(shop: Settings) -> None:
     assert ref is not None
     lake = Lake(shop)
     scored = lake.read(RESULT, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
-    features = lake.read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
+    features = lake.read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
     loaded = Registry(shop).load(MODEL)
     model = segments.SegmentModel(loaded.model, SegmentMap.from_record(loaded.artefacts[steps.SEGMENTS_FILE]))
     assert sorted(scored.index) == sorted(features.index)
@@ -131,7 +136,7 @@ def test_the_same_inputs_give_the_same_version_and_a_tie_keeps_the_champion(shop
 def challenger_from(settings: Settings, spoil: Callable[[pd.DataFrame], pd.DataFrame]) -> int:
     """A challenger that was fitted on spoilt features and says of itself that it was on the real ones."""
     registry, lake = Registry(settings), Lake(settings)
-    frame = lake.read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas()
+    frame = lake.read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).to_pandas()
     champion = registry.load(MODEL)
     pipeline = segments.build_pipeline(len(champion.artefacts[steps.SEGMENTS_FILE]["segments"]), 7)
     wanted = list(segments.SEGMENT_FEATURES)
@@ -171,7 +176,7 @@ def test_a_worse_model_is_stopped_and_that_is_on_record(
     assert (last.action, last.version, last.by) == ("refuse", version, "gate")
     assert last.reason == "; ".join(decision.reasons)
     with pytest.raises(RefusedError):
-        training.promote(shop, MODEL, version, by="test")
+        lifecycle.promote(shop, MODEL, version, by="test")
 
 
 def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -> None:
@@ -194,16 +199,16 @@ def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -
 
 
 def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(shop: Settings) -> None:
-    (quiet,) = watch(shop, AS_OF, WATCHED)
+    (quiet,) = watch(shop, AS_OF, MONITORED)
     assert (quiet.drifted, quiet.retrain) == ((), False)
     lake, day = Lake(shop), AS_OF + timedelta(days=1)
-    features = lake.read(steps.FEATURES, where={"as_of": [AS_OF]})
+    features = lake.read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]})
     dearer = pa.compute.multiply(features["revenue"], 8.0)
     moved = features.set_column(features.schema.get_field_index("revenue"), "revenue", dearer)
     days = pa.array([day] * moved.num_rows, pa.date32())
     moved = moved.set_column(moved.schema.get_field_index("as_of"), "as_of", days)
-    lake.replace(steps.FEATURES, {"as_of": [day]}, moved)
-    (loud,) = watch(shop, day, WATCHED)
+    lake.replace(steps.FEATURES_TABLE, {"as_of": [day]}, moved)
+    (loud,) = watch(shop, day, MONITORED)
     assert "revenue" in loud.drifted or loud.verdict == "too few rows"
 
 

@@ -17,7 +17,7 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 FILES = sorted(DAGS.glob("*.py"))
 SECTIONS = ("**Purpose:**", "**Inputs:**", "**Outputs:**", "**Safe to run again?**", "**When it fails**")
 LONGEST = 120
-MOST_RUNS = 3
+MAX_RUNS = 3
 
 
 def faults_of(dag: DAG) -> list[str]:
@@ -36,9 +36,9 @@ def faults_of(dag: DAG) -> list[str]:
         found.append(f"{dag.dag_id}: catchup is on, unpausing would start a run for each day; say catchup=False")
     if dag.start_date != FIRST_DAY:
         found.append(f"{dag.dag_id}: start_date is not FIRST_DAY, so backfills would miss days; use it")
-    if dag.max_active_runs > MOST_RUNS:
+    if dag.max_active_runs > MAX_RUNS:
         found.append(
-            f"{dag.dag_id}: up to {dag.max_active_runs} runs at once; say max_active_runs=1, or {MOST_RUNS} at most"
+            f"{dag.dag_id}: up to {dag.max_active_runs} runs at once; say max_active_runs=1, or {MAX_RUNS} at most"
         )
     if isinstance(dag.schedule, str):
         found.append(f"{dag.dag_id}: a cron string gives intervals of no width; name CronDataIntervalTimetable")

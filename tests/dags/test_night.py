@@ -12,9 +12,9 @@ import yaml
 from airflow.sdk import DAG
 from airflow.utils.state import DagRunState
 
-from pipeline import ledger
-from pipeline.lake import Lake
-from pipeline.registry import Registry
+from pipeline.ingestion import ledger
+from pipeline.lake.tables import Lake
+from pipeline.registry.client import Registry
 from pipeline.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[2]

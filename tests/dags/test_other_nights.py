@@ -13,11 +13,11 @@ import pytest
 from airflow.sdk import DAG
 from airflow.utils.state import DagRunState
 
-from pipeline.drift import Performance
 from pipeline.errors import RefusedError
-from pipeline.lake import Lake
-from pipeline.registry import Registry
-from pipeline.retraining import RetrainPolicy
+from pipeline.lake.tables import Lake
+from pipeline.monitoring.drift import Performance
+from pipeline.monitoring.policy import RetrainPolicy
+from pipeline.registry.client import Registry
 from pipeline.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -82,16 +82,16 @@ def test_a_watch_by_hand_looks_at_every_domain_that_has_scored(
 def test_one_domain_that_cannot_be_watched_does_not_stop_the_others(
     dags: dict[str, DAG], home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.footfall import watched
-    from pipeline.shoppers import watched as others
+    from pipeline.footfall import monitoring
+    from pipeline.shoppers import monitoring as others
 
     def broken(*_: Any) -> None:
         raise RefusedError("the counter is broken")
 
-    grown = replace(others.WATCHED[0], performance=lambda *_: Performance("log_loss", 9.0, 0.5, 300, 1.2))
+    grown = replace(others.MONITORED[0], performance=lambda *_: Performance("log_loss", 9.0, 0.5, 300, 1.2))
     eager = replace(grown, policy=RetrainPolicy(cooldown_days=0))
-    monkeypatch.setattr(watched, "WATCHED", (replace(watched.WATCHED[0], performance=broken),))
-    monkeypatch.setattr(others, "WATCHED", (eager,))
+    monkeypatch.setattr(monitoring, "MONITORED", (replace(monitoring.MONITORED[0], performance=broken),))
+    monkeypatch.setattr(others, "MONITORED", (eager,))
     outcome = dags["watch"].test(logical_date=datetime(2024, 7, 2, tzinfo=UTC), run_conf={})
     states = {task.task_id: task.state for task in outcome.get_task_instances()}
     assert outcome.state == DagRunState.FAILED, "somebody must look at it"

@@ -13,9 +13,9 @@ import yaml
 from airflow.sdk import DAG
 from airflow.utils.state import DagRunState
 
-from pipeline import ingest
-from pipeline.lake import Lake
-from pipeline.registry import Registry
+from pipeline.ingestion import steps as ingestion
+from pipeline.lake.tables import Lake
+from pipeline.registry.client import Registry
 from pipeline.settings import Settings, load_settings
 from pipeline.simulate import chain
 
@@ -41,8 +41,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         patch.setenv("AISLE_SOURCES", str(folder / "sources.yaml"))
         patch.setenv("AISLE_EXPECTATIONS", str(PROJECT / "expectations"))
         settings = load_settings()
-        for delivery in ingest.pending(settings, "store_days", "past"):
-            ingest.ingest(settings, delivery)
+        for delivery in ingestion.pending(settings, "store_days", "past"):
+            ingestion.ingest(settings, delivery)
         yield settings
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline import ingest, ledger
 from pipeline.contracts import CONTRACTS
-from pipeline.lake import Lake
+from pipeline.ingestion import ledger
+from pipeline.ingestion import steps as ingestion
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 pytestmark = pytest.mark.open_data
@@ -39,8 +40,8 @@ def write_days(open_data: Path, folder: Path, days: int | None = None) -> list[d
 def whole(open_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A lake into which the one file was brought."""
     settings = settings_of(tmp_path_factory.mktemp("whole"), open_data)
-    (delivery,) = ingest.pending(settings, "transactions")
-    ingest.ingest(settings, delivery)
+    (delivery,) = ingestion.pending(settings, "transactions")
+    ingestion.ingest(settings, delivery)
     return settings
 
 
@@ -59,9 +60,9 @@ def test_a_file_a_day_gives_the_same_table_as_one_file(whole: Settings, open_dat
     days = write_days(open_data, tmp_path / "data" / "drops" / "transactions", DAYS)
     settings = settings_of(tmp_path / "home", tmp_path / "data")
     # Half of them backwards and one twice: that they are days is all that matters.
-    deliveries = ingest.pending(settings, "transactions", "online-retail-days")
+    deliveries = ingestion.pending(settings, "transactions", "online-retail-days")
     for delivery in [*deliveries[: DAYS // 2], *reversed(deliveries[DAYS // 2 :]), deliveries[3]]:
-        ingest.ingest(settings, delivery)
+        ingestion.ingest(settings, delivery)
     assert all(entry.accounted_for for entry in ledger.entries(Lake(settings)))
     tables = [
         Lake(s).read("transactions", where={"day": days}).select(CONTRACT).sort_by([(n, "ascending") for n in CONTRACT])

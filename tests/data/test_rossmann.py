@@ -8,9 +8,10 @@ import ibis
 import pytest
 
 from benchmarks.stores import clean_tables
-from pipeline import engine, ingest
-from pipeline.lake import Lake
-from pipeline.ledger import LedgerEntry
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 pytestmark = pytest.mark.open_data
@@ -29,8 +30,8 @@ def brought(open_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     )
     entries = {}
     for table in ("store_days", "stores", "store_plans"):
-        (delivery,) = ingest.pending(settings, table)
-        entries[table] = ingest.ingest(settings, delivery)
+        (delivery,) = ingestion.pending(settings, table)
+        entries[table] = ingestion.ingest(settings, delivery)
     return settings, entries
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from ibis.backends.duckdb import Backend
 
-from pipeline.days import UNDATED, UNDATED_AS_OF
+from pipeline.dates import UNDATED, UNDATED_AS_OF
 from pipeline.errors import RefusedError
 from pipeline.footfall.features import describe, footfall_features
 

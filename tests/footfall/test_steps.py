@@ -9,16 +9,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline import ingest
-from pipeline.days import UNDATED_AS_OF
+from pipeline.dates import UNDATED_AS_OF
 from pipeline.errors import RefusedError
 from pipeline.footfall import steps
-from pipeline.footfall.watched import WATCHED, error_since
-from pipeline.lake import Lake
-from pipeline.registry import Registry
+from pipeline.footfall.monitoring import MONITORED, error_since
+from pipeline.ingestion import steps as ingestion
+from pipeline.lake.tables import Lake
+from pipeline.monitoring.watch import watch
+from pipeline.registry.client import Registry
 from pipeline.settings import Settings
-from pipeline.training import promote
-from pipeline.watching import watch
+from pipeline.training.lifecycle import promote
 
 ROOT = Path(__file__).resolve().parents[2]
 START, AS_OF, LATER = date(2025, 1, 1), date(2025, 3, 1), date(2025, 6, 1)
@@ -32,8 +32,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Se
     made = Settings(
         home=str(home), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations", code_version="abc123"
     )
-    for delivery in ingest.pending(made, "footfall", since=START, until=LATER):
-        ingest.ingest(made, delivery)
+    for delivery in ingestion.pending(made, "footfall", since=START, until=LATER):
+        ingestion.ingest(made, delivery)
     steps.build_features(made, AS_OF)
     trained = steps.train(made, steps.MODEL, AS_OF)
     assert steps.gate(made, steps.MODEL, trained.version).accepted
@@ -42,7 +42,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Se
 
 
 def test_features_know_the_days_before(settings: Settings) -> None:
-    rows = Lake(settings).read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas()
+    rows = Lake(settings).read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).to_pandas()
     assert len(rows) == (AS_OF - START).days
     assert rows["day"].max() == AS_OF - timedelta(days=1)
 
@@ -50,7 +50,7 @@ def test_features_know_the_days_before(settings: Settings) -> None:
 def test_scores_and_page(settings: Settings) -> None:
     ref = steps.score(settings, AS_OF)
     assert ref is not None
-    rows = Lake(settings).read(steps.RESULT, ref.version, {"as_of": [AS_OF]}).to_pandas()
+    rows = Lake(settings).read(steps.SCORES_TABLE, ref.version, {"as_of": [AS_OF]}).to_pandas()
     assert ((rows["low"] < rows["predicted"]) & (rows["predicted"] < rows["high"])).all()
     page = Lake(settings).path(steps.write_report(settings, AS_OF)).read_text()
     rmse = Registry(settings).get(steps.MODEL).metrics["rmse"]
@@ -76,9 +76,9 @@ def test_the_days_since_the_champion_was_made_are_watched(settings: Settings) ->
     assert found is not None
     assert (found.rows, found.expected) == (28, champion.metrics["rmse"])
     assert not found.column.drifted
-    (early,) = watch(settings, month, WATCHED)
+    (early,) = watch(settings, month, MONITORED)
     assert (early.verdict, early.retrain) == ("too few rows", False), "31 days are no distribution"
-    (late,) = watch(settings, LATER, WATCHED)
+    (late,) = watch(settings, LATER, MONITORED)
     assert late.verdict in ("drift", "no drift")
     rows = Lake(settings).read("drift", where={"checked_on": [LATER]}).to_pandas().set_index("column")
     assert rows.loc["visitors", "reference_rows"] == (AS_OF - START).days
@@ -90,11 +90,11 @@ def test_a_door_that_counts_otherwise_is_noticed(settings: Settings) -> None:
     champion, lake = Registry(settings).get(steps.MODEL), Lake(settings)
     day = AS_OF + timedelta(days=60)
     steps.build_features(settings, day)
-    known = lake.read(steps.FEATURES, where={"as_of": [day]})
+    known = lake.read(steps.FEATURES_TABLE, where={"as_of": [day]})
     at = known.schema.get_field_index("visitors")
     counted_twice = known.set_column(at, "visitors", pa.compute.multiply(known["visitors"], 2.0))
-    lake.replace(steps.FEATURES, {"as_of": [day]}, counted_twice)
-    (result,) = watch(settings, day, WATCHED)
+    lake.replace(steps.FEATURES_TABLE, {"as_of": [day]}, counted_twice)
+    (result,) = watch(settings, day, MONITORED)
     assert (result.verdict, result.retrain) == ("drift", True)
     assert result.drifted == ("visitors", "prediction", "rmse")
     assert result.reason.startswith("rmse is")
@@ -134,8 +134,8 @@ def test_the_open_file_from_end_to_end(open_data: Path, home: Settings) -> None:
         update={"sources": ROOT / "examples" / "open-data" / "sources.yaml", "data": str(open_data)}
     )
     settings = settings.model_copy(update={"expectations": ROOT / "expectations"})
-    for delivery in ingest.pending(settings, "footfall"):
-        entry = ingest.ingest(settings, delivery)
+    for delivery in ingestion.pending(settings, "footfall"):
+        entry = ingestion.ingest(settings, delivery)
         assert (entry.read, entry.clean) == (30, 30)
     mean = steps.backtest(settings, steps.MODEL)["mean"]
     assert (mean["rmse"], mean["r2"]) == pytest.approx((2.283, 0.231), abs=0.0005)
@@ -154,5 +154,5 @@ def test_the_open_file_from_end_to_end(open_data: Path, home: Settings) -> None:
     assert Registry(settings).champion(steps.MODEL).provenance.as_of == as_of  # type: ignore[union-attr]
     again = steps.train(settings.model_copy(update={"seed": 8}), steps.MODEL, as_of)
     assert not steps.gate(settings, steps.MODEL, again.version).accepted, "a tie keeps the champion"
-    (watched,) = watch(settings, as_of, WATCHED)
+    (watched,) = watch(settings, as_of, MONITORED)
     assert (watched.verdict, watched.page) == ("too few rows", "reports/drift/footfall_buyers/undated.html")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, write_page
 from pipeline.settings import Settings
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urljoin
 
 import pytest
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.index import SHOWN, find_pages, index_page, read_file
 from pipeline.settings import Settings
 

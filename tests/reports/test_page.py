@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, Table, Tile, share, write_page
 from pipeline.settings import Settings
 

@@ -17,9 +17,9 @@ import httpx
 import pytest
 import uvicorn
 
-from pipeline import ingest
 from pipeline.domains import steps_of
-from pipeline.registry import Registry
+from pipeline.ingestion import steps as ingestion
+from pipeline.registry.client import Registry
 from pipeline.serving.app import create_app
 from pipeline.serving.keys import entry
 from pipeline.settings import ApiKey, Settings
@@ -57,8 +57,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settin
     settings = Settings(home=str(home), sources=sources, expectations=ROOT / "expectations", code_version="abc123")
     for table in TABLES:
         until = START + timedelta(days=1) if table == "people" else AS_OF
-        for delivery in ingest.pending(settings, table, since=START, until=until):
-            ingest.ingest(settings, delivery)
+        for delivery in ingestion.pending(settings, table, since=START, until=until):
+            ingestion.ingest(settings, delivery)
     simulated.came(settings, simulated.AS_OF)
     for domain, (as_of, models) in TRAINED.items():
         steps = steps_of(domain)

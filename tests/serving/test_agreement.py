@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.customers.features import FEATURES
-from pipeline.lake import Lake
+from pipeline.customers.features import FEATURE_COLUMNS
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY
 from tests.serving.conftest import AS_OF
@@ -49,7 +49,7 @@ def same_segments(answers: list[dict[str, Any]], night: pd.DataFrame) -> None:
 
 def test_segments_from_features(client: httpx.Client, shop: Settings) -> None:
     features, night = read(shop, "customer_features", "customer_id"), read(shop, "customer_segments", "customer_id")
-    rows = [{"features": present(row)} for row in features[list(FEATURES)].to_dict("records")]
+    rows = [{"features": present(row)} for row in features[list(FEATURE_COLUMNS)].to_dict("records")]
     same_segments(asked(client, "/segments", rows), night)
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import cli
+from pipeline.cli import app
 from pipeline.errors import UsageError
 from pipeline.serving.keys import hash_key, may_listen
 from pipeline.settings import Settings, load_settings
@@ -102,7 +102,7 @@ def test_without_keys_the_service_does_not_listen_to_a_network(shop: Settings) -
 
 
 def test_a_key_is_made_and_works(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = CliRunner().invoke(cli.app, ["key", "till", "--scope", "predict", "--scope", "read", "--json"])
+    made = CliRunner().invoke(app.app, ["key", "till", "--scope", "predict", "--scope", "read", "--json"])
     said = json.loads(made.stdout)
     assert said["key"] not in json.dumps(said["setting"])
     monkeypatch.setenv("AISLE_API_KEYS", json.dumps(said["setting"]))

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.serving.limits import MOST_BYTES
+from pipeline.serving.limits import MAX_BYTES
 
 JSON = {"Content-Type": "application/json"}
 GOOD = {"visitors": 10}
@@ -120,7 +120,7 @@ def test_a_bad_body(client: httpx.Client, path: str, body: Any, status: int, nam
         ("POST", "/footfall", {"Content-Type": "text/plain"}, b"{}", 415, "application/json"),
         ("POST", "/footfall", {"Content-Type": "application/x-www-form-urlencoded"}, b"a=1", 415, "application/json"),
         ("POST", "/footfall", JSON | {"Content-Encoding": "gzip"}, gzip.compress(b"{}"), 400, "JSON"),
-        ("POST", "/footfall", JSON, b" " * (MOST_BYTES + 1), 413, str(MOST_BYTES)),
+        ("POST", "/footfall", JSON, b" " * (MAX_BYTES + 1), 413, str(MAX_BYTES)),
     ],
 )
 def test_a_bad_address_or_header(
@@ -131,7 +131,7 @@ def test_a_bad_address_or_header(
 
 def test_a_body_that_does_not_announce_its_size_is_cut_off(client: httpx.Client) -> None:
     pieces = (b" " * 1_000_000 for _ in range(12))
-    told(client.post("/footfall", content=pieces, headers=JSON), 413, str(MOST_BYTES))
+    told(client.post("/footfall", content=pieces, headers=JSON), 413, str(MAX_BYTES))
 
 
 def told(answer: httpx.Response, status: int, named: str) -> None:

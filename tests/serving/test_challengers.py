@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.lake import Lake
-from pipeline.registry import Registry
+from pipeline.lake.tables import Lake
+from pipeline.registry.client import Registry
 from pipeline.serving.prediction_log import PREDICTIONS
 from pipeline.settings import Settings
 from tests.serving.conftest import ready, running, until
-from tests.serving.test_champions import BODY, MODEL, register
+from tests.serving.test_model_manager import BODY, MODEL, register
 
 ASKED = 60
 

@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, write_page
 from pipeline.settings import Settings
 

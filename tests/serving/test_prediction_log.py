@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
+from pipeline.serving.interface import Answer, Predictions
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.models.footfall import FootfallAnswer
 from pipeline.serving.prediction_log import PREDICTIONS, Entry, PredictionLog
-from pipeline.serving.served import Answer, Predictions
 from pipeline.settings import Settings
 from tests.serving.conftest import ready, running
 

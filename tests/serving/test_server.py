@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.serving.prediction_log import PREDICTIONS
 from pipeline.settings import Settings
 from tests.serving.conftest import ready
@@ -47,7 +47,7 @@ def test_it_ends_on_sigterm_when_what_runs_is_done_and_logged(own_shop: Settings
         port = free.getsockname()[1]
     settings = {"HOME": own_shop.home, "ARTIFACTS": own_shop.artifacts, "SOURCES": str(own_shop.sources)}
     process = subprocess.Popen(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", "serve", "--port", str(port)],
+        [sys.executable, "-c", "from pipeline.cli.app import main; main()", "serve", "--port", str(port)],
         cwd=ROOT,
         env={**os.environ, **{f"AISLE_{name}": value for name, value in settings.items()}},
         stderr=subprocess.PIPE,

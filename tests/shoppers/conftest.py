@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
-from pipeline.conform import conform
 from pipeline.contracts import CONTRACTS
-from pipeline.readers import Rows
-from pipeline.shoppers import features, frames
+from pipeline.ingestion.mapping import conform
+from pipeline.ingestion.readers import Rows
+from pipeline.ingestion.sources import NamedSource, Source
+from pipeline.shoppers import features, wide_frame
 from pipeline.simulate.visits import Shelf
-from pipeline.sources import NamedSource, Source
 
 VISITS = {
     "person": "ID",
@@ -74,7 +74,7 @@ def made(con: Backend) -> Callable[..., pd.DataFrame]:
         brands = con.to_pyarrow(features.brands_of(table, as_of))["brand"].to_pylist()
         how = features.shopper_features if ahead else features.visit_features
         known = None if people is None else ibis.memtable(people)
-        return frames.frame(con.to_pyarrow(how(table, as_of, brands, known)))
+        return wide_frame.frame(con.to_pyarrow(how(table, as_of, brands, known)))
 
     return make
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
-from pipeline.shoppers import frames
+from pipeline.shoppers import wide_frame
 from pipeline.shoppers.features import HISTORY, LATELY, LONG, SHELF, SHORT
 from tests.shoppers.conftest import AS_OF, PEOPLE, VISITS, typed
 
@@ -137,6 +137,6 @@ def test_people_say_who_they_are_where_visits_do_not(made: Callable[..., pd.Data
 
 def test_frames_split_by_days(con: Backend) -> None:
     days = pd.DataFrame({"day": pd.date_range("2021-01-01", periods=730)})
-    cut = frames.split_at(days)
-    earlier, later = frames.earlier_later(days, cut)
+    cut = wide_frame.split_at(days)
+    earlier, later = wide_frame.earlier_later(days, cut)
     assert (len(earlier), len(later)) == (584, 146)

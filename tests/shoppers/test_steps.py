@@ -13,18 +13,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline import ingest
-from pipeline.days import UNDATED_AS_OF
+from pipeline.dates import UNDATED_AS_OF
 from pipeline.domains import known_days, prepare
 from pipeline.errors import RefusedError
-from pipeline.lake import Lake
-from pipeline.registry import Registry
+from pipeline.ingestion import steps as ingestion
+from pipeline.lake.tables import Lake
+from pipeline.monitoring.watch import watch
+from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 from pipeline.shoppers import steps
-from pipeline.shoppers.frames import frame
-from pipeline.shoppers.watched import WATCHED, log_loss_since, segment_names
-from pipeline.training import promote
-from pipeline.watching import watch
+from pipeline.shoppers.monitoring import MONITORED, log_loss_since, segment_names
+from pipeline.shoppers.wide_frame import frame
+from pipeline.training.lifecycle import promote
 from tests.shoppers.conftest import START
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,8 +41,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Se
         home=str(home), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations", code_version="abc123"
     )
     for table, until in (("visits", LATER), ("people", START + timedelta(days=1))):
-        for delivery in ingest.pending(made, table, since=START, until=until):
-            ingest.ingest(made, delivery)
+        for delivery in ingestion.pending(made, table, since=START, until=until):
+            ingestion.ingest(made, delivery)
     steps.build_features(made, AS_OF)
     for model in (*steps.CHAIN, steps.SEGMENTS):
         trained = steps.train(made, model, AS_OF)
@@ -52,8 +52,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Se
 
 
 def test_features_are_a_row_a_person(settings: Settings) -> None:
-    rows = Lake(settings).read(steps.FEATURES, where={"as_of": [AS_OF]}).to_pandas()
-    known = Lake(settings).read(steps.INPUT).to_pandas()
+    rows = Lake(settings).read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).to_pandas()
+    known = Lake(settings).read(steps.INPUT_TABLE).to_pandas()
     assert sorted(rows["person"]) == sorted(known.loc[known["day"] < AS_OF, "person"].unique())
 
 
@@ -75,7 +75,7 @@ def test_the_same_training_again_is_the_same_version(settings: Settings) -> None
 def test_scores(settings: Settings) -> None:
     ref = steps.score(settings, AS_OF)
     assert ref is not None
-    rows = Lake(settings).read(steps.RESULT, ref.version, {"as_of": [AS_OF]}).to_pandas()
+    rows = Lake(settings).read(steps.SCORES_TABLE, ref.version, {"as_of": [AS_OF]}).to_pandas()
     assert rows["purchase_probability"].between(0, 1).all()
     assert rows["likely_brand"].isin(list("12345")).all()
     assert rows["segment"].notna().all()
@@ -149,7 +149,7 @@ def test_a_worse_challenger_is_stopped_and_a_better_one_goes_through(
 
 def test_every_model_is_watched(settings: Settings) -> None:
     steps.build_features(settings, LATER)
-    results = {result.model: result for result in watch(settings, LATER, WATCHED)}
+    results = {result.model: result for result in watch(settings, LATER, MONITORED)}
     assert set(results) == {*steps.CHAIN, steps.SEGMENTS}
     assert {result.verdict for result in results.values()} <= {"drift", "no drift"}, results
     people = results[steps.SEGMENTS]
@@ -166,17 +166,17 @@ def test_the_error_of_what_was_said_of_visits_is_watched(settings: Settings) -> 
     found = log_loss_since(settings, champion, AS_OF + timedelta(days=14))
     assert found is not None
     lake = Lake(settings)
-    came = lake.read(steps.INPUT).to_pandas()
+    came = lake.read(steps.INPUT_TABLE).to_pandas()
     came = came[(came["day"] >= AS_OF) & (came["day"] < AS_OF + timedelta(days=14))]
     assert 300 <= found.rows <= len(came)
     assert found.expected == champion.metrics["log_loss"]
     assert found.observed < found.factor * found.expected
     # Said the wrong way round, the same visits are a grown error.
     day = AS_OF + timedelta(days=7)
-    said = lake.read(steps.RESULT, where={"as_of": [day]})
+    said = lake.read(steps.SCORES_TABLE, where={"as_of": [day]})
     wrong = pa.compute.subtract(1.0, said["purchase_probability"])
     at = said.schema.get_field_index("purchase_probability")
-    lake.replace(steps.RESULT, {"as_of": [day]}, said.set_column(at, "purchase_probability", wrong))
+    lake.replace(steps.SCORES_TABLE, {"as_of": [day]}, said.set_column(at, "purchase_probability", wrong))
     grown = log_loss_since(settings, champion, AS_OF + timedelta(days=14))
     assert grown is not None
     assert grown.column.drifted
@@ -185,9 +185,9 @@ def test_the_error_of_what_was_said_of_visits_is_watched(settings: Settings) -> 
 
 
 def test_a_promotion_is_no_drift_of_the_people_who_meet_it(settings: Settings) -> None:
-    then = frame(Lake(settings).read(steps.FEATURES, where={"as_of": [AS_OF]}))
+    then = frame(Lake(settings).read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}))
     on_sale = then.assign(**{"promotions:1": 1.0, "promotion": 0.2, "prices:1": then["prices:1"] / 2, "price": 1.5})
-    for watched in WATCHED[:3]:
+    for watched in MONITORED[:3]:
         assert watched.alike is not None
         champion = Registry(settings).load(watched.name)
         said = watched.predict(champion, then)
@@ -209,8 +209,8 @@ def test_people_alone_are_enough_for_their_segments(tmp_path: Path, empty_mlflow
         home=str(tmp_path), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations", code_version="abc123"
     )
     assert known_days(home, steps.SEGMENTS) == []
-    for delivery in ingest.pending(home, steps.PEOPLE, since=START, until=START + timedelta(days=1)):
-        ingest.ingest(home, delivery)
+    for delivery in ingestion.pending(home, steps.PEOPLE, since=START, until=START + timedelta(days=1)):
+        ingestion.ingest(home, delivery)
     assert known_days(home, steps.PROBABILITY) == [], "visits are what the others are made from"
     as_of = known_days(home, steps.SEGMENTS)[-1] + timedelta(days=1)
     assert prepare(home, steps.SEGMENTS, as_of).table == steps.PEOPLE

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity
-from pipeline.shoppers.frames import by_brand
 from pipeline.shoppers.what_if import Models, total_elasticities, what_if
+from pipeline.shoppers.wide_frame import by_brand
 
 
 @pytest.fixture(scope="module")

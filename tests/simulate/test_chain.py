@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline import ingest
 from pipeline.errors import UsageError
-from pipeline.lake import Lake
+from pipeline.ingestion import steps as ingestion
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 from pipeline.simulate.deliveries import delivery_bytes, is_trading_day
 from pipeline.simulate.store_days import Chain
@@ -62,8 +62,8 @@ def test_what_is_delivered_comes_in_as_it_was_made(tmp_path: Path) -> None:
     settings = Settings(home=str(tmp_path), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations")
     end = DAY + timedelta(days=3)
     for table in ("store_days", "stores", "store_plans"):
-        (delivery,) = ingest.pending(settings, table, since=DAY, until=end)
-        entry = ingest.ingest(settings, delivery)
+        (delivery,) = ingestion.pending(settings, table, since=DAY, until=end)
+        entry = ingestion.ingest(settings, delivery)
         assert (entry.quarantined, entry.repeats) == (0, 0)
     made = Chain(seed=7, count=40)
     stores = Lake(settings).read("stores").sort_by("store")

@@ -80,7 +80,7 @@ def test_the_planted_line_of_the_door_is_there() -> None:
 def engine_visits() -> Callable[[Shelf], pd.DataFrame]:
     import ibis
 
-    from pipeline.shoppers import features, frames
+    from pipeline.shoppers import features, wide_frame
     from tests.shoppers.conftest import PEOPLE, VISITS, typed
 
     con, until = ibis.duckdb.connect(threads=2), date(2025, 1, 1)
@@ -88,7 +88,7 @@ def engine_visits() -> Callable[[Shelf], pd.DataFrame]:
     def make(shelf: Shelf) -> pd.DataFrame:
         visits = ibis.memtable(typed("visits", shelf.visits(START, until), VISITS))
         people = ibis.memtable(typed("people", shelf.people_table(), PEOPLE))
-        return frames.frame(con.to_pyarrow(features.visit_features(visits, until, BRANDS, people)))
+        return wide_frame.frame(con.to_pyarrow(features.visit_features(visits, until, BRANDS, people)))
 
     return make
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import training
 from pipeline.settings import Settings
 from pipeline.stores import steps
+from pipeline.training import lifecycle
 from tests.stores import simulated
 from tests.stores.simulated import LATER, MODEL, came
 
@@ -93,7 +93,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Set
     steps.build_features(settings, simulated.AS_OF)
     version = steps.train(settings, MODEL, simulated.AS_OF).version
     assert steps.gate(settings, MODEL, version).accepted
-    training.promote(settings, MODEL, version, by="test")
+    lifecycle.promote(settings, MODEL, version, by="test")
     steps.score(settings, simulated.AS_OF)
     return settings
 

@@ -7,7 +7,7 @@ import datetime as dt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain
 

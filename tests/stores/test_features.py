@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.errors import RefusedError
 from pipeline.stores import features, state
 from pipeline.stores.calendar import WORDS
-from pipeline.stores.features import FEATURES, store_features
+from pipeline.stores.features import FEATURE_COLUMNS, store_features
 from pipeline.stores.grids import read
 from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
 
@@ -49,7 +49,7 @@ def test_one_row_an_open_day_and_all_columns(con: Backend) -> None:
     frame = built(con, days)
     ahead = frame[frame["origin"] == 0]
     inside = days[(days["day"] >= pd.Timestamp(AS_OF)) & days["open"]]
-    assert list(frame.columns) == ["store", "day", "origin", "sales", *FEATURES]
+    assert list(frame.columns) == ["store", "day", "origin", "sales", *FEATURE_COLUMNS]
     assert len(ahead) == len(inside)
     assert ahead["sales"].isna().all()
     assert set(ahead["ahead"]) <= set(range(HORIZON))
@@ -109,7 +109,9 @@ def test_history_is_described_as_of_its_own_origin(con: Backend) -> None:
     rows = now[now["origin"] == -56].merge(then, on=["store", "day"], suffixes=("", "_then"))
     assert len(rows) > 30
     exact = [
-        name for name in FEATURES if name not in WORDS and not name.startswith(("last_", "recent_", "effect_trend"))
+        name
+        for name in FEATURE_COLUMNS
+        if name not in WORDS and not name.startswith(("last_", "recent_", "effect_trend"))
     ]
     for name in exact:
         np.testing.assert_allclose(rows[name], rows[f"{name}_then"], rtol=2e-3, atol=2e-2, err_msg=name)
@@ -145,7 +147,7 @@ def test_a_missing_day_is_not_zero(con: Backend) -> None:
         built(con, frame, train=False).query("store == 2")
         for frame in (days, days[~gap], days.assign(sales=days["sales"].mask(gap, 0.0)))
     )
-    sales = [name for name in FEATURES if name.startswith(("linear", "level", "store_level", "last", "recent"))]
+    sales = [name for name in FEATURE_COLUMNS if name.startswith(("linear", "level", "store_level", "last", "recent"))]
     np.testing.assert_allclose(missing[sales], full[sales], atol=0.1)
     np.testing.assert_allclose(zero[sales], missing[sales], atol=1e-5)
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.stores import gradient_boosting
 from pipeline.stores.explain import explain_day, mean_contributions, partial_effect, permutation_importance
-from pipeline.stores.features import FEATURES, store_features
+from pipeline.stores.features import FEATURE_COLUMNS, store_features
 from pipeline.stores.model import history, to_forecast
 from tests.stores.conftest import AS_OF, NOISE, plain_days, plain_stores, tables
 
@@ -96,7 +96,7 @@ def test_contributions_add_up(frame: pd.DataFrame) -> None:
     row = ahead.iloc[0]
     day = explain_day(fitted, ahead, int(row["store"]), row["day"].date())
     assert day.start + day.contributions.sum() == pytest.approx(day.forecast / day.linear, rel=1e-6)
-    assert set(mean_contributions(fitted, ahead, seed=1).index) == set(FEATURES)
+    assert set(mean_contributions(fitted, ahead, seed=1).index) == set(FEATURE_COLUMNS)
     with pytest.raises(UsageError, match="store 999"):
         explain_day(fitted, ahead, 999, row["day"].date())
 

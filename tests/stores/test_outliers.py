@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.stores.outliers import FAR, FEWEST_DAYS, outliers
+from pipeline.stores.outliers import FAR, MIN_DAYS, outliers
 from tests.stores.conftest import AS_OF, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_the_usual_is_of_the_weekday_and_the_promotion(con: Backend, days: pd.Da
 
 def test_of_too_few_days_nobody_knows_what_is_usual(con: Backend, days: pd.DataFrame) -> None:
     first = pd.Timestamp(days["day"].min())
-    few = days[days["day"] < first + pd.Timedelta(weeks=2 * (FEWEST_DAYS - 1))]
+    few = days[days["day"] < first + pd.Timedelta(weeks=2 * (MIN_DAYS - 1))]
     found = marked(con, planted(few))
     assert found.loc[found["day"].map(lambda day: day.weekday() < 5), "score"].isna().all()
     assert not found.loc[found["score"].isna(), "outlier"].any()

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.lake import Lake
-from pipeline.models import ModelVersion, Provenance
+from pipeline.lake.tables import Lake
+from pipeline.registry.records import ModelVersion, Provenance
 from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain, Effects
 from pipeline.stores.analysis import (
@@ -24,11 +24,11 @@ from pipeline.stores.analysis import (
     evidence,
     forecasts,
     holidays,
-    kinds,
-    marked,
     openings,
+    outliers,
     promotions,
     seasonality,
+    store_types,
 )
 from pipeline.stores.report import StoresReport, write_stores_report
 
@@ -38,7 +38,18 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 FIRST, AS_OF, END = dt.date(2013, 1, 7), dt.date(2014, 2, 3), dt.date(2014, 3, 17)
-THEMES = (competition, correlations, evidence, forecasts, holidays, kinds, marked, openings, promotions, seasonality)
+THEMES = (
+    competition,
+    correlations,
+    evidence,
+    forecasts,
+    holidays,
+    store_types,
+    outliers,
+    openings,
+    promotions,
+    seasonality,
+)
 HEADINGS = {text for theme in THEMES for name, text in vars(theme).items() if name.startswith("HEADING")}
 
 
@@ -183,7 +194,7 @@ def test_where_the_data_say_nothing_the_page_says_so(con: Backend, tmp_path: Pat
         promotions.HEADING_STORES: "No store was promoted",
         holidays.HEADING: "No state holiday is in the data.",
         openings.HEADING_CLOSURES: "No store closed for 4 days or more",
-        kinds.HEADING_CUSTOMERS: "Customers were not counted.",
+        store_types.HEADING_CUSTOMERS: "Customers were not counted.",
         competition.HEADING_DISTANCE: "Of too few stores the distance of a competitor is known",
         competition.HEADING_OPENED: "No competitor opened within the data",
         correlations.HEADING: "No correlation with what never varies: customers",

@@ -15,15 +15,16 @@ import pyarrow.compute as pc
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import cli, training
+from pipeline.cli import app
 from pipeline.errors import RefusedError, UsageError
-from pipeline.lake import Lake
-from pipeline.model_files import FLAVOURS
-from pipeline.registry import Registry
+from pipeline.lake.tables import Lake
+from pipeline.registry.client import Registry
+from pipeline.registry.model_files import FLAVOURS
 from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain, Effects
 from pipeline.stores import steps
 from pipeline.stores.intervals import Intervals
+from pipeline.training import lifecycle
 from tests.stores.simulated import AS_OF, CHAIN, HORIZON, LATER, MODEL, UNDATED, came
 
 
@@ -99,8 +100,8 @@ def test_two_trainings_give_the_same_forecasts(trained: Settings, tmp_path: Path
     shutil.copy(empty_mlflow, tmp_path / "home" / "mlflow.db")
     other = trained.model_copy(update={"home": str(tmp_path / "home")})
     version = steps.train(other, MODEL, AS_OF).version
-    training.note_decision(other, MODEL, version, steps.gate(other, MODEL, version))
-    training.promote(other, MODEL, version, by="test")
+    lifecycle.note_decision(other, MODEL, version, steps.gate(other, MODEL, version))
+    lifecycle.promote(other, MODEL, version, by="test")
     steps.score(other, AS_OF)
     pd.testing.assert_frame_equal(forecasts(other, AS_OF), forecasts(trained, AS_OF))
 
@@ -112,7 +113,7 @@ def test_a_retraining_of_the_same_kind_replaces_an_old_champion_only_if_surely_b
     # The champion's own history ends where the newest fold begins: both knew the same, so nothing tells them apart.
     assert not decision.accepted
     assert any(reason.startswith("rmspe") for reason in decision.reasons)
-    assert steps.SURELY in decision.scores.challenger
+    assert steps.DIFFERENCE_HIGH in decision.scores.challenger
 
 
 def test_a_champion_that_has_seen_the_days_is_represented_by_its_kind(chain: Settings) -> None:
@@ -167,11 +168,11 @@ def test_the_command_line_sets_models_side_by_side_and_exports_the_champion(
     for name in ("home", "artifacts"):
         monkeypatch.setenv(f"AISLE_{name.upper()}", str(getattr(chain, name)))
     run = CliRunner().invoke
-    found = json.loads(run(cli.app, ["backtest", MODEL, "--candidate", "linear_store", "--json"]).stdout)
+    found = json.loads(run(app.app, ["backtest", MODEL, "--candidate", "linear_store", "--json"]).stdout)
     assert list(found["models"]) == ["linear_store", "seasonal_median"]
     assert [fold["to"] for fold in found["folds"]][-1] == str(LATER - dt.timedelta(days=1))
 
-    done = json.loads(run(cli.app, ["export", MODEL, "--folder", str(tmp_path / "out"), "--json"]).stdout)
+    done = json.loads(run(app.app, ["export", MODEL, "--folder", str(tmp_path / "out"), "--json"]).stdout)
     assert re.fullmatch(r"store_sales-\d{4}(-\d\d){5}-\d{3}\.skops", Path(done["file"]).name)
     (tmp_path / "out" / "model.skops").write_bytes(Path(done["file"]).read_bytes())
     features = Lake(chain).read("store_features", where={"as_of": [AS_OF]}).to_pandas()
@@ -182,7 +183,7 @@ def test_the_command_line_sets_models_side_by_side_and_exports_the_champion(
 
 def test_only_models_of_several_kinds_have_candidates() -> None:
     with pytest.raises(UsageError, match="no candidates"):
-        CliRunner().invoke(cli.app, ["train", "footfall_buyers", "--candidate", "x"], catch_exceptions=False)
+        CliRunner().invoke(app.app, ["train", "footfall_buyers", "--candidate", "x"], catch_exceptions=False)
 
 
 def test_partial_effects_are_those_that_were_planted(trained: Settings) -> None:

@@ -9,12 +9,12 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.footfall.buyers import Fit
-from pipeline.footfall.features import FEATURES
+from pipeline.footfall.features import FEATURE_COLUMNS
 from pipeline.footfall.steps import FIT_FILE, MODEL
-from pipeline.serving.served import Amount, Answer, Predictions, Served, Strict, columns_of, flat
+from pipeline.serving.interface import Amount, Answer, EndpointSpec, Predictions, Strict, columns_of, flat
 
 if TYPE_CHECKING:
-    from pipeline.models import Loaded
+    from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
 
@@ -49,7 +49,7 @@ class Predictor:
         rows: list[FootfallRow] = flat(requests)
         days = pd.DataFrame({"visitors": [row.visitors for row in rows]}, dtype="float64")
         ends = self._fit.interval(days["visitors"].to_numpy())
-        said = zip(self._model.predict(days[list(FEATURES)]).tolist(), ends.tolist(), strict=True)
+        said = zip(self._model.predict(days[list(FEATURE_COLUMNS)]).tolist(), ends.tolist(), strict=True)
         answers: list[Answer] = [
             FootfallAnswer(buyers=buyers, low=low, high=high, model_version=self._version)
             for buyers, (low, high) in said
@@ -57,7 +57,7 @@ class Predictor:
         return Predictions(answers, list(range(len(rows))), columns_of(days))
 
 
-SERVED = Served(
+SERVED = EndpointSpec(
     name="footfall",
     path="/footfall",
     models=(MODEL,),

@@ -12,31 +12,41 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, create_model, model_validator
 
-from pipeline import engine
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError
+from pipeline.lake import engine
+from pipeline.serving.interface import (
+    Amount,
+    Answer,
+    Day,
+    EndpointSpec,
+    Predictions,
+    RowError,
+    Strict,
+    columns_of,
+    flat,
+)
 from pipeline.serving.query import Query
-from pipeline.serving.served import Amount, Answer, Day, Predictions, Refusal, Served, Strict, columns_of, flat
 from pipeline.shoppers.features import BY_BRAND, DEMOGRAPHICS, HISTORY, shopper_features
-from pipeline.shoppers.frames import NO_BRAND, frame, of_the_shelf
 from pipeline.shoppers.purchase_probability import predict
-from pipeline.shoppers.steps import CHAIN, INPUT
+from pipeline.shoppers.steps import CHAIN, INPUT_TABLE
 from pipeline.shoppers.what_if import Models, own_elasticities
+from pipeline.shoppers.wide_frame import NO_BRAND, frame, of_the_shelf
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.models import Loaded
+    from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
-MOST_VISITS = 2_000
-MOST_BRANDS = 200
+MAX_VISITS = 2_000
+MAX_BRANDS = 200
 COMPILED_DAYS = 64
 """Days whose query is kept."""
 
 Brand = Annotated[str, Field(min_length=1, max_length=64)]
 Price = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Prices = Annotated[dict[Brand, Price], Field(min_length=1, max_length=MOST_BRANDS)]
+Prices = Annotated[dict[Brand, Price], Field(min_length=1, max_length=MAX_BRANDS)]
 Demographic = Annotated[float | None, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 _demographics: dict[str, Any] = dict.fromkeys(DEMOGRAPHICS, (Demographic, None))
@@ -45,7 +55,7 @@ Demographics: Any = create_model(
 )
 _state: dict[str, Any] = {
     **dict.fromkeys((*HISTORY, "purchases", "units"), (Amount, ...)),
-    **dict.fromkeys(("brand_purchases", "brand_units"), (dict[Brand, Amount], Field({}, max_length=MOST_BRANDS))),
+    **dict.fromkeys(("brand_purchases", "brand_units"), (dict[Brand, Amount], Field({}, max_length=MAX_BRANDS))),
     "last_brand": (Brand | None, None),
     **_demographics,
 }
@@ -70,9 +80,9 @@ class Shopper(Strict):
     """A visit to come: its shelf, and of the person either `state`, or all earlier `visits` and the `day` to come."""
 
     prices: Prices = Field(description="Of each brand on the shelf.")
-    promotions: dict[Brand, bool] = Field({}, max_length=MOST_BRANDS, description="Brands that are promoted.")
+    promotions: dict[Brand, bool] = Field({}, max_length=MAX_BRANDS, description="Brands that are promoted.")
     state: ShopperState | None = None
-    visits: list[Visit] | None = Field(default=None, min_length=1, max_length=MOST_VISITS)
+    visits: list[Visit] | None = Field(default=None, min_length=1, max_length=MAX_VISITS)
     day: Day | None = None
     person: Demographics | None = Field(default=None, description="Who comes; goes with visits.")
 
@@ -138,7 +148,7 @@ class Predictor:
         states |= self._from_visits(rows)
         for at, row in enumerate(rows):
             if not set(row.prices) & set(self._choice):
-                answers[at] = Refusal.of(
+                answers[at] = RowError.of(
                     RefusedError(
                         "The models know none of these brands",
                         where="prices",
@@ -148,7 +158,7 @@ class Predictor:
                     )
                 )
             elif at not in states:
-                answers[at] = Refusal.of(
+                answers[at] = RowError.of(
                     RefusedError(
                         "No visit lies before the day",
                         where="visits",
@@ -237,7 +247,7 @@ _STATE = pa.schema(
         ("last_brand", pa.string()),
     ]
 )
-_VISITS = pa.schema([(column.name, column.type) for column in CONTRACTS[INPUT].columns])
+_VISITS = pa.schema([(column.name, column.type) for column in CONTRACTS[INPUT_TABLE].columns])
 
 
 def _example(examples: Sequence[pd.DataFrame]) -> list[Shopper]:
@@ -266,7 +276,7 @@ def _example(examples: Sequence[pd.DataFrame]) -> list[Shopper]:
     ]
 
 
-SERVED = Served(
+SERVED = EndpointSpec(
     name="purchase",
     path="/shoppers/purchase",
     models=CHAIN,

@@ -12,29 +12,29 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import AfterValidator, Field, create_model, model_validator
 
-from pipeline import engine
 from pipeline.contracts import CONTRACTS
-from pipeline.customers.features import FEATURES, customer_features
+from pipeline.customers.features import FEATURE_COLUMNS, customer_features
 from pipeline.customers.segment_map import SegmentMap, assign
 from pipeline.customers.segments import SEGMENT_FEATURES
-from pipeline.customers.steps import INPUT, MODEL, SEGMENTS_FILE
+from pipeline.customers.steps import INPUT_TABLE, MODEL, SEGMENTS_FILE
 from pipeline.errors import RefusedError
+from pipeline.ingestion.sources import load_sources
+from pipeline.lake import engine
+from pipeline.serving.interface import Answer, Day, EndpointSpec, Predictions, RowError, Strict, columns_of, flat
 from pipeline.serving.query import Query
-from pipeline.serving.served import Answer, Day, Predictions, Refusal, Served, Strict, columns_of, flat
-from pipeline.sources import load_sources
 
 if TYPE_CHECKING:
-    from pipeline.models import Loaded
+    from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
-MOST_LINES = 10_000
+MAX_LINES = 10_000
 COMPILED_DAYS = 64
 """As-of days whose query is kept."""
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 
 _fields: dict[str, Any] = {
-    name: (Number, ...) if name in SEGMENT_FEATURES else (Number | None, None) for name in FEATURES
+    name: (Number, ...) if name in SEGMENT_FEATURES else (Number | None, None) for name in FEATURE_COLUMNS
 }
 CustomerFeatures: Any = create_model(
     "CustomerFeatures",
@@ -67,7 +67,7 @@ class Customer(Strict):
     """A customer: `features`, or `lines` and the day as of which they are looked at."""
 
     features: CustomerFeatures | None = None
-    lines: list[InvoiceLine] | None = Field(default=None, min_length=1, max_length=MOST_LINES)
+    lines: list[InvoiceLine] | None = Field(default=None, min_length=1, max_length=MAX_LINES)
     as_of: Day | None = None
 
     @model_validator(mode="after")
@@ -112,12 +112,12 @@ class Predictor:
         rows: list[Customer] = flat(requests)
         features = {at: row.features.model_dump() for at, row in enumerate(rows) if row.features is not None}
         features |= self._from_lines(rows)
-        inputs = pd.DataFrame.from_dict(features, "index", dtype="float64", columns=list(FEATURES)).sort_index()
+        inputs = pd.DataFrame.from_dict(features, "index", dtype="float64", columns=list(FEATURE_COLUMNS)).sort_index()
         inputs = inputs[list(self._map.features)]
         answers: dict[int, Answer] = dict(self._assigned(inputs))
         for at, row in enumerate(rows):
             if at not in features:
-                answers[at] = Refusal.of(
+                answers[at] = RowError.of(
                     RefusedError(
                         "These lines hold no purchase that counts",
                         where="lines",
@@ -136,13 +136,13 @@ class Predictor:
         made: dict[int, dict[str, float]] = {}
         for as_of, lines in by_day.items():
             found = self._features(as_of)(_lines(lines)).to_pylist()
-            made |= {int(row["customer_id"]): {name: row[name] for name in FEATURES} for row in found}
+            made |= {int(row["customer_id"]): {name: row[name] for name in FEATURE_COLUMNS} for row in found}
         return made
 
     def _features_as_of(self, as_of: dt.date) -> Query:
         return Query(
             self._con,
-            CONTRACTS[INPUT].schema,
+            CONTRACTS[INPUT_TABLE].schema,
             lambda lines: customer_features(lines, as_of, window_days=self._window, home_country=self._home),
         )
 
@@ -162,7 +162,7 @@ _SCORED = pa.schema(
 
 def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
     """Lines as ingestion would have them in the clean table; a customer is the position of the row."""
-    contract = CONTRACTS[INPUT]
+    contract = CONTRACTS[INPUT_TABLE]
     rows = [line.model_dump() | {"customer_id": str(position)} for position, line in lines]
     plain = pa.schema([(column.name, column.type) for column in contract.columns])
     table = contract.derive(pa.Table.from_pylist(rows, schema=plain), contract.options)
@@ -172,7 +172,7 @@ def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
     return table.select(contract.schema.names)
 
 
-SERVED = Served(
+SERVED = EndpointSpec(
     name="segments",
     path="/segments",
     models=(MODEL,),

@@ -11,8 +11,8 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.errors import RefusedError
-from pipeline.lake import Lake
-from pipeline.serving.served import Answer, Day, Predictions, Refusal, Served, Strict
+from pipeline.lake.tables import Lake
+from pipeline.serving.interface import Answer, Day, EndpointSpec, Predictions, RowError, Strict
 from pipeline.stores.calendar import HOLIDAYS
 from pipeline.stores.features import rows as features_of
 from pipeline.stores.intervals import Intervals
@@ -21,7 +21,7 @@ from pipeline.stores.steps import INTERVALS_FILE, MODEL, newest_state, read_stat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pipeline.models import Loaded
+    from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
 EXAMPLE_ROWS = 5
@@ -87,9 +87,9 @@ class Predictor:
             for row in rows:
                 made = self._asked(row)
                 if (row.store, row.day) in seen:
-                    answers[at] = Refusal.of(_TWICE)
+                    answers[at] = RowError.of(_TWICE)
                 elif isinstance(made, RefusedError):
-                    answers[at] = Refusal.of(made)
+                    answers[at] = RowError.of(made)
                 elif made is None:
                     answers[at] = self._closed
                 else:
@@ -172,7 +172,7 @@ def _source(settings: Settings) -> str:
     return newest_state(Lake(settings))
 
 
-SERVED = Served(
+SERVED = EndpointSpec(
     name="store_sales",
     path="/predict",
     models=(MODEL,),

@@ -11,8 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.reports.page import Section, Table
-from pipeline.stores.analysis.pictures import COLOURS, drawn, rows, shade
-from pipeline.stores.analysis.words import beside, counted, more, per_cent, signed
+from pipeline.stores.analysis.charts import COLOURS, drawn, rows, shade
+from pipeline.stores.analysis.phrasing import beside, counted, more, per_cent, signed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -10,14 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.reports.page import Section
-from pipeline.stores.analysis.pictures import drawn
+from pipeline.stores.analysis.charts import drawn
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 HEADING = "Correlation matrix"
 TOLD = 3
-LEAST_WIDTH = 640
+MIN_WIDTH = 640
 """Pixels that the numbers in the cells need; on a phone the picture scrolls."""
 
 
@@ -88,7 +88,7 @@ def correlations_section(found: pd.DataFrame) -> Section:
             heights=2,
             yaxis={"autorange": "reversed"},
             xaxis={"tickangle": -60},
-            meta={"least_width": LEAST_WIDTH},
+            meta={"least_width": MIN_WIDTH},
         ),
     )
 

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pipeline.reports.page import Section, Table
-from pipeline.stores.analysis.pictures import COLOURS, drawn, rows
-from pipeline.stores.analysis.words import WEEKDAYS, counted, more, signed
+from pipeline.stores.analysis.charts import COLOURS, drawn, rows
+from pipeline.stores.analysis.phrasing import WEEKDAYS, counted, more, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,9 +13,9 @@ import plotly.graph_objects as go
 
 from pipeline.reports.page import Section, Table
 from pipeline.stores.analysis.base import dates, largest, smallest
-from pipeline.stores.analysis.pictures import COLOURS, GREY, drawn, rows
+from pipeline.stores.analysis.charts import COLOURS, GREY, drawn, rows
+from pipeline.stores.analysis.phrasing import beside, counted, dated, more, signed
 from pipeline.stores.analysis.promotions import SHOWN_BEFORE
-from pipeline.stores.analysis.words import beside, counted, dated, more, signed
 from pipeline.stores.backtest import metrics
 
 if TYPE_CHECKING:

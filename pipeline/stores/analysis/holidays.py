@@ -12,8 +12,8 @@ from dateutil.easter import easter  # type: ignore[import-untyped]
 
 from pipeline.reports.page import Section, Table
 from pipeline.stores.analysis.base import KINDS, largest
-from pipeline.stores.analysis.pictures import COLOURS, DASHES, SYMBOLS, drawn, rows
-from pipeline.stores.analysis.words import beside, counted, dated, per_cent, signed, were
+from pipeline.stores.analysis.charts import COLOURS, DASHES, SYMBOLS, drawn, rows
+from pipeline.stores.analysis.phrasing import beside, counted, dated, per_cent, signed, were
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -23,7 +23,7 @@ AROUND = 7
 SEASONS = {"Christmas": (-28, 14), "Easter": (-21, 14)}
 """Days around 25 December and Easter Sunday."""
 WEEK_BEFORE = set(range(-AROUND, 0))
-FEWEST_STORES = 0.1
+MIN_STORES = 0.1
 """Share of the most stores that ever sold on a day; of fewer (Sundays, holidays) a day's mean says nothing."""
 NAMES = {"public": "public holidays", "easter": "Easter", "christmas": "Christmas"}
 HEADING = "Sales before, during and after holidays"
@@ -140,7 +140,7 @@ def holidays_section(found: Holidays) -> Section:
 
 def seasons(daily: pd.DataFrame) -> list[Season]:
     """Christmas and Easter in every year of `base.by_day`'s frame."""
-    enough = daily[daily["stores"] >= FEWEST_STORES * daily["stores"].max()]["excess"]
+    enough = daily[daily["stores"] >= MIN_STORES * daily["stores"].max()]["excess"]
     years = sorted(set(enough.index.year))
     found = []
     for name, (before, after) in SEASONS.items():

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from pipeline.reports.page import Section, Table
 from pipeline.stores.analysis.base import NEAR, dates, largest
-from pipeline.stores.analysis.pictures import COLOURS, GREY, SYMBOLS, drawn, rows
-from pipeline.stores.analysis.words import WEEKDAYS, beside, counted, dated, per_cent
+from pipeline.stores.analysis.charts import COLOURS, GREY, SYMBOLS, drawn, rows
+from pipeline.stores.analysis.phrasing import WEEKDAYS, beside, counted, dated, per_cent
 from pipeline.stores.calendar import LONG, SUNDAY
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 
 from pipeline.reports.page import Section, Table
 from pipeline.stores.analysis.base import dates, largest, smallest
-from pipeline.stores.analysis.pictures import COLOURS, GREY, drawn
-from pipeline.stores.analysis.words import SMALLEST, WEEKDAYS, counted, more, per_cent, signed
+from pipeline.stores.analysis.charts import COLOURS, GREY, drawn
+from pipeline.stores.analysis.phrasing import SMALLEST, WEEKDAYS, counted, more, per_cent, signed
 
 if TYPE_CHECKING:
     from datetime import date

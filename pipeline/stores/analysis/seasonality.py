@@ -11,8 +11,8 @@ import pandas as pd
 
 from pipeline.reports.page import Section
 from pipeline.stores.analysis.base import largest, smallest
-from pipeline.stores.analysis.pictures import COLOURS, GREY, drawn, rows
-from pipeline.stores.analysis.words import MONTHS, WEEKDAYS, beside, more, per_cent, signed
+from pipeline.stores.analysis.charts import COLOURS, GREY, drawn, rows
+from pipeline.stores.analysis.phrasing import MONTHS, WEEKDAYS, beside, more, per_cent, signed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

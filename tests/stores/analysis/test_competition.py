@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from pipeline.stores.analysis.competition import distance_section, opened, opened_section
-from pipeline.stores.analysis.kinds import by_store
+from pipeline.stores.analysis.phrasing import more, per_cent
 from pipeline.stores.analysis.promotions import uplift
-from pipeline.stores.analysis.words import more, per_cent
+from pipeline.stores.analysis.store_types import by_store
 
 
 def test_the_planted_effect_is_found_store_by_store(planted) -> None:

@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.stores.analysis.evidence import (
-    backtest_section,
-    importance_section,
-    partial_section,
-    slices_section,
-)
+from pipeline.stores.analysis.evidence import backtest_section, importance_section, partial_section, slices_section
 
 
 def record(rmspe: float, *, rmse: float = 10.0, slices: dict[str, float] | None = None) -> dict[str, Any]:

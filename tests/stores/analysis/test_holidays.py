@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.stores.analysis.base import by_day, open_days
 from pipeline.stores.analysis.holidays import holidays, holidays_section, seasons, seasons_section
-from pipeline.stores.analysis.words import beside, per_cent
+from pipeline.stores.analysis.phrasing import beside, per_cent
 
 
 def test_the_planted_eve_is_found_before_public_and_easter_holidays(planted) -> None:

@@ -9,13 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.stores.analysis.base import open_days
-from pipeline.stores.analysis.promotions import (
-    plans,
-    plans_section,
-    stores_section,
-    uplift,
-    uplift_section,
-)
+from pipeline.stores.analysis.promotions import plans, plans_section, stores_section, uplift, uplift_section
 
 AS_OF = dt.date(2024, 3, 4)  # a Monday
 

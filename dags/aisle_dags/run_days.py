@@ -1,0 +1,159 @@
+"""Which days a run is about: the one place that reads a run's form, data interval and asset events for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from pipeline.dates import DAY, parse_as_of
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow.sdk import Asset
+
+
+@dataclass(frozen=True)
+class Span:
+    """The days `[since, until)`."""
+
+    since: date
+    until: date
+
+    def __post_init__(self) -> None:
+        if self.since >= self.until:
+            raise UsageError(
+                "A run needs at least one day",
+                where="the form's From and Until, or the run's data interval",
+                observed=f"from {self.since} until {self.until}",
+                allowed="from before until; until is the first day that no longer belongs to it",
+                todo="trigger the DAG again with both dates",
+            )
+
+    @property
+    def days(self) -> list[date]:
+        """Each day, oldest first."""
+        return [self.since + DAY * n for n in range((self.until - self.since).days)]
+
+    @property
+    def last(self) -> date:
+        """The newest day."""
+        return self.until - DAY
+
+
+def form_span(params: Mapping[str, Any]) -> Span | None:
+    """The days that a person asked for in the form, if any.
+
+    One date alone is one day: From names it, or Until follows it.
+
+    Raises:
+        UsageError: if the dates are in the wrong order.
+    """
+    since, until = (_date(params.get(field)) for field in ("from", "until"))
+    if since is None and until is None:
+        return None
+    return Span(since or until - DAY, until or since + DAY)
+
+
+def span_of(context: Mapping[str, Any]) -> Span:
+    """The days of a run that is scheduled by time: its form, else its data interval.
+
+    Raises:
+        UsageError: if neither names a day. A run without a logical date has no interval, and a plain cron schedule
+            gives one of zero width: neither may pass for "some day".
+    """
+    if span := form_span(context["params"]):
+        return span
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    if start is None or end is None:
+        raise UsageError(
+            "Nothing says which days this run is about",
+            where=f"run {_run_id(context)}",
+            observed="no dates in the form and no logical date",
+            allowed="From (and Until) in the form, or a logical date",
+            todo="trigger the DAG again with From and Until filled in",
+        )
+    return Span(_day(start), _day(end))
+
+
+def event_days(context: Mapping[str, Any], asset: Asset | None = None) -> list[date]:
+    """The days that the asset events behind a run name in their `extra` (`day` or `days`), sorted, each once.
+
+    An event is a hint: it may be lost, come twice, or carry nothing.
+
+    Args:
+        asset: whose events; everybody's when missing.
+    """
+    extras = [event.extra or {} for event in _events(context, asset)]
+    days = [day for extra in extras for day in (extra.get("days") or [extra.get("day")]) if day]
+    return sorted({parse_as_of(day) for day in days})
+
+
+def triggered_by(context: Mapping[str, Any], asset: Asset) -> bool:
+    """Whether a run is an asset's business: an event of it is behind the run, or no event at all is."""
+    return bool(_events(context, asset)) or not _events(context)
+
+
+def pending(known: Iterable[date], done: Iterable[date], hinted: Iterable[date] = ()) -> list[date]:
+    """The as-of days to work on, oldest first.
+
+    The newest, always: whatever happened, it is what people look at. Those that events name. And whatever has become
+    known after the newest that is done, so that a lost event costs nothing; a lake without any result yet starts with
+    its newest day, not its oldest.
+
+    Args:
+        known: as-of days for which the input is there.
+        done: as-of days for which the result is there.
+        hinted: as-of days that events name.
+    """
+    known, done = set(known), set(done)
+    if not known:
+        return []
+    wanted = {max(known), *hinted}
+    if done:
+        wanted |= {day for day in known if day > max(done)}
+    return sorted(wanted)
+
+
+def training_day(context: Mapping[str, Any], known: Iterable[date]) -> date:
+    """The as-of day of a training: the form's, else the event's, else the end of a scheduled run's data interval.
+
+    Never later than the day after the newest one known, so that a late source makes an older model, not an empty one.
+
+    Args:
+        known: days of which the lake knows what the model is trained on.
+
+    Raises:
+        UsageError: if the lake holds none.
+    """
+    newest = max(known, default=None)
+    if newest is None:
+        raise UsageError(
+            "There is nothing to train on", where="the lake", todo="run the ingestion of what the model is made from"
+        )
+    if form := _date(context["params"].get("as_of")):
+        return form
+    by_hand = getattr(context.get("dag_run"), "run_type", None) == "manual"
+    end = None if by_hand else context.get("data_interval_end")
+    asked = event_days(context) or ([_day(end)] if end else [])
+    return min([newest + DAY, *asked[-1:]])
+
+
+def _events(context: Mapping[str, Any], asset: Asset | None = None) -> list[Any]:
+    groups = (context.get("triggering_asset_events") or {}).items()
+    return [event for one, group in groups for event in group if asset is None or one.name == asset.name]
+
+
+def _date(value: str | None) -> date | None:
+    return date.fromisoformat(value) if value else None
+
+
+def _day(instant: datetime) -> date:
+    return instant.date()
+
+
+def _run_id(context: Mapping[str, Any]) -> str:
+    run = context.get("dag_run")
+    return str(run.run_id) if run else "unknown"

@@ -1,0 +1,140 @@
+"""What the demo tells at its end, read from the lake, the registry and Airflow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from deploy.local.airflow_api import AirflowApi
+    from pipeline.settings import Settings
+
+PAST = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back to"}
+
+Lines = list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What came of the deliveries.
+
+    rows: read, clean, quarantined and exact repeats, over all deliveries. segments: name, customers, revenue of the
+    window, largest revenue first. promotions: version, action and reason, in order. drift: what drifted, by day.
+    """
+
+    deliveries: int
+    rows: dict[str, int]
+    as_of: date
+    segments: list[tuple[str, int, float]]
+    promotions: list[tuple[int, str, str]]
+    drift: dict[date, list[str]]
+
+    def lines(self) -> Lines:
+        """As the table shows it."""
+        rows = self.rows
+        told = [
+            f"{rows['read']:,} read from {self.deliveries} deliveries",
+            f"= {rows['clean']:,} clean + {rows['quarantined']:,} quarantined + {rows['repeats']:,} exact repeats",
+        ]
+        total = sum(revenue for _, _, revenue in self.segments) or 1.0
+        segments = [
+            f"{name:<14} {size:>5,} customers {revenue:>12,.0f} revenue {revenue / total:>4.0%}"
+            for name, size, revenue in self.segments
+        ]
+        models = [
+            line
+            for version, action, reason in self.promotions
+            for line in (f"version {version}: {PAST[action]}, because", *(f"  {part}" for part in reason.split("; ")))
+        ]
+        drift = [f"as of {day}: {', '.join(columns) or 'none'}" for day, columns in sorted(self.drift.items())]
+        return [
+            ("rows", told),
+            (f"segments as of {self.as_of}", segments),
+            ("model", models),
+            ("drift", drift or ["not checked"]),
+        ]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Where the seconds went. Tasks run side by side, so their seconds add up to more than the clock's."""
+
+    tasks: int
+    imports: float
+    work: float
+    overhead: float
+    starting: float = 0.0
+    story: float = 0.0
+    total: float = 0.0
+
+    def around(self, *, before: float, story: float, total: float) -> Spent:
+        """With the clock's seconds: until Airflow was up, of the story, and of all."""
+        return replace(self, starting=before, story=story, total=total)
+
+    def lines(self) -> Lines:
+        """As the table shows it."""
+        stopping = self.total - self.starting - self.story
+        return [
+            (
+                "seconds",
+                [
+                    f"{self.total:.0f} in all: Airflow starting {self.starting:.0f}, the story {self.story:.0f}, "
+                    f"stopping and reading the results {stopping:.0f}",
+                    f"in {self.tasks} tasks, some side by side: our code {self.work:.0f}, imports {self.imports:.0f}, "
+                    f"Airflow around them {self.overhead:.0f}",
+                ],
+            )
+        ]
+
+
+def spent_on(api: AirflowApi) -> Spent:
+    """Add up what the tasks say of themselves, and what Airflow says of them."""
+    imports = work = durations = 0.0
+    ran = [task for task in api.task_instances() if task["duration"]]
+    for task in ran:
+        own = api.xcom(task["dag_id"], task["dag_run_id"], task["task_id"], "seconds") or {}
+        imports += own.get("imports", 0.0)
+        work += own.get("work", 0.0)
+        durations += task["duration"]
+    return Spent(len(ran), imports, work, durations - imports - work)
+
+
+def gather(settings: Settings) -> DemoSummary:
+    """Read the outcome of everything that ran under a home."""
+    import pyarrow.compute as pc
+
+    from pipeline.ingestion import ledger
+    from pipeline.lake.tables import Lake
+    from pipeline.registry.client import Registry
+
+    lake = Lake(settings)
+    entries = ledger.entries(lake)
+    rows = Counter[str]()
+    for entry in entries:
+        for field in ("read", "clean", "quarantined", "repeats"):
+            rows[field] += getattr(entry, field)
+    as_of = max(lake.days("customer_segments"))
+    segments = lake.read("customer_segments", where={"as_of": [as_of]})
+    features = lake.read("customer_features", where={"as_of": [as_of]})
+    revenue = features.select(["customer_id", "revenue"])
+    joined = segments.select(["customer_id", "segment_name"]).join(revenue, "customer_id")
+    summed = joined.group_by("segment_name").aggregate([("customer_id", "count"), ("revenue", "sum")])
+    sizes = [(row["segment_name"], row["customer_id_count"], row["revenue_sum"]) for row in summed.to_pylist()]
+    drift: dict[date, list[str]] = {}
+    if lake.exists("drift"):
+        table = lake.read("drift")
+        drift = {day.as_py(): [] for day in pc.unique(table["checked_on"])}
+        for row in table.filter(table["drifted"]).to_pylist():
+            drift[row["checked_on"]].append(row["column"])
+    history = Registry(settings).history("customer_segments")
+    return DemoSummary(
+        deliveries=len(entries),
+        rows=dict(rows),
+        as_of=as_of,
+        segments=sorted(sizes, key=lambda segment: -segment[2]),
+        promotions=[(entry.version, entry.action, entry.reason) for entry in history],
+        drift=drift,
+    )

@@ -1,0 +1,26 @@
+"""Days as people and messages write them: what belongs to no day is `undated`, never the date that stands for it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+DAY = timedelta(days=1)
+UNDATED = date(1970, 1, 1)
+"""The `day` of rows that belong to none: every partition of a table needs a value."""
+UNDATED_AS_OF = UNDATED + DAY
+"""The as-of day that knows such rows, and no others."""
+WORD = "undated"
+
+
+def format_day(day: date) -> str:
+    """A day or an as-of day as it is shown, sent between tasks and used in the names of pages."""
+    return WORD if day in (UNDATED, UNDATED_AS_OF) else day.isoformat()
+
+
+def parse_as_of(text: str) -> date:
+    """The inverse of `format_day`, for as-of days.
+
+    Raises:
+        ValueError: if it is neither a day such as 2025-01-31 nor `undated`.
+    """
+    return UNDATED_AS_OF if text == WORD else date.fromisoformat(text)

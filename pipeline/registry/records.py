@@ -1,0 +1,142 @@
+"""What there is to say of a registered model: what it was made from, its versions, and who put which in use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from pipeline.dates import format_day, parse_as_of
+from pipeline.errors import RefusedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TAG = "aisle."
+"""What the names of our tags on a registered version begin with."""
+
+PROMOTIONS_SCHEMA = pa.schema(
+    [
+        pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("version", pa.int64(), nullable=False),
+        pa.field("previous", pa.int64()),
+        pa.field("by", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("figures", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a model was made from.
+
+    Args:
+        as_of: everything strictly before this day was known.
+        tables: Delta version of each table that was read.
+        features: the columns used, in order.
+        seed: of everything that draws.
+        code: version of the code, see `code_version`.
+    """
+
+    as_of: date
+    tables: Mapping[str, int]
+    features: tuple[str, ...]
+    seed: int
+    code: str
+
+    def tags(self) -> dict[str, str]:
+        """As tags of a registered version."""
+        return {
+            f"{TAG}as_of": format_day(self.as_of),
+            f"{TAG}tables": json.dumps(dict(sorted(self.tables.items()))),
+            f"{TAG}features": json.dumps(list(self.features)),
+            f"{TAG}seed": str(self.seed),
+            f"{TAG}code": self.code,
+        }
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Self:
+        """The inverse of `tags`.
+
+        Raises:
+            RefusedError: if the tags are not there, as for a version that was not registered by Aisle.
+        """
+        try:
+            return cls(
+                parse_as_of(tags[f"{TAG}as_of"]),
+                json.loads(tags[f"{TAG}tables"]),
+                tuple(json.loads(tags[f"{TAG}features"])),
+                int(tags[f"{TAG}seed"]),
+                tags[f"{TAG}code"],
+            )
+        except KeyError as error:
+            raise RefusedError(
+                "This model version does not say what it was made from",
+                observed=f"no tag {error}",
+                todo="register it with `aisle train`",
+            ) from error
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version. `accepted` is the gate's word, None before it has spoken; `decision` its figures."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    registered_at: datetime
+    provenance: Provenance
+    metrics: Mapping[str, float | None]
+    accepted: bool | None
+    decision: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One line of the record: `promote`, `rollback` or `refuse`. `previous` was champion when it was written."""
+
+    at: datetime
+    model: str
+    action: str
+    version: int
+    previous: int | None
+    by: str
+    reason: str
+    figures: Mapping[str, Any]
+
+    def as_row(self) -> dict[str, Any]:
+        """As a row of the `promotions` table."""
+        return asdict(self) | {"figures": json.dumps(self.figures, sort_keys=True)}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The inverse of `as_row`."""
+        return cls(**{**row, "figures": json.loads(row["figures"])})
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A line of `aisle models`."""
+
+    name: str
+    champion: ModelVersion | None
+    challenger: ModelVersion | None
+    versions: int
+    last: Promotion | None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A verified model in memory, with the JSON files and the input example that were logged beside it."""
+
+    version: ModelVersion
+    model: Any
+    artefacts: Mapping[str, Any]
+    example: pd.DataFrame

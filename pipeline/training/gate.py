@@ -1,0 +1,255 @@
+"""The gate: whether a challenger may become champion, by rules that are written down and verdicts that are kept.
+
+Pure arithmetic on metrics that the caller measured, for challenger, champion and naive baseline, on one frozen window.
+A rule passes only on a number that it has seen: a metric that is missing, NaN or infinite fails.
+A tie keeps the champion, because replacing a model costs something (people relearn segments, forecasts jump)
+and noise alone would otherwise do it every night; `Better.by` says how much better is worth that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.dates import format_day
+
+if TYPE_CHECKING:
+    from datetime import date
+
+Metrics = Mapping[str, float]
+
+NO_CHAMPION = "a number"
+"""What a comparison asks for while there is no champion."""
+
+TIE = 1e-9
+"""Relative difference below which two scores are the same score: the rounding of sums in another order."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The frozen rows on which everybody was scored: a table's version, up to a day."""
+
+    table: str
+    version: int
+    as_of: date
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What one rule said: the challenger's value, what would have been allowed, and why."""
+
+    rule: str
+    metric: str
+    passed: bool
+    observed: float | None
+    allowed: str
+
+    def sentence(self) -> str:
+        """The verdict in words."""
+        seen = "not measured" if self.observed is None else f"{self.observed:.4g}"
+        name = self.metric.replace("_", " ")
+        return f"{name} {seen} ({self.allowed})" if self.passed else f"{name} {seen}, but wanted: {self.allowed}"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a rule may look at. `champion` is None before there is one; `baseline` when none was scored."""
+
+    challenger: Metrics
+    champion: Metrics | None = None
+    baseline: Metrics | None = None
+
+
+class Rule(Protocol):
+    """One condition on a challenger."""
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Say yes or no, with the figures."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """At least this much, whoever the champion is."""
+
+    metric: str
+    at_least: float
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Pass from `at_least` upwards."""
+        value = _measured(scores.challenger, self.metric)
+        return _result(self, value, value is not None and value >= self.at_least, f"at least {self.at_least:g}")
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """At most this much, whoever the champion is."""
+
+    metric: str
+    at_most: float
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Pass up to `at_most`."""
+        value = _measured(scores.challenger, self.metric)
+        return _result(self, value, value is not None and value <= self.at_most, f"at most {self.at_most:g}")
+
+
+@dataclass(frozen=True)
+class Within:
+    """Neither too little nor too much, as for the coverage of an interval."""
+
+    metric: str
+    low: float
+    high: float
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Pass from `low` to `high`, both included."""
+        value = _measured(scores.challenger, self.metric)
+        passed = value is not None and self.low <= value <= self.high
+        return _result(self, value, passed, f"{self.low:g} to {self.high:g}")
+
+
+@dataclass(frozen=True)
+class NotWorse:
+    """Not worse than the champion by more than a tolerance (in the metric's own unit)."""
+
+    metric: str
+    tolerance: float
+    higher_is_better: bool = True
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Pass without a champion; otherwise within the tolerance."""
+        value = _measured(scores.challenger, self.metric)
+        if scores.champion is None:
+            return _result(self, value, value is not None, NO_CHAMPION)
+        other = _measured(scores.champion, self.metric)
+        if other is None:
+            return _result(self, value, False, "a champion's value to compare with; there is none")
+        limit = other - self.tolerance if self.higher_is_better else other + self.tolerance
+        passed = value is not None and (value >= limit if self.higher_is_better else value <= limit)
+        side = "at least" if self.higher_is_better else "at most"
+        return _result(self, value, passed, f"{side} {limit:.4g} (champion {other:.4g}, tolerance {self.tolerance:g})")
+
+
+@dataclass(frozen=True)
+class Better:
+    """Better than the champion by more than `by` (in the metric's own unit); a tie keeps the champion."""
+
+    metric: str
+    by: float = 0.0
+    higher_is_better: bool = True
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Pass without a champion; otherwise when strictly better by more than `by`."""
+        value = _measured(scores.challenger, self.metric)
+        if scores.champion is None:
+            return _result(self, value, value is not None, NO_CHAMPION)
+        other = _measured(scores.champion, self.metric)
+        if other is None:
+            return _result(self, value, False, "a champion's value to compare with; there is none")
+        limit = other + self.by if self.higher_is_better else other - self.by
+        passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
+        side = "more than" if self.higher_is_better else "less than"
+        return _result(self, value, passed, f"{side} {limit:.4g} (champion {other:.4g}, by {self.by:g})")
+
+
+@dataclass(frozen=True)
+class BeatsBaseline:
+    """Better than the naive baseline by a share of the baseline's score: 0.2 asks for 20 %.
+
+    A baseline that was not scored fails the rule: what was not measured was not beaten.
+    """
+
+    metric: str
+    share: float
+    higher_is_better: bool = True
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Pass when strictly better than the baseline moved by `share` of its size."""
+        value = _measured(scores.challenger, self.metric)
+        other = _measured(scores.baseline or {}, self.metric)
+        if other is None:
+            return _result(self, value, False, "a naive baseline's value to compare with; there is none")
+        step = self.share * abs(other)
+        limit = other + step if self.higher_is_better else other - step
+        passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
+        side = "more than" if self.higher_is_better else "less than"
+        return _result(self, value, passed, f"{side} {limit:.4g} (baseline {other:.4g}, by {self.share:.0%})")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate said, and everything it looked at."""
+
+    accepted: bool
+    verdicts: tuple[RuleResult, ...]
+    window: Window
+    scores: Scores
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why not, a sentence a failed rule; for an accepted challenger a sentence for every rule that compared."""
+        if not self.accepted:
+            return tuple(verdict.sentence() for verdict in self.verdicts if not verdict.passed)
+        compared = [verdict.sentence() for verdict in self.verdicts if verdict.allowed != NO_CHAMPION]
+        return tuple(compared if self.scores.champion else [*compared, "there was no champion to compare with"])
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The decision as JSON can hold it, to be stored with the version. Numbers that are none become null."""
+        return {
+            "accepted": self.accepted,
+            "reasons": list(self.reasons),
+            "window": asdict(self.window) | {"as_of": format_day(self.window.as_of)},
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "challenger": _plain(self.scores.challenger),
+            "champion": _plain(self.scores.champion),
+            "baseline": _plain(self.scores.baseline),
+        }
+
+
+def decide(
+    challenger: Metrics,
+    champion: Metrics | None,
+    baseline: Metrics | None,
+    rules: Sequence[Rule],
+    *,
+    window: Window,
+) -> Decision:
+    """Hold a challenger against the rules.
+
+    Args:
+        challenger: its metrics on `window`.
+        champion: the champion's on the same window; None if there is no champion.
+        baseline: a naive model's on the same window; None if no rule asks for one.
+        rules: every one must pass.
+        window: what the three were scored on, kept with the decision.
+
+    Raises:
+        ValueError: without rules, because a gate that asks nothing is a mistake.
+    """
+    if not rules:
+        raise ValueError("A gate needs at least one rule")
+    scores = Scores(challenger, champion, baseline)
+    verdicts = tuple(rule.check(scores) for rule in rules)
+    return Decision(all(verdict.passed for verdict in verdicts), verdicts, window, scores)
+
+
+def _measured(metrics: Metrics, name: str) -> float | None:
+    value = metrics.get(name)
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _beyond(value: float, limit: float, *, higher: bool) -> bool:
+    if math.isclose(value, limit, rel_tol=TIE, abs_tol=TIE):
+        return False
+    return value > limit if higher else value < limit
+
+
+def _result(rule: Any, observed: float | None, passed: bool, allowed: str) -> RuleResult:
+    return RuleResult(type(rule).__name__, rule.metric, passed, observed, allowed)
+
+
+def _plain(metrics: Metrics | None) -> dict[str, float | None] | None:
+    return None if metrics is None else {name: _measured(metrics, name) for name in sorted(metrics)}

@@ -1,0 +1,285 @@
+"""`aisle` as a scheduler sees it: one JSON object on standard output, errors on standard error, exit codes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "2025-03-03.csv"
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The only thing on standard output."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+def environment(till: Any) -> dict[str, str]:
+    settings = till.settings
+    return {
+        "AISLE_HOME": settings.home,
+        "AISLE_SOURCES": str(settings.sources),
+        "AISLE_DATA": settings.data,
+        "AISLE_EXPECTATIONS": str(settings.expectations),
+    }
+
+
+@pytest.fixture
+def aisle(till: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs the command line in this process, just as its script does."""
+    for name, value in environment(till).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["aisle", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            app.main()
+        said = capfd.readouterr()
+        return Said(int(stop.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def spreadsheet(path: Path, *sheets: str) -> bytes:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.remove(book.active)
+    for name in sheets:
+        sheet = book.create_sheet(name)
+        sheet.append(
+            ["InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "InvoiceDate", "CustomerID", "Country"]
+        )
+        sheet.append([1, 10001, "a thing", 1, 1.5, "2025-03-03 10:00:00", 77, "France"])
+    book.save(path)
+    return path.read_bytes()
+
+
+LINE = "1,10001,a thing,1,1.5,2025-03-03 10:00:00,77,France\n"
+HEADER = "InvoiceNo,StockCode,Description,Quantity,UnitPrice,InvoiceDate,CustomerID,Country\n"
+REFUSED = {
+    "empty": (b"", "is empty"),
+    "header only": (HEADER.encode(), "a header and no rows"),
+    "truncated": ((HEADER + LINE + LINE[:20]).encode(), "middle of a line"),
+    "ends in a quoted field": ((HEADER + LINE + '2,10002,"a thi').encode(), "quote"),
+    "wrong delimiter": ((HEADER + LINE).replace(",", ";").encode(), "delimiter"),
+    "wrong encoding": ((HEADER + LINE).replace("a thing", "café").encode("cp1252"), "encoding 'utf-8'"),
+    "double header": ((HEADER + LINE).replace("Country", "Quantity").encode(), "twice in the header"),
+    "missing column": ((HEADER + LINE).replace("Country", "Land").encode(), "missing 'Country'"),
+    "extra column": (
+        HEADER.replace("\n", ",Till\n").encode() + LINE.replace("\n", ",4\n").encode(),
+        "unexpected 'Till'",
+    ),
+    "stale": ((HEADER + LINE).replace("2025-03-03", "2025-03-02").encode(), "it is stale"),
+    "binary": (bytes(range(256)) * 4, "encoding"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_delivery_that_cannot_be_taken_is_refused_with_the_reason(
+    aisle: Callable[..., Said], till: Any, case: str
+) -> None:
+    data, reason = REFUSED[case]
+    till.write(NAME, data)
+    said = aisle("ingest", "transactions", "--all", "--json")
+    assert said.code == 1
+    assert reason in said.err
+    assert reason in said.json["refused"][f"till--{NAME}"]
+    assert {k: said.json[k] for k in ("deliveries", "read", "clean")} == {"deliveries": 0, "read": 0, "clean": 0}
+    assert "Traceback" not in said.err
+    page = till.lake.path("reports", "validation", "transactions", f"till--{NAME}.html")
+    assert "refused" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        ({"quantity": "many"}, "'many' is not a whole number"),
+        ({"quantity": "1.5"}, "is not a whole number"),
+        ({"quantity": 0}, "the quantity is zero"),
+        ({"price": -1}, "the price is negative"),
+        ({"price": "NaN"}, "is not a finite number"),
+        ({"price": "inf"}, "is not a finite number"),
+        ({"day": "03/04/2025 10:00"}, "is not a date and time"),
+        ({"day": "1900-01-01"}, "before the year 2000"),
+        ({"day": "2999-01-01"}, "after it was delivered"),
+        ({"invoice": ""}, "the invoice number is missing"),
+        ({"stock": "9" * 10_000_000}, "longer than 40"),
+        ({"invoice": "1,2"}, "9 fields instead of 8"),
+    ],
+    ids=lambda value: next(iter(value)) + " " + str(next(iter(value.values())))[:9] if isinstance(value, dict) else "",
+)
+def test_a_row_that_breaks_the_contract_goes_to_quarantine(
+    aisle: Callable[..., Said], till: Any, spoilt: dict[str, Any], reason: str
+) -> None:
+    till.write(NAME, [till.line(), till.line(**spoilt)])
+    said = aisle("ingest", "transactions", "--day", "2025-03-03", "--json")
+    assert (said.code, said.err) == (0, "")
+    result = said.json
+    assert isinstance(result["seconds"], float)
+    assert {**result, "seconds": 0} == {
+        "table": "transactions",
+        "deliveries": 1,
+        "read": 2,
+        "clean": 1,
+        "quarantined": 1,
+        "repeats": 0,
+        "seconds": 0,
+    }
+    listed = aisle("quarantine", "list", "transactions", "--json").json
+    assert listed["deliveries"][0]["rows"] == 1
+    (row,) = till.lake.read("transactions.quarantine").to_pylist()
+    assert reason in row["reasons"][0]
+    page = till.lake.path("reports", "validation", "transactions", f"till--{NAME}.html").read_text()
+    assert reason.strip("'").split("'")[-1] in page
+
+
+def test_a_gzip_that_ends_early_is_refused(aisle: Callable[..., Said], till: Any) -> None:
+    till.write("files/a.csv.gz", gzip.compress((HEADER + LINE * 1000).encode())[:-20])
+    said = aisle("ingest", "transactions", "--source", "files", "--all", "--json")
+    assert (said.code, said.json["deliveries"]) == (1, 0)
+    assert "ends early" in said.err
+
+
+def test_a_workbook_of_two_sheets_must_say_which(aisle: Callable[..., Said], till: Any) -> None:
+    till.write("books/one.xlsx", spreadsheet(till.folder / "one.xlsx", "lines"))
+    till.write("books/two.xlsx", spreadsheet(till.folder / "two.xlsx", "lines", "notes"))
+    said = aisle("ingest", "transactions", "--source", "books", "--all", "--json")
+    assert (said.code, said.json["deliveries"], said.json["clean"]) == (1, 1, 1)
+    assert "sheets lines, notes" in said.err
+
+
+def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., Said], till: Any) -> None:
+    till.write(NAME, b"")
+    till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
+    said = aisle("ingest", "transactions", "--from", "2025-03-03", "--until", "2025-03-05", "--json")
+    assert (said.code, said.json["deliveries"], said.json["clean"], len(said.json["refused"])) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ingest"],
+        ["ingest", "transactions"],
+        ["ingest", "transactions", "--all", "--day", "2025-03-03"],
+        ["ingest", "transactions", "--day", "yesterday"],
+        ["ingest", "nothing", "--all"],
+        ["ingest", "transactions", "--all", "--source", "nobody"],
+        ["ingest", "transactions", "--all", "--colour"],
+        ["train", "nothing"],
+        ["quarantine", "replay", "transactions", "x", "--csv", "/no/such/file.csv"],
+        ["simulate", "/proc/nowhere"],
+        ["nothing"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2_and_says_so_on_standard_error(
+    aisle: Callable[..., Said], arguments: list[str]
+) -> None:
+    said = aisle(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.strip()
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AISLE_THREADS", "many"), ("AISLE_SOURCES", "/no/sources.yaml"), ("AISLE_EXPECTATIONS", "/no")]
+)
+def test_wrong_settings_exit_with_2(
+    aisle: Callable[..., Said], till: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    till.write(NAME, [till.line()])
+    monkeypatch.setenv(name, value)
+    said = aisle("ingest", "transactions", "--all", "--json")
+    assert (said.code, said.out) == (2, "")
+    assert "do next" in said.err or name in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ingest", "transactions", "--day", "2025-03-09", "--json"],
+        ["quarantine", "show", "transactions", "till--x"],
+        ["score", "customers"],
+        ["report", "customers"],
+        ["watch"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_there_exits_with_1_and_says_what_to_do(aisle: Callable[..., Said], arguments: list[str]) -> None:
+    said = aisle(*arguments)
+    assert (said.code, said.out) == (1, "")
+    assert "do next" in said.err
+
+
+def test_the_quarantine_round_trip(aisle: Callable[..., Said], till: Any, tmp_path: Path) -> None:
+    till.write(NAME, [till.line(1), till.line(2, quantity=0)])
+    aisle("ingest", "transactions", "--all")
+    file = tmp_path / "bad.csv"
+    assert aisle("quarantine", "show", "transactions", f"till--{NAME}").out.count("\n") == 2
+    assert aisle("quarantine", "show", "transactions", f"till--{NAME}", "--csv", str(file)).code == 0
+    # As a spreadsheet saves it: with a byte order mark.
+    file.write_text(file.read_text().replace("a thing,0", "a thing,3"), encoding="utf-8-sig")
+    said = aisle("quarantine", "replay", "transactions", f"till--{NAME}", "--csv", str(file), "--json")
+    assert said.code == 0, said.err
+    assert {k: said.json[k] for k in ("read", "clean", "quarantined")} == {"read": 1, "clean": 1, "quarantined": 0}
+    assert till.clean("invoice", "quantity") == [("1", 1), ("2", 3)]
+    assert aisle("quarantine", "list", "transactions").out.strip() == "Nothing waits."
+    file.write_bytes("é".encode("cp1252"))
+    assert aisle("quarantine", "replay", "transactions", f"till--{NAME}", "--csv", str(file)).code == 2
+
+
+def test_simulated_deliveries_are_written_and_taken(aisle: Callable[..., Said], till: Any) -> None:
+    said = aisle(
+        "simulate", str(till.folder), "--from", "2025-03-03", "--days", "2", "--customers", "300",
+        "--defects", "zero_quantity:2", "--json",
+    )  # fmt: skip
+    assert (said.code, len(said.json["files"]), len(said.json["planted"])) == (0, 2, 2)
+    result = aisle("ingest", "transactions", "--all", "--json").json
+    assert (result["deliveries"], result["quarantined"]) == (2, 2)
+    assert result["read"] == result["clean"] + 2
+
+
+def test_from_outside_standard_output_is_one_json_object(till: Any) -> None:
+    till.write(NAME, [till.line(), till.line(quantity=0)])
+    till.write("2025-03-04.csv", b"")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from pipeline.cli.app import main; main()",
+            "ingest",
+            "transactions",
+            "--all",
+            "--json",
+        ],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment(till)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stdout.count("\n"), json.loads(done.stdout)["quarantined"]) == (1, 1)
+    assert "is empty" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,123 @@
+"""A process that is killed at any write leaves what stood readable, and running again ends as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import pytest
+
+from pipeline.doctor import ledger_adds_up
+from pipeline.ingestion import ledger
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.deliveries import Delivery
+from pipeline.ingestion.ledger import Status
+from pipeline.lake.tables import Lake
+from pipeline.settings import Settings
+
+DAY, NEXT = "2025-03-03.csv", "2025-03-04.csv"
+WRITES = ("land", "write_blob", "update", "append")
+"""All the ways in which the lake is changed."""
+
+
+def killed_at(settings: Settings, delivery: Delivery, stop: int, before: bool) -> None:
+    """Ingest, and die by SIGKILL around the write with the number `stop`."""
+    seen = 0
+
+    def dying(write: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal seen
+            seen += 1
+            if before and seen == stop:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = write(*args, **kwargs)
+            if not before and seen == stop:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return call
+
+    for name in WRITES:
+        setattr(Lake, name, dying(getattr(Lake, name)))
+    ingestion.ingest(settings, delivery)
+
+
+def first(till: Any) -> list[str]:
+    return [till.line(1, quantity=0), till.line(1), till.line(2), till.line("late", day="2025-03-04")]
+
+
+def corrected(till: Any) -> list[str]:
+    return [till.line(1), till.line(2, quantity="x"), till.line(3), till.line("late", day="2025-03-05")]
+
+
+def ledger_of(till: Any) -> list[tuple[object, ...]]:
+    return [
+        (e.delivery, e.status, e.read, e.clean, e.quarantined, e.repeats)
+        for e in ledger.entries(till.lake, "transactions")
+    ]
+
+
+def undisturbed(till: Any) -> tuple[Any, ...]:
+    till.deliver(NEXT, [till.line(9, day="2025-03-04")])
+    till.deliver(DAY, first(till))
+    stood = till.clean()
+    till.deliver(DAY, corrected(till))
+    return stood, till.clean(), ledger_of(till)
+
+
+def dies(processes: BaseContext, target: Callable[..., None], *args: Any) -> bool:
+    """Whether a process of its own was killed (and did not come to its end)."""
+    worker = processes.Process(target=target, args=args)  # type: ignore[attr-defined]
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode in (0, -signal.SIGKILL)
+    return bool(worker.exitcode)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the write", "after the write"])
+def test_killed_around_any_write_of_a_correction(
+    new_till: Callable[[], Any], processes: BaseContext, before: bool
+) -> None:
+    stood, wanted, wanted_ledger = undisturbed(new_till())
+    stop, died = 0, True
+    while died:
+        stop += 1
+        till = new_till()
+        till.deliver(NEXT, [till.line(9, day="2025-03-04")])
+        till.deliver(DAY, first(till))
+        till.write(DAY, corrected(till))
+        died = dies(processes, killed_at, till.settings, till.found(DAY), stop, before)
+        if died:
+            assert till.clean() in (stood, wanted), f"killed at write {stop}"
+            assert "each accounted for" in ledger_adds_up(till.settings, "transactions")
+        till.deliver(DAY, corrected(till))
+        assert till.clean() == wanted, f"killed at write {stop}"
+        assert ledger_of(till) == wanted_ledger, f"killed at write {stop}"
+    assert stop > 6, "land, ledger, page, received, quarantine, clean table, ledger"
+
+
+def test_killed_around_any_write_of_the_very_first_delivery(
+    new_till: Callable[[], Any], processes: BaseContext
+) -> None:
+    whole = new_till()
+    whole.deliver(DAY, first(whole))
+    stop, died = 0, True
+    while died:
+        stop += 1
+        till = new_till()
+        till.write(DAY, first(till))
+        died = dies(processes, killed_at, till.settings, till.found(DAY), stop, False)
+        till.deliver(DAY, first(till))
+        assert (till.clean(), ledger_of(till)) == (whole.clean(), ledger_of(whole)), f"killed at write {stop}"
+    assert stop > 6
+
+
+def test_an_interrupted_delivery_is_told_from_one_that_is_done(new_till: Callable[[], Any]) -> None:
+    till = new_till()
+    till.write(DAY, first(till))
+    landed = ingestion.land(till.settings, till.found(DAY))
+    assert landed.entry.status is Status.LANDED
+    assert "1 under way, or interrupted" in ledger_adds_up(till.settings, "transactions")

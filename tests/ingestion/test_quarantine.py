@@ -1,0 +1,186 @@
+"""Rows that did not keep their contract: listed, mended, brought again, and nothing lost by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.errors import RefusedError, UsageError
+from pipeline.ingestion import ledger, quarantine
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.ledger import Status
+
+NAME = "2025-03-03.csv"
+ID = f"till--{NAME}"
+
+
+@pytest.fixture
+def spoilt(till: Any) -> Any:
+    """Two good rows, and three that are not: zero units, text for a number, too few fields."""
+    lines = [
+        till.line(1, 10001, 0),
+        till.line(1, 10001, 2),
+        till.line(2, 10002, "x"),
+        "just,two\n",
+        till.line(3, 10003),
+    ]
+    till.deliver(NAME, lines)
+    return till
+
+
+def mended(till: Any, **cells: str) -> str:
+    text = quarantine.export(till.settings, "transactions", ID)
+    for before, after in cells.values():  # type: ignore[misc]
+        text = text.replace(before, after)
+    return text
+
+
+ZERO = ("1,10001,a thing,0", "1,10001,a thing,5")
+TEXT = ("2,10002,a thing,x", "2,10002,a thing,7")
+
+
+def test_what_waits_is_listed_by_delivery_and_kind_of_reason(spoilt: Any) -> None:
+    spoilt.deliver("2025-03-04.csv", [spoilt.line(day="2025-03-04"), spoilt.line(1, 1, "y"), spoilt.line(1, 2, "z")])
+    first, second = quarantine.held(spoilt.settings, "transactions")
+    assert (first.delivery, first.rows) == (ID, 3)
+    assert first.reasons == {
+        "quantity: the quantity is zero": 1,
+        "quantity: is not a whole number": 1,
+        "2 fields instead of 8": 1,
+    }
+    assert second.reasons == {"quantity: is not a whole number": 2}
+
+
+def test_nothing_waits_in_an_empty_lake(till: Any) -> None:
+    assert quarantine.held(till.settings, "transactions") == []
+    with pytest.raises(RefusedError, match="Nothing of this delivery waits"):
+        quarantine.export(till.settings, "transactions", ID)
+
+
+def test_the_export_has_the_sources_columns_and_the_rows_as_they_came(spoilt: Any) -> None:
+    header, *rows = quarantine.export(spoilt.settings, "transactions", ID).splitlines()
+    assert header.split(",")[:3] == ["_row", "InvoiceNo", "StockCode"]
+    assert rows[0] == "1,1,10001,a thing,0,1.5,2025-03-03 10:00:00,77,France"
+    assert rows[2].startswith('4,"just,two",')
+
+
+def test_mended_rows_stand_others_stay_and_no_good_row_of_the_same_invoice_is_lost(spoilt: Any) -> None:
+    entry = quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    assert (entry.read, entry.clean, entry.quarantined, entry.mends) == (3, 1, 2, ID)
+    assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("3", 1)]
+    (held,) = quarantine.held(spoilt.settings, "transactions")
+    assert (held.delivery, held.rows) == (entry.delivery, 2)
+    marks = {
+        r["row"]: r["replayed_in"]
+        for r in spoilt.lake.read("transactions.quarantine", where={"delivery": [ID]}).to_pylist()
+    }
+    assert marks == dict.fromkeys((1, 3, 4), entry.delivery)
+
+
+def test_rows_that_the_mended_file_leaves_out_stay_as_they_are(spoilt: Any) -> None:
+    lines = mended(spoilt, zero=ZERO).splitlines(keepends=True)
+    entry = quarantine.replay(spoilt.settings, "transactions", ID, "".join(lines[:2]))
+    assert (entry.read, entry.clean) == (1, 1)
+    (held,) = quarantine.held(spoilt.settings, "transactions")
+    assert (held.delivery, held.rows) == (ID, 2)
+    again = quarantine.replay(spoilt.settings, "transactions", ID, "".join([lines[0], lines[2]]).replace(*TEXT))
+    assert again.clean == 1
+    assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("2", 7), ("3", 1)]
+
+
+def test_what_is_mended_for_the_second_time_stands_in_the_place_of_the_first_delivery(spoilt: Any) -> None:
+    first = quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    text = quarantine.export(spoilt.settings, "transactions", first.delivery).replace(
+        "2,10002,a thing,x", "1,10001,a thing,9"
+    )
+    second = quarantine.replay(spoilt.settings, "transactions", first.delivery, text)
+    assert second.mends == ID
+    assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("1", 9), ("3", 1)]
+    spoilt.deliver(NAME, [spoilt.line(4)])
+    assert spoilt.clean("invoice") == [("4",)]
+
+
+def test_replaying_what_is_still_bad_again_and_again_keeps_it_waiting(spoilt: Any) -> None:
+    at = ID
+    for _ in range(3):
+        at = quarantine.replay(spoilt.settings, "transactions", at).delivery
+        (held,) = quarantine.held(spoilt.settings, "transactions")
+        assert (held.delivery, held.rows) == (at, 3)
+    assert spoilt.clean("invoice") == [("1",), ("3",)]
+
+
+def test_a_second_replay_is_refused_and_an_interrupted_one_is_finished(
+    spoilt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = mended(spoilt, zero=ZERO)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(spoilt.lake), "update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            quarantine.replay(spoilt.settings, "transactions", ID, text)
+    quarantine.replay(spoilt.settings, "transactions", ID, text)
+    stood = spoilt.clean()
+    with pytest.raises(RefusedError, match="Nothing of this delivery waits"):
+        quarantine.replay(spoilt.settings, "transactions", ID, text)
+    assert spoilt.clean() == stood
+
+
+def test_a_corrected_delivery_voids_its_mendings_and_doubles_nothing(spoilt: Any) -> None:
+    mending = quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    spoilt.deliver(NAME, [spoilt.line(1, 10001, 5), spoilt.line(1, 10001, 2), spoilt.line(3, 10003)])
+    assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("3", 1)]
+    assert quarantine.held(spoilt.settings, "transactions") == []
+    (of_mending,) = ledger.entries(spoilt.lake, "transactions", mending.delivery)
+    assert of_mending.status is Status.REPLACED
+
+
+def test_a_mending_does_not_overrule_what_a_newer_delivery_says(spoilt: Any) -> None:
+    spoilt.deliver("files/month.csv", [spoilt.line(1, 10001, 8), spoilt.line(1, 10001, 9)])
+    quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    assert spoilt.clean("invoice", "quantity") == [("1", 8), ("1", 9), ("3", 1)]
+
+
+def test_beside_an_overlap_a_mending_loses_no_good_row_of_the_same_invoice(spoilt: Any) -> None:
+    spoilt.deliver("files/month.csv", [spoilt.line(3, 10003)])
+    quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("3", 1)]
+
+
+def test_rows_as_they_came_are_taken_when_the_mapping_was_mended(spoilt: Any) -> None:
+    spoilt.settings.sources.write_text(
+        spoilt.settings.sources.read_text().replace("from: transactions/{day}.csv", "from: moved/{day}.csv")
+    )
+    entry = quarantine.replay(spoilt.settings, "transactions", ID)
+    assert (entry.read, entry.quarantined) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("_row", "row"), "does not say which rows"),
+        (lambda text: text.replace("\n1,", "\n2,"), "not waiting in quarantine"),
+        (lambda text: text.replace("\n3,", "\n1,"), "one twice"),
+        (lambda text: text.replace("\n3,", "\nthree,"), "not waiting in quarantine"),
+    ],
+)
+def test_a_mended_file_that_says_other_rows_is_refused(spoilt: Any, change: Callable[[str], str], message: str) -> None:
+    text = quarantine.export(spoilt.settings, "transactions", ID)
+    with pytest.raises(UsageError, match=message):
+        quarantine.replay(spoilt.settings, "transactions", ID, change(text))
+    assert quarantine.held(spoilt.settings, "transactions")[0].rows == 3
+
+
+def test_a_delivery_that_is_not_done_cannot_be_replayed(spoilt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoilt.write(NAME, [spoilt.line(quantity=0)])
+    landed = ingestion.land(spoilt.settings, spoilt.found(NAME))
+    ingestion.check(spoilt.settings, landed)
+    (stood,) = (e for e in ledger.entries(spoilt.lake, "transactions", ID) if e.status is Status.COMMITTED)
+    ledger.record(spoilt.lake, replace(stood, status=Status.LANDED))
+    with pytest.raises(RefusedError, match="not done"):
+        quarantine.replay(spoilt.settings, "transactions", ID)

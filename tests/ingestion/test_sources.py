@@ -1,0 +1,220 @@
+"""sources.yaml: read, checked against the contracts, and every fault told at once with its line."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts import CONTRACTS
+from pipeline.errors import UsageError
+from pipeline.ingestion.sources import Sources, load_sources
+from pipeline.settings import Settings
+
+GOOD = """\
+time_zone: Europe/London
+home_country: United Kingdom
+tables:
+  transactions:
+    till: &till
+      from: drops/{day}.csv
+      repeats: drop
+      closed_on: [saturday, 2025-12-25]
+      columns: &columns
+        invoice: InvoiceNo
+        stock_code: StockCode
+        quantity: Quantity
+        unit_price: UnitPrice
+        invoiced_at: {from: InvoiceDate, format: "%d/%m/%Y", time_zone: UTC}
+      options: {merchandise: '^A'}
+    book:
+      <<: *till
+      from: book.xlsx
+      format: {type: xlsx, sheet: Lines}
+      columns:
+        <<: *columns
+        quantity: Units
+"""
+
+
+def load(tmp_path: Path, text: str, table: str | None = None, name: str | None = None) -> Sources:
+    file = tmp_path / "sources.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_sources(Settings(sources=file, data=str(tmp_path)), table, name)
+
+
+def faults(tmp_path: Path, text: str, table: str | None = None) -> dict[int, list[str]]:
+    """The faults that are told, by line."""
+    with pytest.raises(UsageError) as error:
+        load(tmp_path, text, table)
+    told: dict[int, list[str]] = {}
+    for line, fault in re.findall(rf"{tmp_path}/sources\.yaml:(\d+): (.*)", str(error.value)):
+        told.setdefault(int(line), []).append(fault)
+    assert f"has {sum(map(len, told.values()))} fault" in str(error.value)
+    return told
+
+
+def test_a_source_says_where_and_how(tmp_path: Path) -> None:
+    till = load(tmp_path, GOOD).get("transactions")
+    assert (till.name, till.time_zone) == ("till", "Europe/London")
+    assert till.spec.closed_on == ("saturday", date(2025, 12, 25))
+    assert till.spec.columns["invoiced_at"].time_zone == "UTC"
+    assert till.spec.format.final_newline == "required"
+    assert till.where.endswith("sources.yaml, line 5")
+    assert till.column_lines["quantity"] == 12
+
+
+def test_merged_keys_keep_the_lines_on_which_they_stand(tmp_path: Path) -> None:
+    book = load(tmp_path, GOOD).get("transactions", "book")
+    assert book.spec.repeats == "drop"
+    assert (book.spec.columns["quantity"].sources, book.column_lines["quantity"]) == (("Units",), 22)
+    assert (book.spec.columns["invoice"].sources, book.column_lines["invoice"]) == (("InvoiceNo",), 10)
+
+
+def test_an_unknown_table_or_source_is_told(tmp_path: Path) -> None:
+    sources = load(tmp_path, GOOD)
+    with pytest.raises(UsageError, match="allowed: transactions"):
+        sources.get("visits")
+    with pytest.raises(UsageError, match="allowed: till, book"):
+        sources.get("transactions", "till-2")
+
+
+def test_all_faults_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+    text = """\
+time_zone: Europe/Londinium
+tables:
+  wishes:
+    x: {from: a, columns: {}}
+  transactions:
+    till:
+      from: absent/{day}.csv
+      format: {type: csv, delimiter: ';;', encoding: utf-9, decimal: "'"}
+      colour: blue
+      repeats: maybe
+      closed_on: [Caturday, 2025-02-30]
+      columns:
+        invoice: InvoiceNo
+        stock_code: StockCode
+        colour: Colour
+        unit_price: UnitPrice
+        invoiced_at: {from: InvoiceDate, time_zone: Mars, format: '%Y %z'}
+      options: {merchandise: '^(', size: '1'}
+    till--2:
+      from: x.parquet
+      format: {type: parquet, delimiter: ';', sheet: Lines}
+      columns: {invoice: A, stock_code: B, quantity: C, unit_price: D, invoiced_at: E}
+"""
+    told = {line: " | ".join(of) for line, of in faults(tmp_path, text, "transactions").items()}
+    expected = {
+        1: ["Europe/Londinium", "home_country"],
+        3: ["wishes: no such table"],
+        7: ["absent does not exist"],
+        8: ["delimiter", "utf-9", "decimal"],
+        9: ["colour: Extra inputs"],
+        10: ["repeats"],
+        11: ["closed_on.0", "closed_on.1"],
+        12: ["required column 'quantity'"],
+        15: ["no column 'colour'"],
+        17: ["Mars", "%z"],
+        18: ["merchandise is no regular expression", "no option 'size'"],
+        19: ["should match pattern"],
+        21: ["delimiter, sheet: does not go with the type parquet"],
+    }
+    assert set(told) == set(expected)
+    for line, parts in expected.items():
+        for part in parts:
+            assert part in told[line], (line, part, told[line])
+
+
+def test_an_expression_that_only_python_knows_is_told(tmp_path: Path) -> None:
+    told = faults(tmp_path, GOOD.replace("'^A'", "'^(?!POST)'"))[15]
+    # Both sources have it from this line.
+    assert ["merchandise is no regular expression" in fault for fault in told] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("    book:\n", "    till:\n", 16),
+        ("        quantity: Units\n", "        quantity: Units\n        quantity: Pieces\n", 23),
+        ("home_country: United Kingdom\n", "home_country: United Kingdom\ntime_zone: UTC\n", 3),
+    ],
+)
+def test_a_key_that_stands_twice_is_told(tmp_path: Path, old: str, new: str, line: int) -> None:
+    assert "stands here again" in str(faults(tmp_path, GOOD.replace(old, new))[line])
+
+
+def test_a_table_needs_a_source(tmp_path: Path) -> None:
+    text = "time_zone: UTC\nhome_country: X\ntables:\n  transactions: {}\n"
+    assert faults(tmp_path, text) == {4: ["transactions: no source is given"]}
+    assert "no source is given" in str(faults(tmp_path, text.replace("{}", ""))[4])
+
+
+def test_words_are_text_and_null_is_a_missing_value(tmp_path: Path) -> None:
+    text = GOOD.replace("quantity: Quantity", "quantity: {from: Quantity, values: {0: 1, yes: 2.5, '': null, x: true}}")
+    quantity = load(tmp_path, text).get("transactions").spec.columns["quantity"]
+    assert quantity.values == {"0": "1", "yes": "2.5", "": None, "x": "True"}
+
+
+def test_faults_of_columns_words_and_joins_are_told(tmp_path: Path) -> None:
+    text = GOOD.replace("quantity: Quantity", "quantity: {from: [], values: 5}").replace(
+        "repeats: drop", "join: {from: 'drops/*.csv', format: {type: doc}}"
+    )
+    told = {line: " | ".join(of) for line, of in faults(tmp_path, text).items()}
+    for part in ("'drops/*.csv' must name one file", "join.format.type", "join.by"):
+        assert part in told[7], told
+    for part in ("quantity.from", "quantity.values"):
+        assert part in told[12], told
+    visits = """\
+time_zone: UTC
+home_country: X
+tables:
+  visits:
+    a: {from: x, columns: {person: P, day: D, bought: B, brand: R, quantity: Q, price: [A, B]}}
+"""
+    assert faults(tmp_path, visits) == {5: ["visits.a.price: ['A', 'B'] must hold {brand} once, as in Price_{brand}"]}
+
+
+def test_only_the_address_that_is_about_to_be_read_must_exist(tmp_path: Path) -> None:
+    (tmp_path / "drops").mkdir()
+    load(tmp_path, GOOD, "transactions")
+    with pytest.raises(UsageError, match=r"sources.yaml:18: transactions.book: .*book.xlsx does not exist"):
+        load(tmp_path, GOOD, "transactions", "book")
+    load(tmp_path, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "is empty"),
+        ("# only a comment\n", "is empty"),
+        ("- a\n- b\n", "is empty"),
+        ("a: [1\n", "not readable as YAML"),
+        ("a: &x 1\nb: *y\n", "not readable as YAML"),
+        ("<<: 5\n", "not readable as YAML"),
+        ("a: !strange 5\n", "not readable as YAML"),
+        ("a: \t\x00", "not readable as YAML"),
+    ],
+)
+def test_what_is_no_mapping_is_told(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        load(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="AISLE_SOURCES"):
+        load_sources(Settings(sources=tmp_path / "absent.yaml"))
+    with pytest.raises(UsageError, match="not readable"):
+        load_sources(Settings(sources=tmp_path))
+    (tmp_path / "latin.yaml").write_bytes("home_country: Österreich".encode("latin-1"))
+    with pytest.raises(UsageError, match="not readable"):
+        load_sources(Settings(sources=tmp_path / "latin.yaml"))
+
+
+@pytest.mark.parametrize("file", ["sources.yaml", "examples/open-data/sources.yaml"])
+def test_our_own_files_are_right(file: str) -> None:
+    sources = load_sources(Settings(sources=Path(__file__).parents[2] / file))
+    assert set(sources.spec.tables) == set(CONTRACTS)
+    assert all(sources.get(table).spec.columns for table in CONTRACTS)

@@ -1,0 +1,235 @@
+"""A delivery's way in: every row accounted for, the same tables whatever came first, came twice or came at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import RefusedError
+from pipeline.ingestion import ledger
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.deliveries import Delivery
+from pipeline.ingestion.ledger import Status
+from pipeline.settings import Settings
+from pipeline.simulate.defects import ROW_DEFECTS, Defect, plant
+from pipeline.simulate.deliveries import csv_bytes
+from pipeline.simulate.shop import Shop
+
+DAY = date(2025, 3, 3)
+DAYS = ["2025-03-03", "2025-03-04", "2025-03-05", "2025-03-06"]
+SHOP_DAY = csv_bytes(Shop(customers=300).lines(DAY, date(2025, 3, 4)))
+
+# What the reason for a planted defect must name; what spoils the splitting of a row names no column.
+COLUMNS = {
+    "InvoiceNo": "invoice",
+    "StockCode": "stock_code",
+    "Quantity": "quantity",
+    "UnitPrice": "unit_price",
+    "InvoiceDate": "invoiced_at",
+    "Description": "description",
+}
+CHEAP_DEFECTS = [defect for defect in ROW_DEFECTS if defect is not Defect.HUGE_DESCRIPTION]
+
+
+def a_day(till: Any, day: str) -> list[str]:
+    return [till.line(f"{day[-2:]}{n}", 10000 + n, n, day=day) for n in range(1, 4)]
+
+
+def test_rows_keep_their_values_and_say_where_they_came_from(till: Any) -> None:
+    till.deliver(
+        "2025-03-03.csv", [till.line(1, "10001", 2, 1.5), till.line("C2", "POST", -1, 3), till.line("A3", price=0)]
+    )
+    rows = till.lake.read("transactions").sort_by("row").to_pylist()
+    assert [(r["invoice"], r["kind"], r["is_product"], r["row"], r["day"]) for r in rows] == [
+        ("1", "sale", True, 1, DAY),
+        ("C2", "return", False, 2, DAY),
+        ("A3", "adjustment", True, 3, DAY),
+    ]
+    assert {r["delivery"] for r in rows} == {"till--2025-03-03.csv"}
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(CHEAP_DEFECTS), st.integers(1, 2), max_size=6), st.integers(0, 99))
+def test_each_planted_row_is_in_quarantine_with_its_column_and_no_other(
+    till: Any, defects: dict[Defect, int], seed: int
+) -> None:
+    data, planted = plant(SHOP_DAY, defects, seed)
+    entry = till.deliver("2025-03-03.csv", data)
+    held = till.lake.read("transactions.quarantine").to_pylist() if entry.quarantined else []
+    reasons = {row["row"]: row["reasons"] for row in held if row["delivery"] == entry.delivery}
+    assert sorted(reasons) == sorted(p.row for p in planted)
+    for p in planted:
+        if p.column:
+            assert any(r.startswith(f"{COLUMNS[p.column]}: ") for r in reasons[p.row]), (p, reasons[p.row])
+    assert entry.read == len(SHOP_DAY.splitlines()) - 1 == entry.clean + entry.quarantined + entry.repeats
+    assert entry.clean == till.lake.row_counts("transactions.received", "delivery").get(entry.delivery, 0)
+
+
+def test_a_field_of_ten_megabytes_costs_its_row_only(till: Any) -> None:
+    data, planted = plant(SHOP_DAY, {Defect.HUGE_DESCRIPTION: 1})
+    entry = till.deliver("2025-03-03.csv", data)
+    (held,) = till.lake.read("transactions.quarantine").to_pylist()
+    assert (held["row"], entry.quarantined, entry.clean) == (planted[0].row, 1, entry.read - 1)
+    assert len(held["reasons"][0]) < 200
+    assert len(json.loads(held["raw"])["Description"]) == len(planted[0].value or "")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.sampled_from(["1", "2", "0", "x", ""]), st.sampled_from(["1.5", "-1", "NaN"])),
+        min_size=1,
+        max_size=12,
+    ),
+    st.booleans(),
+)
+def test_rows_read_are_clean_or_quarantined_or_repeats(
+    till: Any, cells: list[tuple[int, str, str]], drop: bool
+) -> None:
+    lines = [till.line(invoice, quantity=quantity, price=price) for invoice, quantity, price in cells]
+    entry = till.deliver("files/a.csv" if drop else "2025-03-03.csv", lines)
+    assert entry.read == len(lines)
+    assert entry.repeats == (len(lines) - len(set(lines)) if drop else 0)
+    good = [line for line, (_, q, p) in zip(lines, cells, strict=True) if q in "12" and q and p == "1.5"]
+    assert entry.clean == (len(set(good)) if drop else len(good))
+    assert entry.accounted_for
+
+
+def test_the_same_bytes_again_change_nothing(till: Any) -> None:
+    first = till.deliver("2025-03-03.csv", a_day(till, DAYS[0]))
+    tables = ("transactions", "transactions.received", "ledger")
+    versions = [till.lake.version(table) for table in tables]
+    assert till.deliver("2025-03-03.csv", a_day(till, DAYS[0])) == first
+    assert [till.lake.version(table) for table in tables] == versions
+
+
+def test_other_rules_judge_the_same_bytes_anew(till: Any, tmp_path: Any) -> None:
+    till.deliver("2025-03-03.csv", [till.line(quantity=1), till.line(quantity=500)])
+    suite = json.loads((till.settings.expectations / "transactions.json").read_text())
+    few = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "quantity", "max_value": 100}}
+    (tmp_path / "transactions.json").write_text(json.dumps({**suite, "expectations": [*suite["expectations"], few]}))
+    changed = till.settings.model_copy(update={"expectations": tmp_path})
+    entry = ingestion.ingest(changed, till.found("2025-03-03.csv"))
+    assert (entry.clean, entry.quarantined) == (1, 1)
+    assert till.clean("quantity") == [(1,)]
+    assert [e.status for e in ledger.entries(till.lake, "transactions")] == [Status.REPLACED, Status.COMMITTED]
+
+
+def test_changed_bytes_replace_what_the_delivery_brought_also_on_days_it_no_longer_mentions(till: Any) -> None:
+    till.deliver("2025-03-04.csv", a_day(till, DAYS[1]))
+    till.deliver(
+        "2025-03-03.csv", [*a_day(till, DAYS[0]), till.line("late", day=DAYS[1]), till.line("late", day=DAYS[2])]
+    )
+    assert till.clean("invoice", "day").count(("late", date(2025, 3, 4))) == 1
+    entry = till.deliver("2025-03-03.csv", [till.line("new", day=DAYS[0])])
+    assert (entry.read, entry.clean) == (1, 1)
+    rows = till.clean("invoice", "day")
+    assert ("new", DAY) in rows
+    assert len(rows) == 4
+    assert [day for day in till.lake.days("transactions") if day > date(2025, 3, 4)] == []
+
+
+def test_bytes_that_come_back_are_taken_again(till: Any) -> None:
+    first, second = [till.line("first")], [till.line("second")]
+    for lines in (first, second, first):
+        till.deliver("2025-03-03.csv", lines)
+    assert till.clean("invoice") == [("first",)]
+    assert [e.status for e in ledger.entries(till.lake, "transactions")] == [Status.REPLACED, Status.COMMITTED]
+
+
+def test_a_delivery_of_nothing_good_empties_what_it_brought(till: Any) -> None:
+    till.deliver("2025-03-03.csv", a_day(till, DAYS[0]))
+    entry = till.deliver("2025-03-03.csv", [till.line(quantity=0)])
+    assert (entry.clean, entry.quarantined) == (0, 1)
+    assert till.clean() == []
+
+
+def test_a_first_delivery_of_nothing_good_leaves_an_empty_table(till: Any) -> None:
+    entry = till.deliver("2025-03-03.csv", [till.line(quantity=0)])
+    assert (entry.status, entry.quarantined) == (Status.COMMITTED, 1)
+    assert till.clean() == []
+
+
+def test_a_refused_correction_leaves_what_stood(till: Any) -> None:
+    till.deliver("2025-03-03.csv", a_day(till, DAYS[0]))
+    stood, version = till.clean(), till.lake.version("transactions")
+    for refused in (b"", b"Other,Columns\n1,2\n", [till.line(day="2025-03-01")]):
+        with pytest.raises(RefusedError):
+            till.deliver("2025-03-03.csv", refused)
+    assert (till.clean(), till.lake.version("transactions")) == (stood, version)
+    statuses = [e.status for e in ledger.entries(till.lake, "transactions")]
+    assert statuses == [Status.COMMITTED, Status.REFUSED, Status.REFUSED, Status.REFUSED]
+    assert till.deliver("2025-03-03.csv", a_day(till, DAYS[0])).status is Status.COMMITTED
+    assert till.lake.version("transactions") == version
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(DAYS), st.lists(st.sampled_from(DAYS), max_size=2))
+def test_days_in_any_order_and_any_day_twice_give_the_same_table(
+    new_till: Callable[[], Any], order: list[str], again: list[str]
+) -> None:
+    till = new_till()
+    for day in [*order, *again]:
+        # Each day's file also has a late row of the day before.
+        till.deliver(f"{day}.csv", [*a_day(till, day), till.line(f"late{day}", day=f"2025-03-0{int(day[-1]) - 1}")])
+    expected = [(f"{day[-2:]}{n}", n, date.fromisoformat(day)) for day in DAYS for n in range(1, 4)]
+    expected += [(f"late{day}", 1, date(2025, 3, int(day[-1]) - 1)) for day in DAYS]
+    assert till.clean("invoice", "quantity", "day") == sorted(expected, key=str)
+
+
+def bring(work: list[tuple[Settings, list[Delivery]]], together: Any) -> None:
+    """What a process of its own does: deliveries of several shops, each shop begun when the other process begins it."""
+    for at, deliveries in work:
+        together.wait(60)
+        for delivery in deliveries:
+            ingestion.ingest(at, delivery)
+
+
+def test_two_processes_at_once_give_the_same_table(new_till: Callable[[], Any], processes: BaseContext) -> None:
+    def written() -> tuple[Any, list[Delivery]]:
+        till = new_till()
+        for day in DAYS:
+            # The late row makes both write to the first day.
+            till.write(f"{day}.csv", [*a_day(till, day), till.line(f"late{day}", day=DAYS[0])])
+        return till, [till.found(f"{day}.csv") for day in DAYS]
+
+    (alone, deliveries), (apart, of_apart), (same, of_same) = written(), written(), written()
+    for delivery in deliveries:
+        ingestion.ingest(alone.settings, delivery)
+    together = processes.Barrier(2)
+    work = [[(apart.settings, of_apart[n::2]), (same.settings, of_same)] for n in range(2)]
+    workers = [processes.Process(target=bring, args=(part, together)) for part in work]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert len(alone.clean()) == 16
+    for till in (apart, same):
+        assert till.clean() == alone.clean()
+        assert {e.status for e in ledger.entries(till.lake)} == {Status.COMMITTED}
+
+
+def test_stages_can_travel_between_tasks_as_json(till: Any) -> None:
+    till.write("2025-03-03.csv", a_day(till, DAYS[0]))
+    landed = ingestion.land(
+        till.settings, Delivery.from_dict(json.loads(json.dumps(till.found("2025-03-03.csv").as_dict())))
+    )
+    checked = ingestion.check(till.settings, ingestion.Landed.from_dict(json.loads(json.dumps(landed.as_dict()))))
+    done = ingestion.commit(till.settings, ingestion.Landed.from_dict(json.loads(json.dumps(checked.as_dict()))))
+    assert (done.entry.clean, done.days, done.ref.table) == (3, (DAY,), "transactions")
+
+
+def test_raw_bytes_are_kept_as_they_came(till: Any) -> None:
+    first = till.deliver("2025-03-03.csv", a_day(till, DAYS[0]))
+    second = till.deliver("2025-03-03.csv", a_day(till, DAYS[0])[:1])
+    sizes = [len(till.lake.open_blob(entry.blob).read()) for entry in (first, second)]
+    assert sizes == [first.size, second.size]
+    assert first.blob != second.blob
