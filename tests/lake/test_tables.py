@@ -213,7 +213,7 @@ import sys
 sys.path.insert(0, {root!r})
 from datetime import date, timedelta
 import pyarrow as pa
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 lake = Lake(Settings(home={home!r}))
 def rows(day, *values):
@@ -352,7 +352,7 @@ os.environ |= {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}", "GCSFS_EXPER
 from gcp_storage_emulator.server import create_server
 create_server("127.0.0.1", port, in_memory=True, default_bucket="shop").start()
 from pipeline.addresses import matches, missing
-from pipeline.lake import Lake
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 lake = Lake(Settings(home="gs://shop/aisle"))

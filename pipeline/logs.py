@@ -1,0 +1,52 @@
+"""The log of the pipeline: one line at the start and end of each step, and one for each decision.
+
+Every line is `event key=value key=value …`. The fields also travel on the log record as `fields`, so that a JSON
+formatter can write them as they are. Values are names, days, counts, versions and seconds; never rows, keys or
+personal data.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def log_event(logger: logging.Logger, event: str, /, level: int = logging.INFO, **fields: object) -> None:
+    """Write one line, such as `promoted model=store_sales version=3`. Fields that are None are left out.
+
+    Args:
+        logger: the caller's module logger.
+        event: what happened, in a word or a few.
+        level: a level of `logging`.
+        fields: what there is to say of it.
+    """
+    known = {name: value for name, value in fields.items() if value is not None}
+    text = " ".join([event, *(f"{name}={_quoted(value)}" for name, value in known.items())])
+    logger.log(level, "%s", text, extra={"event": event, "fields": known}, stacklevel=2)
+
+
+@contextmanager
+def log_step(logger: logging.Logger, step: str, /, **fields: object) -> Iterator[dict[str, object]]:
+    """Write a line when a step starts and one when it ends, with its seconds.
+
+    Yields:
+        A dictionary. What is put into it (rows, version) is written with the last line.
+    """
+    log_event(logger, f"{step} started", **fields)
+    began, results = time.monotonic(), dict[str, object]()
+    try:
+        yield results
+    except BaseException as error:
+        seconds = round(time.monotonic() - began, 3)
+        log_event(logger, f"{step} failed", logging.ERROR, **fields, error=type(error).__name__, seconds=seconds)
+        raise
+    seconds = round(time.monotonic() - began, 3)
+    log_event(logger, f"{step} finished", **{**fields, **results}, seconds=seconds)
+
+
+def _quoted(value: object) -> str:
+    """A value as one word: text with blanks or quotes is quoted and escaped, so that a line stays one line."""
+    text = str(value)
+    return text if text and not any(c.isspace() or c in "\"'=\\" for c in text) else repr(text)
