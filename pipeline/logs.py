@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def log_event(logger: logging.Logger, event: str, /, level: int = logging.INFO, **fields: object) -> None:
+def log_event(logger: logging.Logger, event: str, level: int = logging.INFO, /, **fields: object) -> None:
     """Write one line, such as `promoted model=store_sales version=3`. Fields that are None are left out.
 
     Args:

@@ -451,7 +451,10 @@ def model_folder(registry: Registry, version: int) -> Path:
 
 
 def test_processes_that_find_no_database_do_not_all_begin_to_make_it(tmp_path: Path) -> None:
-    code = "from pipeline import settings; from pipeline.registry import client; client.Registry(settings.load_settings())"
+    code = (
+        "from pipeline.registry.client import Registry; from pipeline.settings import load_settings; "
+        "Registry(load_settings())"
+    )
     environment = {**os.environ, "AISLE_HOME": str(tmp_path)}
     started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
