@@ -39,7 +39,8 @@ from pipeline.ingestion.readers import Rows, read_rows
 from pipeline.ingestion.report import write_refusal_page, write_validation_page
 from pipeline.ingestion.sources import Format, NamedSource, load_sources
 from pipeline.lake import engine
-from pipeline.lake.tables import Blob, Lake, TableRef
+from pipeline.lake.files import Blob
+from pipeline.lake.tables import Lake, TableRef
 from pipeline.settings import Settings
 
 RECENT_DAYS = 28

@@ -1,4 +1,4 @@
-"""The engine that runs Ibis expressions over the lake: DuckDB, within the memory and threads it is given."""
+"""The engine that runs Ibis expressions on the tables of the lake: DuckDB, with limited memory and threads."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pipeline.settings import Settings
 
 
 def connect(settings: Settings) -> Backend:
-    """A fresh in-memory DuckDB that spills to disk beyond `settings.memory_limit` and downloads nothing."""
+    """Open an in-memory DuckDB. Beyond `settings.memory_limit` it spills to disk; it never downloads extensions."""
     con = ibis.duckdb.connect(
         threads=settings.threads,
         memory_limit=settings.memory_limit,
-        # DuckDB's spill files have fixed names: two processes in one folder crash. It removes its folder when it ends.
+        # DuckDB's spill files have fixed names, so two processes must not share a folder. DuckDB removes it at the end.
         temp_directory=str(Path(gettempdir()) / f"aisle-spill-{uuid4().hex}"),
         autoinstall_known_extensions=False,
     )
-    # It would draw on standard output, where results belong.
+    # The progress bar would be drawn on standard output, which is for results.
     con.raw_sql("SET enable_progress_bar = false")
     home = settings.home_path
     if home.protocol not in ("", "file"):
@@ -44,12 +44,19 @@ def table(
     until: date | None = None,
     keep: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> ir.Table:
-    """A version of a lake table as an Ibis table over its list of active files.
+    """Open a version of a lake table as an Ibis table.
 
     Args:
-        since: first day that may be wanted; files of earlier days are not opened.
-        until: the day before which all wanted rows are (exclusive).
-        keep: chooses files by what the commit says of them instead (see `Lake.files`).
+        con: a connection from `connect`.
+        lake: the lake.
+        name: name of the table.
+        version: the version; the newest if missing.
+        since: first day that is needed; files of earlier days are skipped.
+        until: the day after the last one that is needed; files of later days are skipped.
+        keep: selects files by their statistics instead of by day (see `Lake.files`).
+
+    Raises:
+        RefusedError: if the table does not exist.
     """
     schema = lake.schema(name, version)
     partitions = lake.partition_columns(name)

@@ -1,136 +1,123 @@
-"""Where every table and every file lives; the only module that knows a path.
+"""`Lake`: the tables and files of one home; with `files.py` the only code that knows where they are stored.
 
-Tables are Delta tables: a write is one atomic commit, readers read a version, and two writers of the same partition
-cannot both succeed unnoticed (the second is refused and may start again from what the first wrote).
-Files (raw deliveries, reports) are written whole under a temporary name and then renamed.
+Tables are Delta tables. Every write is one atomic commit, readers read a fixed version, and of two writers of the same
+partition the second detects the first and starts again from what it wrote.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 from urllib.parse import unquote
-from uuid import uuid4
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from upath import UPath
 
 from pipeline.dates import format_day, parse_as_of
 from pipeline.errors import RefusedError, UsageError
+from pipeline.lake.files import Files
 from pipeline.settings import Settings
 
-CHUNK_BYTES = 1 << 22
 CONFLICT_RETRIES = 20
 DAY_COLUMNS = ("day", "as_of", "checked_on", "made_on")
-"""What the column may be called that a table is partitioned by when it has a part for each day."""
+"""Names of the column by which a table with one partition per day is partitioned."""
 
 Partition = Mapping[str, Sequence[str | date]]
 
 
 @dataclass(frozen=True)
 class TableRef:
-    """A table's name and version, and the day it was written for: what travels between tasks instead of rows."""
+    """A table's name, its version and the day it was written for. Tasks pass this on instead of rows."""
 
     table: str
     version: int
     day: date | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
+        """Return the record as values that JSON can hold."""
         return asdict(self) | {"day": format_day(self.day) if self.day else None}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """The inverse of `as_dict`."""
+        """Restore a record from what `as_dict` returned."""
         day = record.get("day")
         return cls(record["table"], int(record["version"]), parse_as_of(day) if day else None)
 
 
-@dataclass(frozen=True)
-class Blob:
-    """A file of the lake: its path below home, the SHA-256 of its bytes and their number."""
-
-    path: str
-    sha256: str
-    size: int
-
-
-class Lake:
-    """Tables and files under one home, a folder or a bucket."""
+class Lake(Files):
+    """Tables and files below one home, which is a folder or a bucket."""
 
     def __init__(self, settings: Settings) -> None:
-        self.home = settings.home_path
+        super().__init__(settings)
         self._options = settings.storage_options or None
 
-    # Tables
-
     def exists(self, table: str) -> bool:
-        """Whether the table has been written at all."""
+        """Tell whether the table has ever been written."""
         return DeltaTable.is_deltatable(self._uri(table), self._options)
 
     def version(self, table: str) -> int:
-        """The newest version of a table.
+        """Return the newest version of a table.
 
         Raises:
-            RefusedError: if the table was never written.
+            RefusedError: if the table has never been written.
         """
         return int(self._open(table).version())
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
-        """Column names and types of a table."""
+        """Return the column names and types of a table."""
         return pa.schema(self._open(table, version).schema().to_arrow())
 
     def partition_columns(self, table: str) -> list[str]:
-        """The columns by which a table's files are laid out."""
+        """Return the columns by which a table is partitioned."""
         return list(self._open(table).metadata().partition_columns)
 
     def files(
         self, table: str, version: int | None = None, keep: Callable[[Mapping[str, Any]], bool] | None = None
     ) -> list[str]:
-        """Addresses of the active files of a table's version.
+        """List the addresses of the data files of a table's version.
 
         Args:
-            keep: says whether a file is wanted, given what the commit says of it: `partition.<column>`,
-                `min.<column>`, `max.<column>` and `num_records`; all are when it is missing.
+            table: name of the table.
+            version: the version; the newest if missing.
+            keep: selects files by the statistics in the commit (`partition.<column>`, `min.<column>`,
+                `max.<column>`, `num_records`); all files if missing.
         """
         root = self._uri(table)
         paths = [file["path"] for file in self._actions(table, version) if keep is None or keep(file)]
         return sorted(f"{root}/{unquote(path)}" for path in paths)
 
     def row_counts(self, table: str, column: str, version: int | None = None) -> dict[str, int]:
-        """Rows of each value of a partition column, known without opening a file; none of a table never written."""
+        """Count the rows of each value of a partition column, without opening data files; empty if there is no table."""
         counts: Counter[str] = Counter()
         for file in self._actions(table, version) if self.exists(table) else ():
             counts[str(file[f"partition.{column}"])] += int(file["num_records"])
         return dict(sorted(counts.items()))
 
     def days(self, table: str, version: int | None = None) -> list[date]:
-        """The days (or as-of days) for which a table has rows, sorted; none if it was never written."""
+        """List the days (or as-of days) for which a table has rows, in order. Empty if the table does not exist."""
         if not self.exists(table):
             return []
         (column,) = (c for c in self.partition_columns(table) if c in DAY_COLUMNS)
         return [date.fromisoformat(value) for value in self.row_counts(table, column, version)]
 
     def read(self, table: str, version: int | None = None, where: Partition | None = None) -> pa.Table:
-        """A table, or some of its partitions, in memory: for what is small.
+        """Read a table, or some of its partitions, into memory. For small tables; large ones go through the engine.
 
         Raises:
-            RefusedError: if the table does not exist, or files of that version are gone.
+            RefusedError: if the table does not exist, or files of that version have been removed.
         """
         # Not `to_pyarrow_table`: a thread of Arrow may then outlive its Python file system and abort a process at exit.
         target = self._open(table, version)
-        asked = "SELECT * FROM asked" + (f" WHERE {_predicate(where)}" if where else "")  # noqa: S608
+        query = "SELECT * FROM target" + (f" WHERE {_predicate(where)}" if where else "")  # noqa: S608
         try:
-            rows = pa.table(QueryBuilder().register("asked", target).execute(asked).read_all())
-        except Exception as error:  # Delta's queries raise nothing more particular
+            rows = pa.table(QueryBuilder().register("target", target).execute(query).read_all())
+        except Exception as error:  # Delta's queries raise no narrower type
             raise RefusedError(
                 "A version of the table can no longer be read",
                 where=f"{table} version {target.version()}",
@@ -140,22 +127,26 @@ class Lake:
         return rows.cast(pa.schema(target.schema().to_arrow()))
 
     def replace(self, table: str, where: Partition, rows: pa.Table) -> TableRef:
-        """Make `rows` the whole content of the partitions named by `where`, in one commit.
+        """Replace the content of some partitions by `rows`, in one commit.
 
         Args:
-            where: partition column -> the values to be replaced; `rows` hold no others.
-            rows: the new content; none empties those partitions.
+            table: name of the table, which is created if it does not exist.
+            where: for each partition column the values to be replaced; `rows` may hold no others.
+            rows: the new content; no rows empty those partitions.
+
+        Raises:
+            RefusedError: if conflicting commits of other writers outlast the retries.
         """
         return self.update(table, where, lambda: rows)
 
     def update(self, table: str, where: Partition, make_rows: Callable[[], pa.Table]) -> TableRef:
-        """Like `replace`, with rows made from what the lake holds.
+        """Replace the content of some partitions by rows that are computed from what the lake holds.
 
-        `make_rows` is called after the target's version is fixed, and again whenever another writer has committed to
-        the same partitions meanwhile, so what is written never misses what they wrote.
+        `make_rows` is called after the version to be replaced is fixed, and called again whenever another writer
+        has committed to the same partitions in the meantime. So no concurrent write is overwritten unseen.
 
         Raises:
-            RefusedError: if other writers kept winning.
+            RefusedError: if conflicting commits of other writers outlast the retries.
         """
         day = _single_day(where)
         lost: DeltaError | None = None
@@ -168,24 +159,24 @@ class Lake:
                         self._uri(table), rows, partition_by=list(where), mode="error", storage_options=self._options
                     )
                     return TableRef(table, self.version(table), day)
-                # Also for no rows: unlike a deletion, an overwrite that finds nothing to remove still sees conflicts.
+                # Empty rows are written too: unlike a deletion, an overwrite without rows still detects conflicts.
                 write_deltalake(target, rows, mode="overwrite", predicate=_predicate(where))
                 return TableRef(table, int(target.version()), day)
             except DeltaError as error:
                 if not _is_conflict(error):
                     raise
                 lost = error
-                # Jitter keeps two writers from meeting again; it decides nothing about what is written.
+                # The random delay keeps two writers from colliding again; it does not affect what is written.
                 time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311
         raise RefusedError(
             "Other writers kept changing the same partitions",
             where=f"table {table}, {dict(where)}",
             observed=f"{CONFLICT_RETRIES} conflicting commits",
-            todo="run the step again; if it persists, look for a task that runs in a loop",
+            todo="run the step again; if it persists, look for a task that writes in a loop",
         ) from lost
 
     def append(self, table: str, rows: pa.Table, partition: Sequence[str] = ()) -> TableRef:
-        """Add rows to a record that only grows."""
+        """Append rows to a table, which is created if it does not exist."""
         write_deltalake(
             self._uri(table), rows, mode="append", partition_by=list(partition) or None, storage_options=self._options
         )
@@ -208,63 +199,9 @@ class Lake:
     def _uri(self, table: str) -> str:
         return str(self.home / "lake" / table)
 
-    # Files
-
-    def path(self, *parts: str) -> UPath:
-        """A path below home."""
-        return self.home.joinpath(*parts)
-
-    def write_blob(self, path: str, data: bytes) -> UPath:
-        """Write a file below home so that nobody ever sees half of it."""
-        target = self.home / path
-        if _is_local(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{uuid4().hex}")
-            try:
-                temporary.write_bytes(data)
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-        else:
-            # An object store shows an object only when all of it has arrived.
-            target.write_bytes(data)
-        return target
-
-    def land(self, table: str, delivery: str, name: str, stream: BinaryIO) -> Blob:
-        """Keep a delivery's bytes as they came, under the hash of their content, so that none is ever overwritten."""
-        folder = self.home / "raw" / table / delivery
-        incoming = folder / f".{name}.{uuid4().hex}" if _is_local(folder) else folder / f"incoming-{uuid4().hex}"
-        if _is_local(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        digest, size = hashlib.sha256(), 0
-        try:
-            with incoming.open("wb") as out:
-                while chunk := stream.read(CHUNK_BYTES):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    out.write(chunk)
-            sha256 = digest.hexdigest()
-            target = folder / f"{sha256[:16]}-{name}"
-            if _is_local(folder):
-                incoming.replace(target)
-            else:
-                incoming.fs.copy(incoming.path, target.path)
-        finally:
-            incoming.unlink(missing_ok=True)
-        return Blob(f"raw/{table}/{delivery}/{target.name}", sha256, size)
-
-    def open_blob(self, path: str) -> BinaryIO:
-        """Open a file below home for reading."""
-        stream: BinaryIO = (self.home / path).open("rb")
-        return stream
-
-
-def _is_local(path: UPath) -> bool:
-    return path.protocol in ("", "file")
-
 
 def _predicate(where: Partition) -> str:
-    """The partitions as SQL, the form in which Delta takes them."""
+    """Return the partitions as the SQL condition that Delta expects."""
     if not where or not all(where.values()):
         raise UsageError(
             "A replacement must name the partitions it replaces",
@@ -284,5 +221,5 @@ def _single_day(where: Partition) -> date | None:
 
 
 def _is_conflict(error: DeltaError) -> bool:
-    """Whether another writer came first (and not, say, a full disk)."""
+    """Tell whether a commit failed because another writer committed first (and not because of, say, a full disk)."""
     return isinstance(error, CommitFailedError) or "already exists" in str(error).lower()

@@ -351,7 +351,7 @@ with socket.socket() as free:
 os.environ |= {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
 from gcp_storage_emulator.server import create_server
 create_server("127.0.0.1", port, in_memory=True, default_bucket="shop").start()
-from pipeline.addresses import matches, missing
+from pipeline.ingestion.addresses import matches, missing
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 

@@ -1,0 +1,95 @@
+"""The files of the lake: raw deliveries and pages. A file is written completely or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import BinaryIO
+from uuid import uuid4
+
+from upath import UPath
+
+from pipeline.settings import Settings
+
+CHUNK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A file of the lake.
+
+    Attributes:
+        path: where it is, relative to home.
+        sha256: SHA-256 of its bytes, in hexadecimal.
+        size: number of bytes.
+    """
+
+    path: str
+    sha256: str
+    size: int
+
+
+class Files:
+    """Files below one home, which is a folder or a bucket."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.home = settings.home_path
+
+    def path(self, *parts: str) -> UPath:
+        """Return a path below home."""
+        return self.home.joinpath(*parts)
+
+    def write_blob(self, path: str, data: bytes) -> UPath:
+        """Write a file below home. Readers see the old content or the new, never a part."""
+        target = self.home / path
+        if _is_local(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{uuid4().hex}")
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+        else:
+            # An object store shows an object only after all of it has arrived.
+            target.write_bytes(data)
+        return target
+
+    def land(self, table: str, delivery: str, name: str, stream: BinaryIO) -> Blob:
+        """Store a delivery's bytes unchanged. The file name holds the hash of the content, so nothing is overwritten.
+
+        Args:
+            table: the table the delivery is for.
+            delivery: the delivery's id, which names the folder.
+            name: the file's name at the source.
+            stream: the bytes.
+        """
+        folder = self.home / "raw" / table / delivery
+        incoming = folder / f".{name}.{uuid4().hex}" if _is_local(folder) else folder / f"incoming-{uuid4().hex}"
+        if _is_local(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        try:
+            with incoming.open("wb") as out:
+                while chunk := stream.read(CHUNK_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    out.write(chunk)
+            sha256 = digest.hexdigest()
+            target = folder / f"{sha256[:16]}-{name}"
+            if _is_local(folder):
+                incoming.replace(target)
+            else:
+                incoming.fs.copy(incoming.path, target.path)
+        finally:
+            incoming.unlink(missing_ok=True)
+        return Blob(f"raw/{table}/{delivery}/{target.name}", sha256, size)
+
+    def open_blob(self, path: str) -> BinaryIO:
+        """Open a file below home for reading."""
+        stream: BinaryIO = (self.home / path).open("rb")
+        return stream
+
+
+def _is_local(path: UPath) -> bool:
+    return path.protocol in ("", "file")
