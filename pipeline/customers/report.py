@@ -13,7 +13,8 @@ import plotly.graph_objects as go
 
 from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion
-from pipeline.reports.page import Section, Table, Tile, count, share, write_page
+from pipeline.reports.page import Section, Table, Tile, write_page
+from pipeline.reports.phrasing import count, share
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pipeline.dates import format_day
 from pipeline.footfall.buyers import MIN_DAYS, PUBLISHED_TESTED, Fit, leave_one_out, measure, one_third
 from pipeline.footfall.features import Description, Summary, describe
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import Section, Table, Tile, count, write_page
+from pipeline.reports.page import Section, Table, Tile, write_page
+from pipeline.reports.phrasing import count
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,8 @@ import pyarrow as pa
 from pipeline.errors import AisleError
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import Section, Table, Tile, count, share, write_page
+from pipeline.reports.page import Section, Table, Tile, write_page
+from pipeline.reports.phrasing import count, share
 
 if TYPE_CHECKING:
     from pipeline.ingestion.validation import ExpectationResult, Validation

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.dates import format_day
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import REPORTS, Link, Section, Table, Tile, Tone, count, write_page
+from pipeline.reports.page import REPORTS, Link, Section, Table, Tile, Tone, write_page
+from pipeline.reports.phrasing import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

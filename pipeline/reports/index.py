@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import REPORTS, Link, Section, Table, count, render_page
+from pipeline.reports.page import REPORTS, Link, Section, Table, render_page
+from pipeline.reports.phrasing import count
 
 SHOWN = 10
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

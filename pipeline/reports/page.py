@@ -95,16 +95,6 @@ def render_page(
     )
 
 
-def count(number: float) -> str:
-    """A whole number as people read it: 541,909."""
-    return f"{number:,.0f}"
-
-
-def share(part: float, whole: float) -> str:
-    """A part of a whole in per cent: 12.5 %."""
-    return f"{100 * part / whole:.1f} %" if whole else "–"
-
-
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(

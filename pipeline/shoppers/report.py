@@ -11,7 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import Section, Table, Tile, count, write_page
+from pipeline.reports.page import Section, Table, Tile, write_page
+from pipeline.reports.phrasing import count
 from pipeline.shoppers.brand_choice import Elasticities, elasticities, elasticities_by, purchases
 from pipeline.shoppers.estimation import Interval
 from pipeline.shoppers.purchase_probability import Curve, curves, curves_by

@@ -9,7 +9,8 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from pipeline.reports.page import Tile, count, write_page
+from pipeline.reports.page import Tile, write_page
+from pipeline.reports.phrasing import count, percent_change, signed_percent
 from pipeline.stores.analysis import (
     competition,
     correlations,
@@ -23,7 +24,6 @@ from pipeline.stores.analysis import (
     store_types,
 )
 from pipeline.stores.analysis.base import by_day, dates, open_days
-from pipeline.stores.analysis.phrasing import per_cent, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +132,6 @@ def _tiles(said: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift
         Tile("stores", count(len(stores))),
         Tile("open store days", count(sold)),
         Tile("sales of an open day", count(daily["sales"].sum() / sold) if sold else "–"),
-        Tile("sales with promotion", signed(per_cent(rise)) if np.isfinite(rise) else "–"),
+        Tile("sales with promotion", signed_percent(percent_change(rise)) if np.isfinite(rise) else "–"),
         Tile(f"forecast for {said['day'].nunique()} days", count(said["mean"].sum())),
     ]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import Section, Table, Tile, share, write_page
+from pipeline.reports.page import Section, Table, Tile, write_page
+from pipeline.reports.phrasing import share
 from pipeline.settings import Settings
 
 FIGURE = '{"data": [], "layout": {}}'

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import COLOURS, figure_json, stacked_figure, with_opacity
 from pipeline.reports.page import Section, Table
-from pipeline.stores.analysis.charts import COLOURS, drawn, rows, shade
-from pipeline.stores.analysis.phrasing import beside, counted, more, per_cent, signed
+from pipeline.reports.phrasing import above_or_below, counted, more_or_less, percent_change, signed_percent
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -89,30 +89,33 @@ def opened_section(found: Opened) -> Section:
     sure = "surely less" if found.high < 0 else "surely more" if found.low > 0 else "it may as well be nothing"
     sentences = [
         f"At {counted(len(found.stores), 'store')} a competitor opened within the data. In the "
-        f"{BEFORE_AND_AFTER * MONTH} days from then on they sold {more(per_cent(found.effect))} than in the "
+        f"{BEFORE_AND_AFTER * MONTH} days from then on they sold {more_or_less(percent_change(found.effect))} than "
+        "in the "
         f"{BEFORE_AND_AFTER * MONTH} before, against {counted(found.controls, 'store')} where none did on the same "
         "days "
-        f"(95 % interval {signed(per_cent(found.low))} to {signed(per_cent(found.high))}: {sure})."
+        f"(95 % interval {signed_percent(percent_change(found.low))} to "
+        f"{signed_percent(percent_change(found.high))}: {sure})."
     ]
     if np.isfinite(found.near) and np.isfinite(found.far):
         sentences.append(
-            f"Where it is within {NEAR_METRES:,} m the change is {signed(per_cent(found.near))}, further away "
-            f"{signed(per_cent(found.far))}."
+            f"Where it is within {NEAR_METRES:,} m the change is {signed_percent(percent_change(found.near))}, "
+            "further away "
+            f"{signed_percent(percent_change(found.far))}."
         )
     months = found.months
     figure = go.Figure()
     figure.add_scatter(
         x=[*months.index, *months.index[::-1]],
-        y=[per_cent(value) for value in [*months["high"], *months["low"][::-1]]],
+        y=[percent_change(value) for value in [*months["high"], *months["low"][::-1]]],
         fill="toself",
-        fillcolor=shade(COLOURS[0], 0.2),
+        fillcolor=with_opacity(COLOURS[0], 0.2),
         line={"width": 0},
         name="95 % interval",
         hoverinfo="skip",
     )
     figure.add_scatter(
         x=months.index.to_numpy(),
-        y=[per_cent(value) for value in months["excess"]],
+        y=[percent_change(value) for value in months["excess"]],
         mode="lines+markers",
         line={"color": COLOURS[0]},
         name="mean of stores",
@@ -131,13 +134,13 @@ def opened_section(found: Opened) -> Section:
                     f"store {store}",
                     f"{row['since']:%B %Y}",
                     f"{row['distance']:,.0f}" if np.isfinite(row["distance"]) else "–",
-                    signed(per_cent(row["effect"])),
+                    signed_percent(percent_change(row["effect"])),
                 )
                 for store, row in worst.iterrows()
             ],
             frozenset({2, 3}),
         ),
-        drawn(figure),
+        figure_json(figure),
     )
 
 
@@ -164,19 +167,22 @@ def distance_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
         f"Of {counted(len(stores), 'store')} the distance is known of {len(known):,}; the middle one has a competitor "
         "at "
         f"{known['competition_distance'].median():,.0f} m.",
-        f"The nearest fifth ({labels[0]}) sells {beside(100 * (table['sales'].iloc[0] / table['sales'].iloc[-1] - 1))} "
+        f"The nearest fifth ({labels[0]}) sells "
+        f"{above_or_below(100 * (table['sales'].iloc[0] / table['sales'].iloc[-1] - 1))} "
         "the "
         f"furthest fifth ({labels[-1]}) on an open day, by the middle store. Over all stores sales and distance go "
         "together "
         f"with a rank correlation of {rank:+.2f}"
         + (": hardly at all." if abs(rank) < 0.1 else ", which is where stores are, not what a competitor does."),
     ]
-    figure = rows(["middle store's sales of an open day", "rise with promotion"])
+    figure = stacked_figure(["middle store's sales of an open day", "rise with promotion"])
     figure.add_bar(x=labels, y=table["sales"], marker_color=COLOURS[0], showlegend=False, row=1, col=1)
-    figure.add_bar(x=labels, y=table["uplift"].map(per_cent), marker_color=COLOURS[2], showlegend=False, row=2, col=1)
+    figure.add_bar(
+        x=labels, y=table["uplift"].map(percent_change), marker_color=COLOURS[2], showlegend=False, row=2, col=1
+    )
     figure.update_yaxes(title="sales", row=1, col=1)
     figure.update_yaxes(title="%", row=2, col=1)
-    return Section(HEADING_DISTANCE, sentences, figure=drawn(figure, heights=2))
+    return Section(HEADING_DISTANCE, sentences, figure=figure_json(figure, heights=2))
 
 
 def _differences(cells: pd.DataFrame, controls: int) -> Opened:

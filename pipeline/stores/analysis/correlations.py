@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import figure_json
 from pipeline.reports.page import Section
-from pipeline.stores.analysis.charts import drawn
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -83,7 +83,7 @@ def correlations_section(found: pd.DataFrame) -> Section:
     return Section(
         HEADING,
         sentences,
-        figure=drawn(
+        figure=figure_json(
             figure,
             heights=2,
             yaxis={"autorange": "reversed"},

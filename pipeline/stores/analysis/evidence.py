@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import COLOURS, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
-from pipeline.stores.analysis.charts import COLOURS, drawn, rows
-from pipeline.stores.analysis.phrasing import WEEKDAYS, counted, more, signed
+from pipeline.reports.phrasing import WEEKDAYS, counted, more_or_less, signed_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ def importance_section(evidence: Mapping[str, Any]) -> Section:
         pictures.append((contributions, 100.0, COLOURS[2]))
     if not pictures:
         return Section(HEADING_IMPORTANCE, ["Nothing was stored with this version of what drives its forecasts."])
-    figure = rows(titles)
+    figure = stacked_figure(titles)
     for row, (values, times, colour) in enumerate(pictures, 1):
         shown = values[:SHOWN][::-1]
         figure.add_bar(
@@ -74,7 +74,7 @@ def importance_section(evidence: Mapping[str, Any]) -> Section:
             row=row,
             col=1,
         )
-    return Section(HEADING_IMPORTANCE, sentences, figure=drawn(figure, heights=max(2, 1 + len(pictures))))
+    return Section(HEADING_IMPORTANCE, sentences, figure=figure_json(figure, heights=max(2, 1 + len(pictures))))
 
 
 def partial_section(evidence: Mapping[str, Any], features: Sequence[str]) -> Section:
@@ -87,7 +87,7 @@ def partial_section(evidence: Mapping[str, Any], features: Sequence[str]) -> Sec
     if not partial:
         return Section(HEADING_PARTIAL, ["No partial effects were stored with this version."])
     sentences = []
-    figure = rows([PARTIAL[name] for name in partial])
+    figure = stacked_figure([PARTIAL[name] for name in partial])
     for row, (name, points) in enumerate(partial.items(), 1):
         values, ratios = [point["value"] for point in points], np.array([point["ratio"] for point in points])
         labels = [_value(name, value) for value in values]
@@ -97,7 +97,8 @@ def partial_section(evidence: Mapping[str, Any], features: Sequence[str]) -> Sec
             + (
                 f"all values give the same forecast within {100 * (ratios.max() - ratios.min()):.2f} %."
                 if ratios.max() - ratios.min() < FLAT
-                else f"from {signed(100 * (ratios[low] - 1))} ({labels[low]}) to {signed(100 * (ratios[high] - 1))} "
+                else f"from {signed_percent(100 * (ratios[low] - 1))} ({labels[low]}) to "
+                f"{signed_percent(100 * (ratios[high] - 1))} "
                 f"({labels[high]})."
             )
         )
@@ -119,7 +120,7 @@ def partial_section(evidence: Mapping[str, Any], features: Sequence[str]) -> Sec
             "Of the competitor it is what the model adds to each store's linear forecast, whose level has felt the "
             "competitor already: a flat line says that there is nothing to add."
         )
-    return Section(HEADING_PARTIAL, sentences, figure=drawn(figure, heights=len(partial)))
+    return Section(HEADING_PARTIAL, sentences, figure=figure_json(figure, heights=len(partial)))
 
 
 def backtest_section(evidence: Mapping[str, Any]) -> Section:
@@ -143,7 +144,7 @@ def backtest_section(evidence: Mapping[str, Any]) -> Section:
         sentences.append("No model is better than the seasonal median, the baseline to beat.")
     if "lstm" in found and BASELINE in found:
         ratio = found["lstm"]["mean"]["rmse"] / found[BASELINE]["mean"]["rmse"] - 1
-        sentences.append(f"The LSTM's RMSE is {more(100 * ratio)} than the seasonal median's.")
+        sentences.append(f"The LSTM's RMSE is {more_or_less(100 * ratio)} than the seasonal median's.")
     if chosen in found:
         sentences.append(f"The forecasts of this page are by {_words(str(chosen))}.")
     spans = sorted({(fold["from"], fold["to"]) for record in found.values() for fold in record["folds"]})
@@ -166,7 +167,7 @@ def backtest_section(evidence: Mapping[str, Any]) -> Section:
             [_row(name, found[name]) for name in ranked],
             frozenset(range(1, 4 + len(METRICS))),
         ),
-        drawn(figure, barmode="group", yaxis={"title": "RMSPE"}),
+        figure_json(figure, barmode="group", yaxis={"title": "RMSPE"}),
     )
 
 
@@ -251,7 +252,7 @@ def _figure(value: float | None, metric: str) -> str:
     if metric in ("rmse", "mae"):
         return f"{value:,.1f}"
     if metric == "bias":
-        return signed(100 * value, 2)
+        return signed_percent(100 * value, 2)
     return f"{100 * value:.1f} %" if metric.startswith(("coverage", "width", "mape")) else f"{value:.4f}"
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import COLOURS, GREY, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
+from pipeline.reports.phrasing import above_or_below, counted, long_date, more_or_less, signed_percent
 from pipeline.stores.analysis.base import dates, largest, smallest
-from pipeline.stores.analysis.charts import COLOURS, GREY, drawn, rows
-from pipeline.stores.analysis.phrasing import beside, counted, dated, more, signed
 from pipeline.stores.analysis.promotions import SHOWN_BEFORE
 from pipeline.stores.backtest import metrics
 
@@ -72,8 +72,8 @@ def chain_section(forecasts: pd.DataFrame, past: History) -> Section:
     best = largest(by_day)
     sentences = [
         f"{counted(forecasts['store'].nunique(), 'store')} will sell {total:,.0f} in the {counted(days, 'day')} from "
-        f"{dated(by_day.index[0])} to {dated(by_day.index[-1])}; most, {by_day[best]:,.0f}, on {best:%A}, "
-        f"{dated(best)}.",
+        f"{long_date(by_day.index[0])} to {long_date(by_day.index[-1])}; most, {by_day[best]:,.0f}, on {best:%A}, "
+        f"{long_date(best)}.",
         _against_last_year(forecasts, past),
     ]
     recent, ago = past.recent.sum(min_count=1), past.year_ago.sum(min_count=1)
@@ -86,7 +86,7 @@ def chain_section(forecasts: pd.DataFrame, past: History) -> Section:
         figure.add_scatter(
             name=name, x=values.index, y=_plain(values), mode="lines", line={"color": colour, "dash": dash}
         )
-    return Section(HEADING_CHAIN, sentences, figure=drawn(figure, yaxis={"title": "sales of all stores"}))
+    return Section(HEADING_CHAIN, sentences, figure=figure_json(figure, yaxis={"title": "sales of all stores"}))
 
 
 def store_section(
@@ -133,12 +133,12 @@ def earlier_section(earlier: pd.DataFrame) -> Section:
     by_day = scored.groupby("day")[["mean", "sales"]].sum()
     ratio = by_day["mean"].sum() / by_day["sales"].sum() - 1 if by_day["sales"].sum() else np.nan
     sentences = [
-        f"On {dated(made_on)}, {by_day['mean'].sum():,.0f} was forecast for the {counted(len(by_day), 'day')} from "
-        f"{dated(by_day.index[0])} to {dated(by_day.index[-1])}; {by_day['sales'].sum():,.0f} came"
-        + (f", so the forecast was {beside(100 * ratio)} it." if np.isfinite(ratio) else ".")
+        f"On {long_date(made_on)}, {by_day['mean'].sum():,.0f} was forecast for the {counted(len(by_day), 'day')} from "
+        f"{long_date(by_day.index[0])} to {long_date(by_day.index[-1])}; {by_day['sales'].sum():,.0f} came"
+        + (f", so the forecast was {above_or_below(100 * ratio)} it." if np.isfinite(ratio) else ".")
     ]
     cells: list[tuple[str, ...]] = []
-    figure = rows(["all stores by day", "stores by how far off their days were (RMSPE)"])
+    figure = stacked_figure(["all stores by day", "stores by how far off their days were (RMSPE)"])
     if len(sold):
         actual, mean = sold["sales"].to_numpy(float), sold["mean"].to_numpy(float)
         found = metrics(actual, mean)
@@ -163,7 +163,7 @@ def earlier_section(earlier: pd.DataFrame) -> Section:
             ("MAE", f"{found['mae']:,.1f}"),
             ("MAPE", f"{100 * found['mape']:.2f} %"),
             ("R²", f"{found['r2']:.4f}" if np.isfinite(found["r2"]) else "–"),
-            ("bias", signed(100 * found["bias"], 2)),
+            ("bias", signed_percent(100 * found["bias"], 2)),
             *((f"within the {level} % interval", f"{100 * value:.1f} %") for level, value in covered.items()),
         ]
         figure.add_histogram(
@@ -187,7 +187,7 @@ def earlier_section(earlier: pd.DataFrame) -> Section:
         HEADING_EARLIER,
         sentences,
         Table(("error of a store's day", "value"), cells, frozenset({1})) if cells else None,
-        drawn(figure, heights=2),
+        figure_json(figure, heights=2),
     )
 
 
@@ -200,7 +200,8 @@ def _against_last_year(forecasts: pd.DataFrame, past: History) -> str:
         return "There is nothing 52 weeks earlier to hold it against."
     lacking = int((wide.notna() & ago.isna()).any(axis=1).sum())
     return (
-        f"That is {more(100 * (now / before - 1))} than on the same weekdays 52 weeks earlier, for the store days "
+        f"That is {more_or_less(100 * (now / before - 1))} than on the same weekdays 52 weeks earlier, for the store "
+        "days "
         "known from "
         "both"
         + (

@@ -10,10 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from dateutil.easter import easter  # type: ignore[import-untyped]
 
+from pipeline.reports.charts import COLOURS, DASHES, SYMBOLS, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
+from pipeline.reports.phrasing import above_or_below, counted, long_date, percent_change, signed_percent, was_or_were
 from pipeline.stores.analysis.base import KINDS, largest
-from pipeline.stores.analysis.charts import COLOURS, DASHES, SYMBOLS, drawn, rows
-from pipeline.stores.analysis.phrasing import beside, counted, dated, per_cent, signed, were
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -76,7 +76,8 @@ def holidays_section(found: Holidays) -> Section:
     school = (
         "No school holiday is in the data, or nothing else is."
         if found.school is None
-        else f"On school holidays sales are {beside(per_cent(found.school))} what the store's other days of that "
+        else f"On school holidays sales are {above_or_below(percent_change(found.school))} what the store's other "
+        "days of that "
         "weekday "
         "and promotion bring."
     )
@@ -86,16 +87,18 @@ def holidays_section(found: Holidays) -> Section:
     sentences = []
     if {-1, 1} <= set(every.index):
         sentences.append(
-            f"On the day before a state holiday stores sell {beside(per_cent(every[-1]))} what is usual for them on "
+            f"On the day before a state holiday stores sell {above_or_below(percent_change(every[-1]))} what is "
+            "usual for them on "
             "that "
-            f"weekday, with or without promotion as it was; on the day after, {beside(per_cent(every[1]))} it."
+            "weekday, with or without promotion as it was; on the day after, "
+            f"{above_or_below(percent_change(every[1]))} it."
         )
     doors, on = found.open.sum(), found.days[(found.days["kind"] == "any") & (found.days["offset"] == 0)]
     if doors["open"]:
-        sold = f", and sold {beside(per_cent(on['excess'].iloc[0]))} the usual" if len(on) else ""
+        sold = f", and sold {above_or_below(percent_change(on['excess'].iloc[0]))} the usual" if len(on) else ""
         sentences.append(
             f"On the holiday itself {doors['open']:,.0f} of {counted(doors['store_days'], 'store day')} "
-            f"{were(doors['open'])} "
+            f"{was_or_were(doors['open'])} "
             f"open{sold}."
         )
     else:
@@ -103,13 +106,15 @@ def holidays_section(found: Holidays) -> Section:
     before = found.days[(found.days["offset"] == -1) & found.days["kind"].isin(KINDS)]
     if len(before) > 1:
         eves = before.set_index("kind")["excess"]
-        sentences.append(f"The strongest eve is that of {NAMES[largest(eves)]}: {signed(per_cent(eves.max()))}.")
+        sentences.append(
+            f"The strongest eve is that of {NAMES[largest(eves)]}: {signed_percent(percent_change(eves.max()))}."
+        )
     figure = go.Figure()
     for k, (kind, rows_of) in enumerate(found.days[found.days["kind"].isin(KINDS)].groupby("kind")):
         figure.add_scatter(
             name=NAMES[str(kind)],
             x=rows_of["offset"],
-            y=[per_cent(value) for value in rows_of["excess"]],
+            y=[percent_change(value) for value in rows_of["excess"]],
             mode="lines+markers",
             line={"color": COLOURS[k], "dash": DASHES[k]},
             marker={"symbol": SYMBOLS[k], "size": 8},
@@ -130,7 +135,7 @@ def holidays_section(found: Holidays) -> Section:
             ],
             frozenset(range(1, 5)),
         ),
-        drawn(
+        figure_json(
             figure,
             xaxis={"title": "days from the nearest holiday", "dtick": 1},
             yaxis={"title": "sales against the usual, %"},
@@ -169,19 +174,19 @@ def seasons_section(found: list[Season]) -> Section:
         week = pd.concat([line[line.index >= -AROUND] for line in before.values()])
         after = pd.concat([line[(line.index > 0) & (line.index <= AROUND)] for line in season.years.values()])
         sentences.append(
-            f"In the week before {season.name} stores sell {beside(per_cent(week.mean()))} the usual"
-            + (f", in the week after {beside(per_cent(after.mean()))} it" if len(after) else "")
+            f"In the week before {season.name} stores sell {above_or_below(percent_change(week.mean()))} the usual"
+            + (f", in the week after {above_or_below(percent_change(after.mean()))} it" if len(after) else "")
             + f" ({counted(len(before), 'year')}). The best day before is {counted(-peak, 'day')} before {day}: "
-            f"{signed(per_cent(mean[peak]))}."
+            f"{signed_percent(percent_change(mean[peak]))}."
         )
         if season.name == "Christmas":
             last = max(before)
             top = largest(before[last])
             sentences.append(
-                f"In {last} it was {dated(dt.date(last, 12, 25) + dt.timedelta(days=int(top)))}, with "
-                f"{signed(per_cent(before[last].max()))}."
+                f"In {last} it was {long_date(dt.date(last, 12, 25) + dt.timedelta(days=int(top)))}, with "
+                f"{signed_percent(percent_change(before[last].max()))}."
             )
-    figure = rows([f"days from {'25 December' if s.name == 'Christmas' else 'Easter Sunday'}" for s in found])
+    figure = stacked_figure([f"days from {'25 December' if s.name == 'Christmas' else 'Easter Sunday'}" for s in found])
     years = sorted({year for season in found for year in season.years})
     for row, season in enumerate(found, 1):
         for year, line in season.years.items():
@@ -191,7 +196,7 @@ def seasons_section(found: list[Season]) -> Section:
                 legendgroup=str(year),
                 showlegend=row == 1 or year not in found[0].years,
                 x=line.index.to_numpy(),
-                y=[per_cent(value) for value in line],
+                y=[percent_change(value) for value in line],
                 mode="lines+markers",
                 line={"color": COLOURS[k % len(COLOURS)], "dash": DASHES[k % len(DASHES)]},
                 marker={"symbol": SYMBOLS[k % len(SYMBOLS)]},
@@ -199,9 +204,9 @@ def seasons_section(found: list[Season]) -> Section:
                 col=1,
             )
     figure.update_yaxes(title="sales against the usual, %")
-    return Section(HEADING_SEASONS, sentences, figure=drawn(figure, heights=2))
+    return Section(HEADING_SEASONS, sentences, figure=figure_json(figure, heights=2))
 
 
 def _of(days: pd.DataFrame, kind: str, offset: int) -> str:
     found = days[(days["kind"] == kind) & (days["offset"] == offset)]["excess"]
-    return signed(per_cent(found.iloc[0])) if len(found) else "–"
+    return signed_percent(percent_change(found.iloc[0])) if len(found) else "–"

@@ -9,10 +9,10 @@ import ibis
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import COLOURS, GREY, SYMBOLS, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
+from pipeline.reports.phrasing import WEEKDAYS, above_or_below, counted, long_date, percent_change
 from pipeline.stores.analysis.base import NEAR, dates, largest
-from pipeline.stores.analysis.charts import COLOURS, GREY, SYMBOLS, drawn, rows
-from pipeline.stores.analysis.phrasing import WEEKDAYS, beside, counted, dated, per_cent
 from pipeline.stores.calendar import LONG, SUNDAY
 
 if TYPE_CHECKING:
@@ -111,14 +111,19 @@ def openings_section(found: Openings) -> Section:
         sentences.append(
             f"{counted(closures['store'].nunique(), 'store')} closed for {LONG} days or more in a row, "
             f"{counted(len(closures), 'time')} in all; the longest closure was store {longest['store']}'s, "
-            f"{counted(longest['days'], 'day')} from {dated(longest['start'])}."
+            f"{counted(longest['days'], 'day')} from {long_date(longest['start'])}."
         )
         around = found.around.set_index("place")["excess"]
         if {-1, 1} <= set(around.index):
-            later = f", and on the {NEAR}th {beside(per_cent(around[NEAR]))} it" if NEAR in around.index else ""
+            later = (
+                f", and on the {NEAR}th {above_or_below(percent_change(around[NEAR]))} it"
+                if NEAR in around.index
+                else ""
+            )
             sentences.append(
-                f"On the last day before such a closure stores sell {beside(per_cent(around[-1]))} what is usual for "
-                f"them, on the first open day after it {beside(per_cent(around[1]))} the usual{later}."
+                f"On the last day before such a closure stores sell {above_or_below(percent_change(around[-1]))} "
+                "what is usual for "
+                f"them, on the first open day after it {above_or_below(percent_change(around[1]))} the usual{later}."
             )
     else:
         sentences.append(f"No store closed for {LONG} days or more in a row and opened again.")
@@ -129,12 +134,13 @@ def openings_section(found: Openings) -> Section:
         sentences.append(
             f"{counted(missing['store'].nunique(), 'store has', 'stores have')} a gap of {GAP} days or more without "
             "any row, the "
-            f"longest of {counted(longest['days'], 'day')} (store {longest['store']}, from {dated(longest['start'])}). "
+            f"longest of {counted(longest['days'], 'day')} (store {longest['store']}, from "
+            f"{long_date(longest['start'])}). "
             "Such days are unknown; they count neither as closed nor as without sales."
         )
     else:
         sentences.append(f"No store has a gap of {GAP} days or more without any row.")
-    figure = rows(["stores on a mean day of the week", "sales around closures, in open days"])
+    figure = stacked_figure(["stores on a mean day of the week", "sales around closures, in open days"])
     weeks = weeks[weeks["days"] == WEEK]
     figure.add_scatter(
         name="stores with rows", x=weeks.index, y=weeks["stores"], line={"color": GREY, "shape": "hv"}, row=1, col=1
@@ -156,7 +162,7 @@ def openings_section(found: Openings) -> Section:
         figure.add_scatter(
             name=name,
             x=part["place"],
-            y=[per_cent(value) for value in part["excess"]],
+            y=[percent_change(value) for value in part["excess"]],
             mode="lines+markers",
             line={"color": COLOURS[1 + k]},
             marker={"symbol": SYMBOLS[k]},
@@ -173,14 +179,14 @@ def openings_section(found: Openings) -> Section:
         Table(
             ("longest closures", "from", "days"),
             [
-                (f"store {row['store']}", dated(row["start"]), f"{row['days']:,.0f}")
+                (f"store {row['store']}", long_date(row["start"]), f"{row['days']:,.0f}")
                 for row in longest_ones.to_dict("records")
             ],
             frozenset({2}),
         )
         if len(closures)
         else None,
-        drawn(figure, heights=2),
+        figure_json(figure, heights=2),
     )
 
 
@@ -222,7 +228,7 @@ def weekends_section(found: Weekends) -> Section:
         f"{counted(found.all_week, 'store is', 'stores are')} open on {100 * MOSTLY:.0f} % or more of the Sundays, "
         f"{found.others:,} are not.",
         f"Open all week, a store sells {sales[SUNDAY]:,.0f} on a Sunday, "
-        f"{beside(100 * (sales[SUNDAY] / sales[SUNDAY - 1] - 1))} "
+        f"{above_or_below(100 * (sales[SUNDAY] / sales[SUNDAY - 1] - 1))} "
         f"its Saturday ({sales[SUNDAY - 1]:,.0f}); its best day is {WEEKDAYS[largest(sales)]}.",
     ]
     if found.others:
@@ -230,7 +236,8 @@ def weekends_section(found: Weekends) -> Section:
         sentences.append(
             f"Saturday and Sunday bring {weekend['all_week']:.1f} % of its week, {weekend['others']:.1f} % of the "
             "others'. "
-            f"From Monday to Saturday its day is {beside(100 * (mean['all_week'] / mean['others'] - 1))} theirs."
+            f"From Monday to Saturday its day is {above_or_below(100 * (mean['all_week'] / mean['others'] - 1))} "
+            "theirs."
         )
     figure = go.Figure(
         [
@@ -247,7 +254,9 @@ def weekends_section(found: Weekends) -> Section:
         ]
     )
     return Section(
-        HEADING_WEEKENDS, sentences, figure=drawn(figure, barmode="group", yaxis={"title": "mean sales of an open day"})
+        HEADING_WEEKENDS,
+        sentences,
+        figure=figure_json(figure, barmode="group", yaxis={"title": "mean sales of an open day"}),
     )
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import plotly.graph_objects as go
 
-from pipeline.reports.page import Section, Table, share
+from pipeline.reports.charts import COLOURS, GREY, figure_json
+from pipeline.reports.page import Section, Table
+from pipeline.reports.phrasing import counted, long_date, share, signed_percent
 from pipeline.stores.analysis.base import dates
-from pipeline.stores.analysis.charts import COLOURS, GREY, drawn
-from pipeline.stores.analysis.phrasing import counted, dated, signed
 from pipeline.stores.outliers import FAR, outliers
 
 if TYPE_CHECKING:
@@ -105,15 +105,15 @@ def marked_section(found: Marked) -> Section:
             [
                 (
                     f"store {row['store']}",
-                    dated(row["day"]),
+                    long_date(row["day"]),
                     f"{row['sales']:,.0f}",
                     f"{row['usual']:,.0f}",
-                    signed(100 * (row["sales"] / row["usual"] - 1)),
+                    signed_percent(100 * (row["sales"] / row["usual"] - 1)),
                     f"{row['score']:+.1f}",
                 )
                 for row in found.furthest.head(10).to_dict("records")
             ],
             frozenset(range(2, 6)),
         ),
-        drawn(figure, xaxis={"type": "date"}, yaxis={"title": "sales against the usual, %"}),
+        figure_json(figure, xaxis={"type": "date"}, yaxis={"title": "sales against the usual, %"}),
     )

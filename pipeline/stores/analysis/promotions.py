@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import COLOURS, GREY, figure_json
 from pipeline.reports.page import Section, Table
+from pipeline.reports.phrasing import NEGLIGIBLE, WEEKDAYS, counted, more_or_less, percent_change, signed_percent
 from pipeline.stores.analysis.base import dates, largest, smallest
-from pipeline.stores.analysis.charts import COLOURS, GREY, drawn
-from pipeline.stores.analysis.phrasing import SMALLEST, WEEKDAYS, counted, more, per_cent, signed
 
 if TYPE_CHECKING:
     from datetime import date
@@ -118,7 +118,7 @@ def plans_section(found: Plans, as_of: date) -> Section:
         sentences.append(
             f"What else differs most is the share of store days that are {'' if furthest == 'open' else 'a '}"
             f"{FACTS[furthest]}: {ahead:.1f} % ahead, {training:.1f} % in training."
-            if abs(ahead - training) >= SMALLEST
+            if abs(ahead - training) >= NEGLIGIBLE
             else "Openings and holidays are as frequent as in training."
         )
     past = found.promoted[found.promoted.index < pd.Timestamp(as_of)]
@@ -140,7 +140,7 @@ def plans_section(found: Plans, as_of: date) -> Section:
             ],
             frozenset({1, 2}),
         ),
-        drawn(figure, yaxis={"title": "stores promoted, %", "range": [0, 103]}, bargap=0.1),
+        figure_json(figure, yaxis={"title": "stores promoted, %", "range": [0, 103]}, bargap=0.1),
     )
 
 
@@ -169,14 +169,15 @@ def uplift_section(found: Uplift) -> Section:
         return Section(HEADING_EFFECT, [_nothing()])
     overall = found.overall
     sentences = [
-        f"With promotion a store sells {more(per_cent(overall['sales']))} than on the same weekday without. All "
+        f"With promotion a store sells {more_or_less(percent_change(overall['sales']))} than on the same weekday "
+        "without. All "
         "figures are means over stores."
     ]
     if np.isfinite(overall["customers"]):
         part = overall["customers"] / overall["sales"] if overall["sales"] else np.nan
         sentences.append(
-            f"{more(per_cent(overall['customers'])).capitalize()} customers come, and each spends "
-            f"{more(per_cent(overall['a_customer']))}"
+            f"{more_or_less(percent_change(overall['customers'])).capitalize()} customers come, and each spends "
+            f"{more_or_less(percent_change(overall['a_customer']))}"
             + (f": {100 * part:.0f} % of the rise is people, the rest is what they buy." if 0 < part < 1 else ".")
         )
     else:
@@ -184,8 +185,9 @@ def uplift_section(found: Uplift) -> Section:
     if len(found.weekdays) > 1:
         best, least = largest(found.weekdays["sales"]), smallest(found.weekdays["sales"])
         sentences.append(
-            f"It does most on {WEEKDAYS[best]}s ({signed(per_cent(found.weekdays['sales'][best]))}) and least on "
-            f"{WEEKDAYS[least]}s ({signed(per_cent(found.weekdays['sales'][least]))})."
+            f"It does most on {WEEKDAYS[best]}s ({signed_percent(percent_change(found.weekdays['sales'][best]))}) "
+            "and least on "
+            f"{WEEKDAYS[least]}s ({signed_percent(percent_change(found.weekdays['sales'][least]))})."
         )
     shown = [name for name in MEASURES if np.isfinite(overall[name])]
     figure = go.Figure(
@@ -199,7 +201,7 @@ def uplift_section(found: Uplift) -> Section:
             for k, name in enumerate(shown)
         ]
     )
-    return Section(HEADING_EFFECT, sentences, figure=drawn(figure, yaxis={"title": "change with promotion, %"}))
+    return Section(HEADING_EFFECT, sentences, figure=figure_json(figure, yaxis={"title": "change with promotion, %"}))
 
 
 def stores_section(found: Uplift, stores: pd.DataFrame) -> Section:
@@ -218,16 +220,18 @@ def stores_section(found: Uplift, stores: pd.DataFrame) -> Section:
     sentences = [
         f"In {surely:,} of {counted(len(by_store), 'store')} promotions surely raise sales (95 % interval above 0); in "
         f"{not_surely:,} that is not sure" + (f", and in {falls:,} of them sales surely fall." if falls else "."),
-        f"The middle store gains {signed(float(rise.median()))}; store {first} gains most with {signed(rise[first])}, "
-        f"store {last} least with {signed(rise[last])}.",
+        f"The middle store gains {signed_percent(float(rise.median()))}; store {first} gains most with "
+        f"{signed_percent(rise[first])}, "
+        f"store {last} least with {signed_percent(rise[last])}.",
     ]
     types = by_store.join(stores["store_type"]).groupby("store_type")["sales"].agg(["mean", "size"])
     if len(types) > 1:
         best, least = largest(types["mean"]), smallest(types["mean"])
         sentences.append(
-            f"Stores of type {best} gain most ({signed(per_cent(types['mean'][best]))}), those of type {least} "
+            f"Stores of type {best} gain most ({signed_percent(percent_change(types['mean'][best]))}), those of type "
+            f"{least} "
             "least "
-            f"({signed(per_cent(types['mean'][least]))})."
+            f"({signed_percent(percent_change(types['mean'][least]))})."
         )
     sentences.append(
         "Whether a rise pays depends on margin and discount, which the data do not hold: read off the picture how many "
@@ -261,16 +265,16 @@ def stores_section(found: Uplift, stores: pd.DataFrame) -> Section:
                     f"store {store}",
                     str(stores["store_type"].get(store, "–")),
                     str(stores["assortment"].get(store, "–")),
-                    signed(per_cent(row["sales"])),
-                    f"{signed(per_cent(row['low']))} to {signed(per_cent(row['high']))}",
-                    signed(per_cent(row["customers"])),
+                    signed_percent(percent_change(row["sales"])),
+                    f"{signed_percent(percent_change(row['low']))} to {signed_percent(percent_change(row['high']))}",
+                    signed_percent(percent_change(row["customers"])),
                     f"{row['extra']:,.0f}",
                 )
                 for store, row in best_ten.iterrows()
             ],
             frozenset(range(3, 7)),
         ),
-        drawn(
+        figure_json(
             figure,
             xaxis={"title": "rise in sales with promotion, % (at least)"},
             yaxis={"title": "share of stores, %", "range": [0, 103]},

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pipeline.reports.charts import COLOURS, GREY, figure_json, stacked_figure
 from pipeline.reports.page import Section
+from pipeline.reports.phrasing import MONTHS, WEEKDAYS, above_or_below, more_or_less, percent_change, signed_percent
 from pipeline.stores.analysis.base import largest, smallest
-from pipeline.stores.analysis.charts import COLOURS, GREY, drawn, rows
-from pipeline.stores.analysis.phrasing import MONTHS, WEEKDAYS, beside, more, per_cent, signed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -94,25 +94,28 @@ def seasonality_section(found: Seasonality) -> Section:
     if len(weekdays) > 1:
         best, least = largest(weekdays), smallest(weekdays)
         sentences.append(
-            f"Without promotion the best day is {WEEKDAYS[best]}, {beside(per_cent(weekdays[best]))} the mean of "
+            f"Without promotion the best day is {WEEKDAYS[best]}, {above_or_below(percent_change(weekdays[best]))} "
+            "the mean of "
             "weekdays, the "
-            f"weakest {WEEKDAYS[least]}, {beside(per_cent(weekdays[least]))} it; each store against itself."
+            f"weakest {WEEKDAYS[least]}, {above_or_below(percent_change(weekdays[least]))} it; each store against "
+            "itself."
         )
     if len(months) > 1:
         best, least = largest(months), smallest(months)
         sentences.append(
-            f"Of the months {MONTHS[best - 1]} is the strongest ({signed(per_cent(months[best]))}) and "
+            f"Of the months {MONTHS[best - 1]} is the strongest ({signed_percent(percent_change(months[best]))}) and "
             f"{MONTHS[least - 1]} the "
-            f"weakest ({signed(per_cent(months[least]))}), given weekday and promotion."
+            f"weakest ({signed_percent(percent_change(months[least]))}), given weekday and promotion."
         )
     sentences.append(
         "There are less than two years of days, so no year can be held against the one before."
         if found.growth is None
-        else f"In the last 52 weeks stores sold {more(per_cent(found.growth))} a day than in the 52 weeks before, "
+        else f"In the last 52 weeks stores sold {more_or_less(percent_change(found.growth))} a day than in the 52 "
+        "weeks before, "
         "given "
         "weekday and promotion."
     )
-    figure = rows(["by week, against the usual", "by month", "by weekday, without promotion"])
+    figure = stacked_figure(["by week, against the usual", "by month", "by weekday, without promotion"])
     weeks = found.weeks
     figure.add_scatter(
         name="week", x=weeks.index, y=_per_cents(weeks["excess"]), line={"color": COLOURS[0], "width": 1}, row=1, col=1
@@ -127,7 +130,7 @@ def seasonality_section(found: Seasonality) -> Section:
     ):
         figure.add_bar(x=labels, y=_per_cents(values), marker_color=COLOURS[0], showlegend=False, row=row, col=1)
     figure.update_yaxes(title="%")
-    return Section(HEADING, sentences, figure=drawn(figure, heights=3))
+    return Section(HEADING, sentences, figure=figure_json(figure, heights=3))
 
 
 def memory(daily: pd.DataFrame) -> Memory:
@@ -188,7 +191,7 @@ def memory_section(found: Memory) -> Section:
             if found.p < SIGNIFICANT
             else f"A unit root cannot be ruled out ({p}, augmented Dickey-Fuller): the level may wander."
         )
-    figure = rows(["autocorrelation (ACF)", "partial autocorrelation (PACF)"])
+    figure = stacked_figure(["autocorrelation (ACF)", "partial autocorrelation (PACF)"])
     for row, values in enumerate((found.acf, found.pacf), 1):
         weeks = [COLOURS[1] if lag % found.week == 0 else COLOURS[0] for lag in values.index]
         figure.add_bar(
@@ -205,7 +208,7 @@ def memory_section(found: Memory) -> Section:
     figure.update_xaxes(title="lag in trading days; whole weeks in orange", row=2, col=1)
     widest = min(1.05, 1.1 * float(max(found.acf.abs().max(), found.pacf.abs().max())))
     figure.update_yaxes(range=[-widest, widest])
-    return Section(HEADING_ACF, sentences, figure=drawn(figure, heights=2))
+    return Section(HEADING_ACF, sentences, figure=figure_json(figure, heights=2))
 
 
 def _mean(days: pd.DataFrame) -> float:
@@ -213,4 +216,4 @@ def _mean(days: pd.DataFrame) -> float:
 
 
 def _per_cents(values: pd.Series) -> list[float | None]:
-    return [round(per_cent(value), 3) if np.isfinite(value) else None for value in values]
+    return [round(percent_change(value), 3) if np.isfinite(value) else None for value in values]

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import COLOURS, SYMBOLS, figure_json
 from pipeline.reports.page import Section, Table
+from pipeline.reports.phrasing import above_or_below, counted, listed, more_or_less, percent_change, signed_percent
 from pipeline.stores.analysis.base import largest, smallest
-from pipeline.stores.analysis.charts import COLOURS, SYMBOLS, drawn
-from pipeline.stores.analysis.phrasing import beside, counted, listed, more, per_cent, signed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -68,7 +68,8 @@ def kinds_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
         sentences.append(
             f"{counted(promo2.sum(), 'store takes', 'stores take')} part in the continuing promotion (Promo2); the "
             "middle one "
-            f"sells {beside(100 * (ratio - 1))} the middle one of those that do not. Which stores were chosen for it "
+            f"sells {above_or_below(100 * (ratio - 1))} the middle one of those that do not. Which stores were "
+            "chosen for it "
             "may be "
             "the reason."
         )
@@ -103,13 +104,13 @@ def kinds_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
                     f"{row['sales']:,.0f}",
                     _number(row["customers"], 0),
                     _number(row["a_customer"], 2),
-                    signed(per_cent(row["uplift"])),
+                    signed_percent(percent_change(row["uplift"])),
                 )
                 for row in table.reset_index().to_dict("records")
             ],
             frozenset(range(2, 7)),
         ),
-        drawn(
+        figure_json(
             figure,
             boxmode="group",
             xaxis={"categoryorder": "category ascending"},
@@ -159,7 +160,7 @@ def customers_section(stores: pd.DataFrame) -> Section:
     return Section(
         HEADING_CUSTOMERS,
         sentences,
-        figure=drawn(
+        figure=figure_json(
             figure,
             heights=1,
             xaxis={"title": "mean customers of an open day"},
@@ -177,7 +178,7 @@ def _compared(sold: pd.DataFrame, column: str, word: str) -> str:
     counts = listed(f"{n:,} of {word} {name}" for name, n in medians["size"].sort_index().items())
     return (
         f"There are {counts}. The middle store of {word} {first} sells {medians['median'][first]:,.0f} a day, "
-        f"{more(100 * (ratio - 1))} than that of {word} {last} ({medians['median'][last]:,.0f})."
+        f"{more_or_less(100 * (ratio - 1))} than that of {word} {last} ({medians['median'][last]:,.0f})."
     )
 
 

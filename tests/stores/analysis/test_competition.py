@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from pipeline.reports.phrasing import more_or_less, percent_change
 from pipeline.stores.analysis.competition import distance_section, opened, opened_section
-from pipeline.stores.analysis.phrasing import more, per_cent
 from pipeline.stores.analysis.promotions import uplift
 from pipeline.stores.analysis.store_types import by_store
 
@@ -27,7 +27,7 @@ def test_the_planted_effect_is_found_store_by_store(planted) -> None:
 def test_the_sentence_says_how_sure_it_is(planted) -> None:
     found = opened(planted.days, planted.stores)
     said = opened_section(found).sentences[0]
-    assert f"they sold {more(per_cent(found.effect))} than" in said
+    assert f"they sold {more_or_less(percent_change(found.effect))} than" in said
     assert "surely less" in said
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.reports.phrasing import above_or_below, percent_change
 from pipeline.stores.analysis.base import by_day, open_days
 from pipeline.stores.analysis.holidays import holidays, holidays_section, seasons, seasons_section
-from pipeline.stores.analysis.phrasing import beside, per_cent
 
 
 def test_the_planted_eve_is_found_before_public_and_easter_holidays(planted) -> None:
@@ -18,7 +18,7 @@ def test_the_planted_eve_is_found_before_public_and_easter_holidays(planted) -> 
     assert days["public", 3] == pytest.approx(0, abs=0.05)
     assert found.open["open"].sum() == 0
     said = holidays_section(found).sentences
-    assert f"On the day before a state holiday stores sell {beside(per_cent(days['any', -1]))}" in said[0]
+    assert f"On the day before a state holiday stores sell {above_or_below(percent_change(days['any', -1]))}" in said[0]
     assert "On the holiday itself no store was open." in said
 
 
@@ -42,7 +42,7 @@ def test_school_holidays_are_told_and_their_absence_too(by_hand, plain_days) -> 
         record |= {"sales": 150.0, "school_holiday": True}
     days = table(records)
     found = holidays(days, open_days(con, days))
-    assert per_cent(found.school) == pytest.approx(50, abs=1e-6)
+    assert percent_change(found.school) == pytest.approx(50, abs=1e-6)
     said = holidays_section(found).sentences
     assert said[0] == "No state holiday is in the data."
     assert "On school holidays sales are 50.0 % above" in said[1]
