@@ -244,7 +244,7 @@ def test_the_quarantine_round_trip(aisle: Callable[..., Said], till: Any, tmp_pa
     assert said.code == 0, said.err
     assert {k: said.json[k] for k in ("read", "clean", "quarantined")} == {"read": 1, "clean": 1, "quarantined": 0}
     assert till.clean("invoice", "quantity") == [("1", 1), ("2", 3)]
-    assert aisle("quarantine", "list", "transactions").out.strip() == "Nothing waits."
+    assert aisle("quarantine", "list", "transactions").out.strip() == "The quarantine is empty."
     file.write_bytes("é".encode("cp1252"))
     assert aisle("quarantine", "replay", "transactions", f"till--{NAME}", "--csv", str(file)).code == 2
 

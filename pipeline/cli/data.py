@@ -1,0 +1,172 @@
+"""The commands about data: simulate, fetch, ingest and quarantine."""
+
+from __future__ import annotations
+
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+from rich.table import Table
+
+from pipeline.cli.options import Day, Json, Since, TableName, Until
+from pipeline.cli.output import err, print_error, print_result, seconds_since
+from pipeline.errors import RefusedError, UsageError
+from pipeline.settings import load_settings
+
+
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the deliveries go: one file a day, under transactions/.")],
+    since: Since = None,
+    days: Annotated[int, typer.Option(min=1, help="Number of days.")] = 28,
+    customers: Annotated[int, typer.Option(help="Customers of the first year; 900 make about 55,000 rows.")] = 900,
+    seed: Annotated[int | None, typer.Option(help="Random seed. Default: AISLE_SEED.")] = None,
+    one_file: Annotated[bool, typer.Option(help="Write all days to one file.")] = False,
+    drift: Annotated[str, typer.Option(help="Drift to plant: from=2025-06-01&prices=1.6&baskets=2&stops=…")] = "",
+    defects: Annotated[str, typer.Option(help="Defects of the last day: zero_quantity:3,negative_price:2 …")] = "",
+    as_json: Json = False,
+) -> None:
+    """Write deliveries of the simulated shop, in the form in which a point-of-sale system would."""
+    from upath import UPath
+
+    from pipeline.simulate.defects import parse_defects
+    from pipeline.simulate.deliveries import write_deliveries
+    from pipeline.simulate.shop import Shop
+
+    settings = load_settings()
+    first = since or date(2025, 1, 1)
+    address = f"simulate://shop?seed={settings.seed if seed is None else seed}&customers={customers}"
+    address += "".join(f"&drift_{part}" for part in drift.split("&") if part)
+    shop = Shop.from_uri(address)
+    end = first + timedelta(days=days)
+    last_open = next(day for n in range(1, days + 1) if shop.is_open(day := end - timedelta(days=n)))
+    planted = {last_open: parse_defects(defects)} if defects else None
+    start = time.monotonic()
+    written = write_deliveries(shop, UPath(folder), first, end, one_file=one_file, defects=planted)
+    result = {
+        "files": [str(w.path) for w in written],
+        "planted": [str(p) for w in written for p in w.planted],
+        "seconds": seconds_since(start),
+    }
+    print_result(result, as_json, f"{len(written)} files in {folder}, {result['seconds']} s")
+
+
+def fetch(
+    what: Annotated[str, typer.Argument(help="The data set: online-retail.")],
+    folder: Annotated[Path, typer.Option(help="Where the file goes.")] = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """Download a public data set from its publisher, resume if interrupted, verify its checksum."""
+    from pipeline.ingestion.download import DATASETS, fetch_dataset
+
+    if what not in DATASETS:
+        raise UsageError("There is no such data set", observed=what, allowed=", ".join(DATASETS))
+    done = fetch_dataset(DATASETS[what], folder)
+    result = {"file": str(done.path), "rows": done.rows, "bytes": done.size}
+    print_result(result, as_json, f"{done.path}: {done.rows:,} rows")
+
+
+def ingest(
+    table: TableName,
+    day: Day = None,
+    since: Since = None,
+    until: Until = None,
+    every: Annotated[bool, typer.Option("--all", help="Every delivery of the source.")] = False,
+    source: Annotated[str | None, typer.Option(help="One of the table's sources. Default: the first.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Land, validate and commit deliveries. A refused delivery does not stop the others."""
+    from pipeline.ingestion import steps
+
+    settings = load_settings()
+    if sum((day is not None, every, since is not None or until is not None)) != 1:
+        raise UsageError("Say which deliveries", allowed="one of --day D, --from D --until D, or --all")
+    if day:
+        since, until = day, day + timedelta(days=1)
+    start = time.monotonic()
+    deliveries = steps.pending(settings, table, source, since=since, until=until)
+    if not deliveries:
+        raise RefusedError(
+            "There is no delivery", where=f"{table}, {day or 'any day'}", todo="look at the address in sources.yaml"
+        )
+    totals = dict.fromkeys(("read", "clean", "quarantined", "repeats"), 0)
+    refused: dict[str, str] = {}
+    quiet = as_json or len(deliveries) < 3
+    for delivery in track(deliveries, "ingesting", console=err, disable=quiet, transient=True):
+        try:
+            entry = steps.ingest(settings, delivery)
+        except RefusedError as refusal:
+            refused[delivery.id] = str(refusal)
+            continue
+        for name in totals:
+            totals[name] += getattr(entry, name)
+    result = {"table": table, "deliveries": len(deliveries) - len(refused), **totals, "seconds": seconds_since(start)}
+    if refused:
+        result["refused"] = refused
+    print_result(
+        result,
+        as_json,
+        f"{table}: {result['deliveries']} deliveries, {totals['read']:,} rows read = {totals['clean']:,} clean + "
+        f"{totals['quarantined']:,} quarantined + {totals['repeats']:,} exact repeats, {result['seconds']} s",
+    )
+    for name, reason in refused.items():
+        print_error("refused", f"{name}\n  {reason}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def quarantine_list(table: TableName, as_json: Json = False) -> None:
+    """List the deliveries that have rows in quarantine, with the reasons."""
+    from pipeline.ingestion.quarantine import held
+
+    waiting = held(load_settings(), table)
+    shown = Table("delivery", "rows", "reasons")
+    for entry in waiting:
+        shown.add_row(entry.delivery, f"{entry.rows:,}", "\n".join(f"{n:,} × {r}" for r, n in entry.reasons.items()))
+    result = {"table": table, "deliveries": [vars(entry) for entry in waiting]}
+    print_result(result, as_json, shown if waiting else "The quarantine is empty.")
+
+
+def quarantine_show(
+    table: TableName,
+    delivery: str,
+    file: Annotated[Path | None, typer.Option("--csv", dir_okay=False, help="Write the rows to this file.")] = None,
+) -> None:
+    """Show a delivery's rows in quarantine as CSV, ready to be corrected."""
+    from pipeline.ingestion.quarantine import export
+
+    text = export(load_settings(), table, delivery)
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+        err.print(
+            f"{file}: correct the values, keep _row as it is, then aisle quarantine replay … --csv {file}", markup=False
+        )
+
+
+def quarantine_replay(
+    table: TableName,
+    delivery: str,
+    file: Annotated[
+        Path | None,
+        typer.Option("--csv", exists=True, dir_okay=False, help="The corrected rows. Default: the rows as delivered."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Validate rows of the quarantine again, after correcting them, the suite or the mapping."""
+    from pipeline.ingestion.quarantine import replay
+
+    try:
+        corrected = file.read_text(encoding="utf-8-sig") if file else None
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            "The corrected file is not UTF-8", where=str(file), observed=error, todo="save it as UTF-8"
+        ) from error
+    entry = replay(load_settings(), table, delivery, corrected)
+    result = {name: getattr(entry, name) for name in ("delivery", "read", "clean", "quarantined", "repeats")}
+    print_result(
+        result, as_json, f"{entry.read:,} rows replayed: {entry.clean:,} clean, {entry.quarantined:,} still quarantined"
+    )

@@ -1,0 +1,182 @@
+"""The commands about models: train, backtest, export, score, report, watch, models, promote and rollback."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import AsOf, By, Candidates, Day, DomainName, Json, ModelName, Reason
+from pipeline.cli.output import backtest_table, drift_text, model_as_dict, model_text, print_result, seconds_since
+from pipeline.dates import format_day
+from pipeline.domains import CANDIDATES, MODELS, domain_of, known_days, prepare, steps_of, watched_of
+from pipeline.errors import RefusedError, UsageError
+from pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    # MLflow takes seconds to import, so only the commands that read the registry import it.
+    from pipeline.monitoring.watch import DriftResult
+
+
+def train(model: ModelName, as_of: AsOf = None, candidate: Candidates = None, as_json: Json = False) -> None:
+    """Train a challenger, compare it with the champion at the gate, promote it if the gate accepts it."""
+    from pipeline.training import lifecycle
+
+    candidates = _candidates(model, candidate)
+    settings, start = load_settings(), time.monotonic()
+    steps, known = steps_of(domain_of(model)), known_days(settings, model)
+    if not (as_of or known):
+        raise RefusedError(
+            "There is nothing to train on", where=steps.INPUT_TABLE, todo=f"aisle ingest {steps.INPUT_TABLE} --all"
+        )
+    day = as_of or known[-1] + timedelta(days=1)
+    prepare(settings, model, day)
+    for name in candidates:
+        steps.try_candidate(settings, day, name)
+    trained = steps.train(settings, model, day)
+    decision = steps.gate(settings, model, trained.version)
+    if decision.accepted:
+        lifecycle.promote(settings, model, trained.version, by="aisle train")
+    result = {
+        **trained.as_dict(),
+        "as_of": day,
+        "promoted": decision.accepted,
+        "reasons": list(decision.reasons),
+        "seconds": seconds_since(start),
+    }
+    verdict = "promoted" if decision.accepted else "not promoted"
+    lines = [f"{model} version {trained.version}: {verdict}, {result['seconds']} s", trained.reason, *decision.reasons]
+    print_result(result, as_json, "\n  ".join(lines))
+    if not decision.accepted:
+        raise typer.Exit(1)
+
+
+def backtest(model: ModelName, candidate: Candidates = None, as_json: Json = False) -> None:
+    """Evaluate a model on days that it was not trained on."""
+    settings = load_settings()
+    steps = steps_of(domain_of(model))
+    if not hasattr(steps, "backtest"):
+        raise UsageError("This model has no backtest", observed=model, todo="see its metrics: aisle models")
+    result = steps.backtest(settings, model, *_candidates(model, candidate))
+    lines = [f"{model}, {len(result['folds'])} fold(s), mean:"]
+    lines += [f"{name} {value:.4f}" for name, value in result["mean"].items()]
+    print_result(result, as_json, backtest_table(result["models"]) if "models" in result else "\n  ".join(lines))
+
+
+def export(
+    model: ModelName,
+    folder: Annotated[Path, typer.Option(file_okay=False, help="Where the file goes.")] = Path(),
+    version: Annotated[int | None, typer.Option(help="Model version. Default: the champion.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model to a file, named after the model and the current time in milliseconds."""
+    from pipeline.registry.client import CHAMPION, Registry
+
+    described, content = Registry(load_settings()).model_file(model, version or CHAMPION)
+    now = datetime.now()
+    file = folder / f"{model}-{now:%Y-%m-%d-%H-%M-%S}-{now.microsecond // 1000:03d}.skops"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    result = {"model": model, "version": described.version, "file": str(file), "bytes": len(content)}
+    print_result(result, as_json, f"{model} version {described.version}: {file}")
+
+
+def score(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
+    """Build features, score with the champion, write the report."""
+    settings, start, steps = load_settings(), time.monotonic(), steps_of(domain)
+    as_of = day or _newest_day(settings, steps.INPUT_TABLE) + timedelta(days=1)
+    features = steps.build_features(settings, as_of)
+    scored = steps.score(settings, as_of)
+    if scored is None:
+        names = " or ".join(MODELS[domain])
+        raise RefusedError("There is no champion to score with", where=domain, todo=f"aisle train {names}")
+    page = steps.write_report(settings, as_of)
+    result = {
+        "domain": domain,
+        "as_of": as_of,
+        "features": features.as_dict(),
+        "scores": scored.as_dict(),
+        "page": str(settings.home_path / page),
+        "seconds": seconds_since(start),
+    }
+    print_result(result, as_json, f"{domain} as of {format_day(as_of)}: {result['page']}, {result['seconds']} s")
+
+
+def report(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
+    """Write the report of a day that has been scored."""
+    settings, steps = load_settings(), steps_of(domain)
+    as_of = day or _newest_day(settings, steps.SCORES_TABLE)
+    page = str(settings.home_path / steps.write_report(settings, as_of))
+    print_result({"domain": domain, "as_of": as_of, "page": page}, as_json, page)
+
+
+def watch(day: Day = None, as_json: Json = False) -> None:
+    """Compare each champion with a day, by default its domain's last scored one; say which training is due."""
+    from pipeline.lake.tables import Lake
+    from pipeline.monitoring import watch
+
+    settings = load_settings()
+    lake = Lake(settings)
+    results: list[DriftResult] = []
+    for domain in MODELS:
+        monitored = watched_of(domain)
+        scored_days = lake.days(steps_of(domain).SCORES_TABLE) if monitored else []
+        if scored_days:
+            results += watch.watch(settings, day or scored_days[-1], monitored)
+    if not results:
+        raise RefusedError("Nothing is scored yet, so there is nothing to watch", todo="aisle score DOMAIN")
+    print_result({"models": [r.as_dict() for r in results]}, as_json, "\n".join(map(drift_text, results)))
+    if any(r.verdict == "failed" for r in results):
+        raise typer.Exit(1)
+
+
+def models(as_json: Json = False) -> None:
+    """List the registered models: champion, challenger, metrics, and the last decision on each."""
+    from pipeline.registry.client import Registry
+
+    summaries = Registry(load_settings()).models()
+    text = "\n\n".join(map(model_text, summaries)) or "No model is registered yet: aisle train …"
+    print_result({"models": [model_as_dict(summary) for summary in summaries]}, as_json, text)
+
+
+def promote(model: ModelName, version: int, reason: Reason, by: By = "by hand", as_json: Json = False) -> None:
+    """Make a version the champion, whatever the gate decided, and record it."""
+    _change_champion(lambda registry: registry.promote(model, version, by=by, reason=reason), as_json)
+
+
+def rollback(model: ModelName, reason: Reason, by: By = "by hand", as_json: Json = False) -> None:
+    """Make the previous champion the champion again, and record it."""
+    _change_champion(lambda registry: registry.rollback(model, by=by, reason=reason), as_json)
+
+
+def _change_champion(change: Callable[[Any], Any], as_json: bool) -> None:
+    from pipeline.registry.client import Registry
+
+    entry = change(Registry(load_settings()))
+    result = {**vars(entry), "figures": dict(entry.figures)}
+    text = f"{entry.model}: recorded {entry.action} of version {entry.version} (champion before: {entry.previous})"
+    print_result(result, as_json, text)
+
+
+def _candidates(model: str, names: list[str] | None) -> list[str]:
+    """The candidates named on the command line.
+
+    Raises:
+        UsageError: if there is only one candidate for the model, so that none can be named.
+    """
+    if names and model not in CANDIDATES:
+        raise UsageError("This model has no candidates to choose from", observed=model, allowed=", ".join(CANDIDATES))
+    return names or []
+
+
+def _newest_day(settings: Settings, table: str) -> date:
+    from pipeline.lake.tables import Lake
+
+    days = Lake(settings).days(table)
+    if not days:
+        raise RefusedError(f"The table {table!r} has no days yet", todo="aisle ingest transactions --all")
+    return days[-1]

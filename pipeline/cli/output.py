@@ -1,0 +1,111 @@
+"""Printing: one JSON object or text and tables on standard output, errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.dates import format_day
+
+if TYPE_CHECKING:
+    # MLflow takes seconds to import, so only the commands that read the registry import it.
+    from pipeline.monitoring.watch import DriftResult
+    from pipeline.registry.records import ModelSummary
+
+out, err = Console(), Console(stderr=True)
+
+
+def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
+    """Print the result of a command.
+
+    Args:
+        result: what `--json` prints.
+        as_json: whether to print `result` as JSON instead of `shown`.
+        shown: text or a rich table.
+    """
+    if as_json:
+        typer.echo(json.dumps(result, default=_to_json))
+    else:
+        out.print(shown, highlight=False, soft_wrap=isinstance(shown, str), markup=not isinstance(shown, str))
+
+
+def print_error(label: str, message: object) -> None:
+    """Print `label: message` on standard error."""
+    err.print(f"[bold red]{label}:[/]", end=" ")
+    # A source's names of files and columns may contain brackets, which are not markup.
+    err.print(message, highlight=False, soft_wrap=True, markup=False)
+
+
+def seconds_since(start: float) -> float:
+    """Seconds since a reading of `time.monotonic()`, to a hundredth."""
+    return round(time.monotonic() - start, 2)
+
+
+def model_as_dict(summary: ModelSummary) -> dict[str, Any]:
+    """A registered model as `aisle models --json` shows it."""
+    champion, last = summary.champion, summary.last
+    return {
+        "model": summary.name,
+        "champion": champion.version if champion else None,
+        "challenger": summary.challenger.version if summary.challenger else None,
+        "versions": summary.versions,
+        "as_of": champion.provenance.as_of if champion else None,
+        "tables": dict(champion.provenance.tables) if champion else {},
+        "metrics": dict(champion.metrics) if champion else {},
+        "last": {**vars(last), "figures": dict(last.figures)} if last else None,
+    }
+
+
+def model_text(summary: ModelSummary) -> str:
+    """A registered model as `aisle models` shows it."""
+    champion, challenger, last = summary.champion, summary.challenger, summary.last
+    lines = [f"{summary.name}, {summary.versions} version{'s' if summary.versions > 1 else ''}"]
+    if champion:
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in champion.metrics.items() if value is not None)
+        as_of = format_day(champion.provenance.as_of)
+        lines.append(f"champion: version {champion.version}, trained as of {as_of}; {metrics}")
+    if challenger:
+        as_of = format_day(challenger.provenance.as_of)
+        lines.append(f"challenger: version {challenger.version}, trained as of {as_of}")
+    if last:
+        lines.append(
+            f"last decision: {last.action} of version {last.version} by {last.by}, {last.at:%Y-%m-%d %H:%M} UTC"
+        )
+        lines += [f"  {reason}" for reason in last.reason.split("; ")]
+    return "\n  ".join(lines)
+
+
+def drift_text(result: DriftResult) -> str:
+    """The comparison of a champion with a day, as `aisle watch` shows it."""
+    version = f" version {result.model_version}" if result.model_version else ""
+    decision = "training is due because" if result.retrain else "no training is due:"
+    lines = [
+        f"{result.model}{version}, as of {format_day(result.day)}: {result.verdict}",
+        f"{decision} {result.reason}",
+    ]
+    if result.drifted:
+        lines.append(f"drifted: {', '.join(result.drifted)}")
+    return "\n  ".join(lines)
+
+
+def backtest_table(candidates: dict[str, Any]) -> Table:
+    """A backtest of several candidates: one row for each fold of a candidate, then its mean."""
+    (metrics,) = {tuple(result["mean"]) for result in candidates.values()}
+    table = Table("model", "days", *metrics, "fit s", "predict s", "peak MB")
+    for candidate, result in candidates.items():
+        for fold in result["folds"]:
+            seconds = (f"{fold['seconds'][step]:.1f}" for step in ("fit", "predict"))
+            values = (f"{fold['metrics'][name]:.4g}" for name in metrics)
+            table.add_row(candidate, f"{fold['from']}..{fold['to']}", *values, *seconds, f"{fold['peak_mb']:.0f}")
+        table.add_row(candidate, "mean", *(f"{value:.4g}" for value in result["mean"].values()), end_section=True)
+    return table
+
+
+def _to_json(value: object) -> object:
+    return format_day(value) if isinstance(value, date | datetime) else str(value)

@@ -1,0 +1,55 @@
+"""The commands about the prediction service and the installation: serve, key and doctor."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from pipeline.cli.options import Json, KeyScope
+from pipeline.cli.output import print_result
+from pipeline.settings import load_settings
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; other than loopback needs AISLE_API_KEYS.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = 8000,
+) -> None:
+    """Run the prediction service, which answers with the champions, until Ctrl-C."""
+    from pipeline.serving.server import run
+
+    run(load_settings(), host, port)
+
+
+def key(
+    name: Annotated[str, typer.Argument(help="Who will use the key, in one word.")],
+    scopes: Annotated[list[KeyScope], typer.Option("--scope", help="What the key may do; repeatable.")],
+    as_json: Json = False,
+) -> None:
+    """Make a key for the prediction service. It is shown only once; AISLE_API_KEYS holds its hash."""
+    from pipeline.serving.keys import entry, new_key
+
+    made = new_key()
+    setting = {name: entry(made, [scope.value for scope in scopes])}
+    print_result(
+        {"key": made, "setting": setting},
+        as_json,
+        f"key: {made}\nadd to AISLE_API_KEYS (JSON, one object for all keys): {json.dumps(setting)}",
+    )
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check settings, sources.yaml, the lake, the ledger and the registry; list every fault at once."""
+    from pipeline.doctor import examine
+
+    findings = examine(load_settings)
+    shown = Table("what", "state", "detail")
+    for finding in findings:
+        shown.add_row(finding.what, "[green]well[/]" if finding.well else "[red]fault[/]", finding.detail)
+    print_result({"findings": [vars(finding) for finding in findings]}, as_json, shown)
+    if not all(finding.well for finding in findings):
+        raise typer.Exit(1)
