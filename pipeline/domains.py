@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from pipeline.endpoints import EndpointSpec
     from pipeline.lake.tables import TableRef
     from pipeline.monitoring.watch import MonitoredModel
     from pipeline.settings import Settings
@@ -80,6 +81,12 @@ def steps_of(domain: str) -> Steps:
     if domain not in MODELS:
         raise UsageError("There is no such domain", observed=domain, allowed=", ".join(MODELS))
     return cast(Steps, import_module(f"pipeline.{domain}.steps"))
+
+
+def endpoints() -> tuple[EndpointSpec, ...]:
+    """What the domains offer to the prediction service, in the order in which /docs and its page show them."""
+    domains = ("stores", "customers", "shoppers", "footfall")
+    return tuple(cast("EndpointSpec", import_module(f"pipeline.{domain}.endpoint").ENDPOINT) for domain in domains)
 
 
 def watched_of(domain: str) -> tuple[MonitoredModel, ...]:

@@ -11,17 +11,17 @@ from importlib import metadata
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
+from pipeline import domains
+from pipeline.endpoints import EndpointSpec
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.serving import errors, openapi, pages, predict, status
 from pipeline.serving.auth import AuthMiddleware
 from pipeline.serving.endpoint import Endpoint
-from pipeline.serving.interface import EndpointSpec
 from pipeline.serving.limits import BodyLimit
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.middleware import RequestMiddleware
 from pipeline.serving.model_manager import ModelManager
-from pipeline.serving.models import SERVED
 from pipeline.serving.prediction_log import PredictionLog
 from pipeline.settings import Scope, Settings, load_settings
 
@@ -31,24 +31,25 @@ RETRY_SECONDS = 2.0
 
 def create_app(
     settings: Settings | None = None,
-    served: Sequence[EndpointSpec] = SERVED,
+    endpoints: Sequence[EndpointSpec] | None = None,
     registry: Callable[[], Registry] | None = None,
 ) -> FastAPI:
     """The service over the champions of a registry.
 
     Args:
         settings: read from the environment when missing.
-        served: the routes.
+        endpoints: what is served, in the order of /docs; those of all domains when missing.
         registry: makes the registry; the settings' when missing.
 
     Raises:
         UsageError: if a setting has a value that is not allowed.
     """
     settings = settings or load_settings()
+    specs = domains.endpoints() if endpoints is None else endpoints
     metrics, lake = Metrics(), Lake(settings)
-    champions = ModelManager(settings, served, metrics, registry)
+    champions = ModelManager(settings, specs, metrics, registry)
     predictions = PredictionLog(lake, metrics, most=settings.serve_log_rows, seconds=settings.serve_log_seconds)
-    units = [Endpoint(one, champions, predictions, metrics, settings) for one in served]
+    units = [Endpoint(one, champions, predictions, metrics, settings) for one in specs]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,13 +74,13 @@ def create_app(
     errors.install(app)
     for unit in units:
         app.include_router(predict.router(unit))
-    app.include_router(status.router(champions, served, metrics))
+    app.include_router(status.router(champions, specs, metrics))
     app.include_router(pages.router(lake))
-    openapi.install(app, champions, served)
+    openapi.install(app, champions, specs)
 
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
-    paths = {one.path for one in served}
+    paths = {one.path for one in specs}
     app.add_middleware(
         AuthMiddleware, keys=settings.api_keys, rate=settings.serve_rate, scope_of=lambda path: _scope_of(path, paths)
     )

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from pipeline.endpoints import MAX_ROWS
 from pipeline.serving.errors import ProblemError
-from pipeline.serving.interface import MAX_ROWS
 
 QUEUED_ROWS = 5 * MAX_ROWS
 """Rows that may wait: five of the largest requests. They bound the memory as the number of requests cannot."""

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from http import HTTPStatus
 
+from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, Strict
 from pipeline.serving.batching import Batcher, Job
 from pipeline.serving.errors import ProblemError
-from pipeline.serving.interface import Answer, EndpointSpec, Predictions, RowError, Strict
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_manager import LoadedModel, ModelManager
 from pipeline.serving.prediction_log import Entry, PredictionLog

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from pipeline.endpoints import Fault, shown
 from pipeline.errors import AisleError
 
 MAX_FAULTS = 20
 """Faults of a request that are told; who has more will have the same one often."""
-SHOWN_CHARACTERS = 100
-
-
-class Fault(BaseModel):
-    """One thing that is wrong, and where."""
-
-    model_config = ConfigDict(frozen=True)
-
-    what: str
-    where: str = Field("", examples=["rows.0.visitors"])
-    observed: str = ""
-    allowed: str = ""
-    todo: str = ""
 
 
 class ProblemBody(Fault):
@@ -39,7 +26,7 @@ class ProblemBody(Fault):
     title: str
     status: int
     detail: str
-    faults: list[Fault] = []
+    faults: list[Fault] = []  # noqa: RUF012 (pydantic copies defaults)
     request_id: str = ""
 
 
@@ -69,7 +56,7 @@ class ProblemError(AisleError):
 
     def response(self, request_id: str) -> Response:
         """The problem as it goes over the wire."""
-        fault = fault_of(self)
+        fault = Fault.of(self)
         body = ProblemBody(
             title=self.status.phrase,
             status=self.status,
@@ -81,25 +68,6 @@ class ProblemError(AisleError):
         return Response(
             body.model_dump_json(), self.status, headers=self.headers, media_type="application/problem+json"
         )
-
-
-def fault_of(error: AisleError) -> Fault:
-    """An error of ours as a part of an answer."""
-    return Fault(
-        what=error.what,
-        where=error.where,
-        observed=shown(error.observed),
-        allowed=shown(error.allowed),
-        todo=error.todo,
-    )
-
-
-def shown(value: object) -> str:
-    """A value as an answer may hold it: short."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
 
 def unreadable(error: ValidationError) -> ProblemError:

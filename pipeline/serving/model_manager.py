@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Literal
 
+from pipeline.endpoints import EndpointSpec, Predictor, RowError
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.registry.client import CHALLENGER, CHAMPION, Registry
 from pipeline.registry.records import Loaded
-from pipeline.serving.interface import EndpointSpec, Predictor, RowError
 from pipeline.serving.metrics import Metrics
 from pipeline.settings import Settings
 

@@ -11,8 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from pipeline.endpoints import EndpointSpec, PredictRequest
 from pipeline.serving.errors import ProblemBody
-from pipeline.serving.interface import EndpointSpec, PredictRequest
 from pipeline.serving.model_manager import ModelManager
 
 SCHEMAS = "#/components/schemas/{model}"

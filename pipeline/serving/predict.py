@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.endpoints import PredictRequest, PredictResponse
 from pipeline.serving.endpoint import Endpoint
 from pipeline.serving.errors import ProblemError, unreadable
-from pipeline.serving.interface import PredictRequest, PredictResponse
 from pipeline.serving.openapi import PROBLEMS, ref
 
 JSON = "application/json"

@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.endpoints import Predictions
 from pipeline.lake.tables import Lake
 from pipeline.monitoring.request_log import PREDICTIONS
-from pipeline.serving.interface import Predictions
 from pipeline.serving.metrics import Metrics
 
 SCHEMA = pa.schema(

@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
 
+from pipeline.endpoints import EndpointSpec
 from pipeline.serving.batching import Job
-from pipeline.serving.interface import EndpointSpec
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_manager import LoadedModel
 

@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from pipeline.endpoints import EndpointSpec
 from pipeline.serving.errors import ProblemError
-from pipeline.serving.interface import EndpointSpec
 from pipeline.serving.metrics import CONTENT_TYPE, Metrics
 from pipeline.serving.model_manager import LoadedModel, ModelManager, Note
 from pipeline.serving.openapi import COMMON, problems

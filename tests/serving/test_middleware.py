@@ -14,16 +14,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pythonjsonlogger.json import JsonFormatter
 
+from pipeline.endpoints import Predictions
+from pipeline.footfall.endpoint import ENDPOINT, FootfallPredictor, FootfallRow
 from pipeline.registry.records import Loaded
-from pipeline.serving.interface import Predictions
 from pipeline.serving.logs import CONFIG
-from pipeline.serving.models import FOOTFALL
-from pipeline.serving.models.footfall import FootfallRow, Predictor
 from pipeline.settings import Settings
 from tests.serving.conftest import bearer, ready, running
 
 
-class Moody(Predictor):
+class Moody(FootfallPredictor):
     """Slow with 1 visitor, fails with 2; otherwise as always."""
 
     def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:
@@ -68,7 +67,7 @@ def test_requests_are_counted_by_route_and_never_by_address(client: httpx.Client
 @pytest.fixture(scope="module")
 def moody(shop: Settings) -> Any:
     settings = shop.model_copy(update={"serve_timeout_seconds": 0.3, "serve_models": frozenset({"footfall"})})
-    with running(settings, served=(replace(FOOTFALL, build=Moody),)) as client:
+    with running(settings, endpoints=(replace(ENDPOINT, build=Moody),)) as client:
         yield ready(client)
 
 

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from pipeline.domains import endpoints
 from pipeline.errors import UsageError
+from pipeline.footfall.endpoint import ENDPOINT
 from pipeline.footfall.steps import FIT_FILE, MODEL
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Provenance
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_manager import ModelManager
-from pipeline.serving.models import FOOTFALL, SERVED
 from pipeline.settings import Settings
 from tests.serving.conftest import AS_OF, ready, running, until
 
@@ -65,7 +66,7 @@ def note(client: httpx.Client) -> dict[str, Any]:
 @pytest.fixture
 def swapping(own_shop: Settings) -> Iterator[tuple[Settings, httpx.Client]]:
     settings = own_shop.model_copy(update=FAST | {"serve_models": frozenset({"footfall"})})
-    with running(settings, served=(FOOTFALL,)) as client:
+    with running(settings, endpoints=(ENDPOINT,)) as client:
         yield settings, ready(client)
 
 
@@ -180,14 +181,14 @@ def test_a_registry_that_goes_away_later_is_not_missed(shop: Settings) -> None:
 
 def test_a_server_that_does_not_answer_is_said_soon(shop: Settings) -> None:
     settings = shop.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
-    champions = ModelManager(settings, SERVED, Metrics())
+    champions = ModelManager(settings, endpoints(), Metrics())
     champions.refresh()
     assert not champions.ready
     assert all(one.outcome == "failed" for one in champions.notes.values())
 
 
 def test_what_has_no_champion_is_said(home: Settings) -> None:
-    champions = ModelManager(home, SERVED, Metrics())
+    champions = ModelManager(home, endpoints(), Metrics())
     champions.refresh()
     assert not champions.ready
     assert "no champion of footfall_buyers" in champions.notes["footfall"].text
@@ -195,15 +196,15 @@ def test_what_has_no_champion_is_said(home: Settings) -> None:
 
 def test_what_must_serve_can_be_said(shop: Settings) -> None:
     with pytest.raises(UsageError, match="no such models"):
-        ModelManager(shop.model_copy(update={"serve_models": frozenset({"weather"})}), SERVED, Metrics())
-    only = ModelManager(shop.model_copy(update={"serve_models": frozenset({"footfall"})}), SERVED, Metrics())
+        ModelManager(shop.model_copy(update={"serve_models": frozenset({"weather"})}), endpoints(), Metrics())
+    only = ModelManager(shop.model_copy(update={"serve_models": frozenset({"footfall"})}), endpoints(), Metrics())
     only.refresh()
     assert only.required == ("footfall",)
     assert only.ready
 
 
 def test_a_new_champion_of_one_model_keeps_the_others_of_its_chain(shop: Settings) -> None:
-    champions = ModelManager(shop, SERVED, Metrics())
+    champions = ModelManager(shop, endpoints(), Metrics())
     champions.refresh()
     serving = champions.serving("purchase")
     champions.refresh()

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.endpoints import Answer, Predictions
+from pipeline.footfall.endpoint import FootfallAnswer
 from pipeline.lake.tables import Lake
-from pipeline.serving.interface import Answer, Predictions
 from pipeline.serving.metrics import Metrics
-from pipeline.serving.models.footfall import FootfallAnswer
 from pipeline.serving.prediction_log import PREDICTIONS, Entry, PredictionLog
 from pipeline.settings import Settings
 from tests.serving.conftest import ready, running

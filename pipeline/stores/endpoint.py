@@ -1,4 +1,4 @@
-"""`POST /predict`: what a store will sell on days ahead, as planned or as asked."""
+"""`POST /predict`: sales forecasts of a store on coming days, under the ingested plan or the request's own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from pipeline.endpoints import Answer, Day, EndpointSpec, Predictions, RowError, Strict
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
-from pipeline.serving.interface import Answer, Day, EndpointSpec, Predictions, RowError, Strict
 from pipeline.stores.calendar import HOLIDAYS
 from pipeline.stores.features import rows as features_of
 from pipeline.stores.intervals import Intervals
@@ -29,12 +29,13 @@ LOGGED = (
     *("store", "day", "promo", "state_holiday", "school_holiday", "ahead", "linear"),
     *("level_28", "level_182", "effect_promo", "sales_a_customer", "scale", "store_level"),
 )
-"""What is logged of the features: what was asked, and where the store stands."""
+"""The features that are logged: the day's plan, and the level of the store."""
 PLANNED = ("promo", "state_holiday", "school_holiday")
+"""The fields of a day that a row may leave to the ingested plan."""
 
 
 class StoreDay(Strict):
-    """A store on a day. What is left out is as planned; the rows of a request are one plan that all of them follow."""
+    """A store on a day. Fields left out are taken from the ingested plan; all rows of a request are one plan."""
 
     store: int = Field(ge=0, le=2**31 - 1)
     day: Day
@@ -45,7 +46,7 @@ class StoreDay(Strict):
 
 
 class Forecast(Answer):
-    """Sales of the day: the mean, and between what 80 and 95 of 100 such days lie; all 0 when it is closed."""
+    """Sales of the day: the mean and the intervals of 80 and 95 of 100 such days; 0 when the store is closed."""
 
     mean: float
     low_80: float
@@ -56,15 +57,15 @@ class Forecast(Answer):
     model_version: int
 
 
-class Predictor:
-    """The champion, and the state of the stores on the newest morning that was scored."""
+class StoreSalesPredictor:
+    """Forecasts with the champion, from the state of the stores that the newest scoring saved."""
 
     def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:
         champion = loaded[MODEL]
         self._model, self._version = champion.model, champion.version.version
         self._intervals = Intervals.from_record(champion.artefacts[INTERVALS_FILE])
         self._state = read_state(Lake(settings), newest_state(Lake(settings)))
-        self._words = list(HOLIDAYS)
+        self._holidays = list(HOLIDAYS)
         last = self._state.as_of + dt.timedelta(days=self._state.horizon - 1)
         self.about: Mapping[str, Any] = {
             "stores": self._state.stores.tolist(),
@@ -77,33 +78,33 @@ class Predictor:
         ]
 
     def predict(self, requests: Sequence[Sequence[StoreDay]]) -> Predictions:
-        """Answer store days; stores and days that nothing is known of are refused."""
+        """Answer each store day; unknown stores, days beyond the horizon and unplanned days get a `RowError`."""
         answers: dict[int, Answer] = {}
-        asked: list[tuple[Any, ...]] = []
+        open_days: list[tuple[Any, ...]] = []
         positions: list[int] = []
         at = 0
         for number, rows in enumerate(requests):
             seen: set[tuple[int, dt.date]] = set()
             for row in rows:
-                made = self._asked(row)
+                day = self._plan_of(row)
                 if (row.store, row.day) in seen:
-                    answers[at] = RowError.of(_TWICE)
-                elif isinstance(made, RefusedError):
-                    answers[at] = RowError.of(made)
-                elif made is None:
+                    answers[at] = RowError.of(_DUPLICATE)
+                elif isinstance(day, RefusedError):
+                    answers[at] = RowError.of(day)
+                elif day is None:
                     answers[at] = self._closed
                 else:
-                    asked.append((*made, number))
+                    open_days.append((*day, number))
                     positions.append(at)
                 seen.add((row.store, row.day))
                 at += 1
-        if not asked:
+        if not open_days:
             return Predictions([answers[at] for at in range(len(answers))], [], {})
-        days = pd.DataFrame(asked, columns=["store", "day", *PLANNED, "request"])
+        days = pd.DataFrame(open_days, columns=["store", "day", *PLANNED, "request"])
         features = features_of(self._state, days)
         mean = self._model.predict(features)
-        ends = self._intervals.around(features, mean)
-        (low_80, high_80), (low_95, high_95) = ends[0.8], ends[0.95]
+        intervals = self._intervals.around(features, mean)
+        (low_80, high_80), (low_95, high_95) = intervals[0.8], intervals[0.95]
         columns = (mean, low_80, high_80, low_95, high_95)
         for at, values in zip(positions, zip(*(column.tolist() for column in columns), strict=True), strict=True):
             answers[at] = Forecast(**dict(zip(_NUMBERS, values, strict=True)), open=True, model_version=self._version)
@@ -115,40 +116,44 @@ class Predictor:
         return Forecast(**dict.fromkeys(_NUMBERS, 0.0), open=False, model_version=self._version)
 
     def _planned_open(self) -> NDArray[np.int64]:
-        """(rows, 2): the stores, and the days from as_of on, of planned open days."""
+        """The planned open days, as an array (days, 2) of store and days after as_of."""
         plan = self._state.plan
         store, ahead = np.nonzero(plan.open[:, -plan.first :])
         return np.column_stack([self._state.stores[store], ahead])
 
-    def _asked(self, row: StoreDay) -> tuple[Any, ...] | RefusedError | None:
-        """The day as asked and else as planned: store, day and `PLANNED`; None when it is closed."""
+    def _plan_of(self, row: StoreDay) -> tuple[Any, ...] | RefusedError | None:
+        """Complete a row with the ingested plan.
+
+        Returns:
+            Store, day and `PLANNED`; None for a closed day; the error of a row that is refused.
+        """
         state, plan = self._state, self._state.plan
         place = int(np.searchsorted(state.stores, row.store))
         if place == len(state.stores) or state.stores[place] != row.store:
             return RefusedError(
-                "Nothing is known of this store",
+                "This store is not known",
                 where="store",
                 observed=row.store,
-                allowed=f"one of the {len(state.stores)} stores with days before {state.as_of}",
+                allowed=f"one of the {len(state.stores)} stores with sales before {state.as_of}",
                 todo="GET /model/store_sales lists the stores",
             )
         ahead = (row.day - state.as_of).days
         if not 0 <= ahead < state.horizon:
             return RefusedError(
-                "This day cannot be forecast",
+                "This day is outside the forecast horizon",
                 where="day",
                 observed=row.day.isoformat(),
                 allowed=f"{state.horizon} days from {state.as_of} on",
-                todo="ask for one of these days",
+                todo="send one of these days",
             )
         cell = place, ahead - plan.first
         known = bool(plan.known[cell])
         missing = [name for name in PLANNED if getattr(row, name) is None]
         if not known and row.open is not False and missing:
             return RefusedError(
-                "Nothing is planned for this day",
+                "This day is not in the plan",
                 where=", ".join(missing),
-                allowed="a planned day, or one of which the request says all",
+                allowed="a planned day, or a row with all of these fields",
                 todo=f"send {', '.join(missing)}, or ingest the plan of the day",
             )
         is_open = row.open if row.open is not None else bool(plan.open[cell]) or not known
@@ -156,33 +161,34 @@ class Predictor:
             return None
         promo = bool(plan.promo[cell]) if row.promo is None else row.promo
         school = bool(plan.school[cell]) if row.school_holiday is None else row.school_holiday
-        holiday = row.state_holiday or self._words[plan.holiday[cell]]
+        holiday = row.state_holiday or self._holidays[plan.holiday[cell]]
         return row.store, row.day, promo, holiday, school
 
 
 _NUMBERS = ("mean", "low_80", "high_80", "low_95", "high_95")
-_TWICE = RefusedError(
-    "This store's day is asked for twice in the request",
+_DUPLICATE = RefusedError(
+    "The request has this store and day twice",
     where="store, day",
-    todo="ask for the one plan and the other in requests of their own",
+    todo="send one request per plan",
 )
 
 
 def _source(settings: Settings) -> str:
+    """The name of the newest saved state."""
     return newest_state(Lake(settings))
 
 
-SERVED = EndpointSpec(
+ENDPOINT = EndpointSpec(
     name="store_sales",
     path="/predict",
     models=(MODEL,),
-    summary="What a store will sell",
+    summary="Sales forecasts of a store",
     description=(
-        "Sales of a store on one day or many of the next six weeks, with the intervals of 80 and 95 of 100 such days. "
-        "Promotions, holidays and closures are as planned unless the row says otherwise, so that plans can be compared."
+        "Sales of a store on days of the next six weeks, with the intervals of 80 and 95 of 100 such days. Promotions, "
+        "holidays and closures are those of the ingested plan unless the row gives its own, so plans can be compared."
     ),
     row=StoreDay,
     answer=Forecast,
-    build=Predictor,
+    build=StoreSalesPredictor,
     source=_source,
 )

@@ -1,4 +1,4 @@
-"""`POST /footfall`: buyers for a number of visitors."""
+"""`POST /footfall`: expected buyers for a number of visitors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pydantic import Field
 
+from pipeline.endpoints import Amount, Answer, EndpointSpec, Predictions, Strict, columns_of, flatten
 from pipeline.footfall.buyers import Fit
 from pipeline.footfall.features import FEATURE_COLUMNS
 from pipeline.footfall.steps import FIT_FILE, MODEL
-from pipeline.serving.interface import Amount, Answer, EndpointSpec, Predictions, Strict, columns_of, flat
 
 if TYPE_CHECKING:
     from pipeline.registry.records import Loaded
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class FootfallRow(Strict):
-    """A day, or any stretch of time like the days that the model was trained on."""
+    """A day, or another period as long as those that the model was trained on."""
 
     visitors: Amount = Field(description="People who came in.")
 
 
 class FootfallAnswer(Answer):
-    """How many of them buy: the mean, and what 95 of 100 such days lie between."""
+    """The expected number of buyers, and the interval that holds 95 of 100 such days."""
 
     buyers: float
     low: float
@@ -33,37 +33,37 @@ class FootfallAnswer(Answer):
     model_version: int
 
 
-class Predictor:
-    """The line, and how far days are off it."""
+class FootfallPredictor:
+    """Predicts with the fitted line and the intervals that were registered with it."""
 
     about: Mapping[str, Any] = {}
 
-    def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:  # noqa: ARG002 (as of its siblings)
+    def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:  # noqa: ARG002 (the protocol's)
         champion = loaded[MODEL]
         self._model, self._version = champion.model, champion.version.version
         self._fit = Fit.from_record(champion.artefacts[FIT_FILE])
         self.example = [FootfallRow(visitors=visitors) for visitors in champion.example["visitors"]]
 
     def predict(self, requests: Sequence[Sequence[FootfallRow]]) -> Predictions:
-        """Answer days."""
-        rows: list[FootfallRow] = flat(requests)
-        days = pd.DataFrame({"visitors": [row.visitors for row in rows]}, dtype="float64")
-        ends = self._fit.interval(days["visitors"].to_numpy())
-        said = zip(self._model.predict(days[list(FEATURE_COLUMNS)]).tolist(), ends.tolist(), strict=True)
+        """Answer each row with the mean and the 95 % interval."""
+        rows: list[FootfallRow] = flatten(requests)
+        features = pd.DataFrame({"visitors": [row.visitors for row in rows]}, dtype="float64")
+        intervals = self._fit.interval(features["visitors"].to_numpy()).tolist()
+        predicted = self._model.predict(features[list(FEATURE_COLUMNS)]).tolist()
         answers: list[Answer] = [
             FootfallAnswer(buyers=buyers, low=low, high=high, model_version=self._version)
-            for buyers, (low, high) in said
+            for buyers, (low, high) in zip(predicted, intervals, strict=True)
         ]
-        return Predictions(answers, list(range(len(rows))), columns_of(days))
+        return Predictions(answers, list(range(len(rows))), columns_of(features))
 
 
-SERVED = EndpointSpec(
+ENDPOINT = EndpointSpec(
     name="footfall",
     path="/footfall",
     models=(MODEL,),
     summary="Buyers for visitors",
-    description="How many buyers a number of visitors means, with the interval of 95 of 100 such days.",
+    description="The expected number of buyers among a number of visitors, with the interval of 95 of 100 such days.",
     row=FootfallRow,
     answer=FootfallAnswer,
-    build=Predictor,
+    build=FootfallPredictor,
 )

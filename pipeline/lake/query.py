@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 ROWS = "rows"
+"""Name of the registered table that the expression reads."""
 
 
-class Query:
-    """What an expression over a table of rows comes to; to build and compile one takes far longer than to run it.
+class CompiledQuery:
+    """A function from a table of rows to a result.
+
+    Building and compiling the expression takes far longer than running it on a few rows.
 
     Args:
         schema: of the rows.
@@ -25,11 +28,11 @@ class Query:
     """
 
     def __init__(self, con: Backend, schema: pa.Schema, expression: Callable[[ir.Table], ir.Table]) -> None:
-        made = expression(ibis.table(ibis.Schema.from_pyarrow(schema), ROWS))
-        self._con, self._sql, self._schema = con.con, str(ibis.to_sql(made, dialect="duckdb")), made.schema()
+        built = expression(ibis.table(ibis.Schema.from_pyarrow(schema), ROWS))
+        self._con, self._sql, self._schema = con.con, str(ibis.to_sql(built, dialect="duckdb")), built.schema()
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The result, with the expression's types (the engine's own may be wider)."""
+        """The result, cast to the expression's types (DuckDB's own may be wider)."""
         self._con.register(ROWS, rows)
         try:
             return self._con.execute(self._sql).to_arrow_table().cast(self._schema.to_pyarrow())

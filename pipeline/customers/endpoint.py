@@ -1,4 +1,4 @@
-"""`POST /segments`: the segment of a customer, from features or from the invoice lines that they are made of."""
+"""`POST /segments`: a customer's segment, from features or from the invoice lines they are computed from."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pipeline.customers.features import FEATURE_COLUMNS, customer_features
 from pipeline.customers.segment_map import SegmentMap, assign
 from pipeline.customers.segments import SEGMENT_FEATURES
 from pipeline.customers.steps import INPUT_TABLE, MODEL, SEGMENTS_FILE
+from pipeline.endpoints import Answer, Day, EndpointSpec, Predictions, RowError, Strict, columns_of, flatten
 from pipeline.errors import RefusedError
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake import engine
-from pipeline.serving.interface import Answer, Day, EndpointSpec, Predictions, RowError, Strict, columns_of, flat
-from pipeline.serving.query import Query
+from pipeline.lake.query import CompiledQuery
 
 if TYPE_CHECKING:
     from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
 MAX_LINES = 10_000
-COMPILED_DAYS = 64
-"""As-of days whose query is kept."""
+MAX_COMPILED = 64
+"""As-of days whose compiled query is kept."""
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 
@@ -39,7 +39,7 @@ _fields: dict[str, Any] = {
 CustomerFeatures: Any = create_model(
     "CustomerFeatures",
     __base__=Strict,
-    __doc__="A row of the table `customer_features`; what the model does not look at may be left out.",
+    __doc__="A row of the table `customer_features`; columns that the model does not use may be left out.",
     **_fields,
 )
 
@@ -64,7 +64,7 @@ class InvoiceLine(Strict):
 
 
 class Customer(Strict):
-    """A customer: `features`, or `lines` and the day as of which they are looked at."""
+    """A customer: either `features`, or invoice `lines` and the day `as_of` which the features are computed."""
 
     features: CustomerFeatures | None = None
     lines: list[InvoiceLine] | None = Field(default=None, min_length=1, max_length=MAX_LINES)
@@ -75,12 +75,12 @@ class Customer(Strict):
         if (self.features is None) == (self.lines is None):
             raise ValueError("send either features or lines")
         if (self.lines is None) != (self.as_of is None):
-            raise ValueError("as_of goes with lines: only what came before midnight of that day counts")
+            raise ValueError("as_of goes with lines: only those before midnight of that day count")
         return self
 
 
 class SegmentAnswer(Answer):
-    """Distances are in the scaled space of the model: to the own segment's centre, and to the nearest other one."""
+    """The segment, with the distances to its own and to the nearest other centre in scaled feature space."""
 
     segment: int
     segment_name: str
@@ -89,8 +89,8 @@ class SegmentAnswer(Answer):
     model_version: int
 
 
-class Predictor:
-    """The engine's own expressions, those that score everybody at night."""
+class SegmentPredictor:
+    """Assigns customers with the same Ibis expressions as batch scoring."""
 
     def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:
         champion = loaded[MODEL]
@@ -99,17 +99,17 @@ class Predictor:
         self._window = settings.window_days
         self._home = load_sources(settings).spec.home_country
         self._con = engine.connect(settings)
-        self._assign = Query(self._con, _SCORED, lambda rows: assign(rows, self._map))
-        self._features = lru_cache(COMPILED_DAYS)(self._features_as_of)
+        self._assign = CompiledQuery(self._con, _SCORED, lambda rows: assign(rows, self._map))
+        self._features = lru_cache(MAX_COMPILED)(self._features_as_of)
         self.about: Mapping[str, Any] = {
             "segments": [{"segment": s.segment_id, "name": s.name} for s in self._map.segments]
         }
-        asked: list[dict[str, Any]] = champion.example.to_dict("records")  # type: ignore[assignment]
-        self.example = [Customer(features=CustomerFeatures(**row)) for row in asked]
+        examples: list[dict[str, Any]] = champion.example.to_dict("records")  # type: ignore[assignment]
+        self.example = [Customer(features=CustomerFeatures(**row)) for row in examples]
 
     def predict(self, requests: Sequence[Sequence[Customer]]) -> Predictions:
-        """Answer customers; lines without a purchase that counts are refused."""
-        rows: list[Customer] = flat(requests)
+        """Answer each customer; one whose lines hold no valid purchase in the window gets a `RowError`."""
+        rows: list[Customer] = flatten(requests)
         features = {at: row.features.model_dump() for at, row in enumerate(rows) if row.features is not None}
         features |= self._from_lines(rows)
         inputs = pd.DataFrame.from_dict(features, "index", dtype="float64", columns=list(FEATURE_COLUMNS)).sort_index()
@@ -119,38 +119,43 @@ class Predictor:
             if at not in features:
                 answers[at] = RowError.of(
                     RefusedError(
-                        "These lines hold no purchase that counts",
+                        "These lines hold no purchase in the window",
                         where="lines",
                         allowed=f"a sale of an article in the {self._window} days before {row.as_of}",
-                        todo="send lines of that time, or another as_of",
+                        todo="send lines of that period, or another as_of",
                     )
                 )
         return Predictions([answers[at] for at in range(len(rows))], inputs.index.tolist(), columns_of(inputs))
 
     def _from_lines(self, rows: Sequence[Customer]) -> dict[int, dict[str, float]]:
-        """The features of those who sent lines, one query an as-of day; those without a purchase are left out."""
+        """Compute the features of the rows that have lines, with one query per as-of day: position -> features.
+
+        Rows without a purchase in the window are missing from the result.
+        """
         by_day: dict[dt.date, list[tuple[int, InvoiceLine]]] = defaultdict(list)
         for at, row in enumerate(rows):
             if row.lines is not None and row.as_of is not None:
                 by_day[row.as_of] += [(at, line) for line in row.lines]
-        made: dict[int, dict[str, float]] = {}
+        features: dict[int, dict[str, float]] = {}
         for as_of, lines in by_day.items():
             found = self._features(as_of)(_lines(lines)).to_pylist()
-            made |= {int(row["customer_id"]): {name: row[name] for name in FEATURE_COLUMNS} for row in found}
-        return made
+            features |= {int(row["customer_id"]): {name: row[name] for name in FEATURE_COLUMNS} for row in found}
+        return features
 
-    def _features_as_of(self, as_of: dt.date) -> Query:
-        return Query(
+    def _features_as_of(self, as_of: dt.date) -> CompiledQuery:
+        return CompiledQuery(
             self._con,
             CONTRACTS[INPUT_TABLE].schema,
             lambda lines: customer_features(lines, as_of, window_days=self._window, home_country=self._home),
         )
 
     def _assigned(self, inputs: pd.DataFrame) -> Iterator[tuple[int, SegmentAnswer]]:
+        """Yield position and answer for each row of features."""
         if inputs.empty:
             return
-        asked = inputs.assign(customer_id=inputs.index.astype("str"), as_of=dt.date(1970, 1, 1))
-        rows = self._assign(pa.Table.from_pandas(asked, _SCORED, preserve_index=False))
+        # The expression also needs an as-of day, which does not change the segment.
+        table = inputs.assign(customer_id=inputs.index.astype("str"), as_of=dt.date(1970, 1, 1))
+        rows = self._assign(pa.Table.from_pandas(table, _SCORED, preserve_index=False))
         for row in rows.drop_columns(["as_of"]).to_pylist():
             yield int(row.pop("customer_id")), SegmentAnswer(**row, model_version=self._version)
 
@@ -161,7 +166,7 @@ _SCORED = pa.schema(
 
 
 def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
-    """Lines as ingestion would have them in the clean table; a customer is the position of the row."""
+    """Lines in the schema of the clean table, derived columns included; the customer id is the row's position."""
     contract = CONTRACTS[INPUT_TABLE]
     rows = [line.model_dump() | {"customer_id": str(position)} for position, line in lines]
     plain = pa.schema([(column.name, column.type) for column in contract.columns])
@@ -172,16 +177,16 @@ def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
     return table.select(contract.schema.names)
 
 
-SERVED = EndpointSpec(
+ENDPOINT = EndpointSpec(
     name="segments",
     path="/segments",
     models=(MODEL,),
     summary="The segment of a customer",
     description=(
-        "From the features of a customer (a row of `customer_features`), or from the lines of their invoices, of which "
-        "the same code makes the features that it makes at night."
+        "From a customer's features (a row of `customer_features`), or from the customer's invoice lines, from which "
+        "the features are computed by the same code as in batch scoring."
     ),
     row=Customer,
     answer=SegmentAnswer,
-    build=Predictor,
+    build=SegmentPredictor,
 )

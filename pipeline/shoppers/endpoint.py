@@ -1,4 +1,4 @@
-"""`POST /shoppers/purchase`: what a visit will bring at given prices."""
+"""`POST /shoppers/purchase`: purchase probability, brand and units of a visit at given prices."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import pyarrow as pa
 from pydantic import Field, create_model, model_validator
 
 from pipeline.contracts import CONTRACTS
-from pipeline.errors import RefusedError
-from pipeline.lake import engine
-from pipeline.serving.interface import (
+from pipeline.endpoints import (
     Amount,
     Answer,
     Day,
@@ -24,9 +22,11 @@ from pipeline.serving.interface import (
     RowError,
     Strict,
     columns_of,
-    flat,
+    flatten,
 )
-from pipeline.serving.query import Query
+from pipeline.errors import RefusedError
+from pipeline.lake import engine
+from pipeline.lake.query import CompiledQuery
 from pipeline.shoppers.features import BY_BRAND, DEMOGRAPHICS, HISTORY, shopper_features
 from pipeline.shoppers.purchase_probability import predict
 from pipeline.shoppers.steps import CHAIN, INPUT_TABLE
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 MAX_VISITS = 2_000
 MAX_BRANDS = 200
-COMPILED_DAYS = 64
-"""Days whose query is kept."""
+MAX_COMPILED = 64
+"""Days whose compiled query is kept."""
 
 Brand = Annotated[str, Field(min_length=1, max_length=64)]
 Price = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
@@ -51,7 +51,7 @@ Demographic = Annotated[float | None, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 _demographics: dict[str, Any] = dict.fromkeys(DEMOGRAPHICS, (Demographic, None))
 Demographics: Any = create_model(
-    "Demographics", __base__=Strict, __doc__="Who a person is; what is not known is left out.", **_demographics
+    "Demographics", __base__=Strict, __doc__="Demographics of a person; unknown ones are left out.", **_demographics
 )
 _state: dict[str, Any] = {
     **dict.fromkeys((*HISTORY, "purchases", "units"), (Amount, ...)),
@@ -62,13 +62,13 @@ _state: dict[str, Any] = {
 ShopperState: Any = create_model(
     "ShopperState",
     __base__=Strict,
-    __doc__="A row of the table `shopper_features`, without the shelf: what the person did before the visit.",
+    __doc__="A row of the table `shopper_features` without prices and promotions: the history before the visit.",
     **_state,
 )
 
 
 class Visit(Strict):
-    """A row of the table `visits`: a day on which the person came."""
+    """A row of the table `visits`: a day on which the person came to the shop."""
 
     day: Day
     bought: bool
@@ -77,14 +77,14 @@ class Visit(Strict):
 
 
 class Shopper(Strict):
-    """A visit to come: its shelf, and of the person either `state`, or all earlier `visits` and the `day` to come."""
+    """A coming visit: prices and promotions, and either the person's `state`, or all earlier `visits` and the `day`."""
 
-    prices: Prices = Field(description="Of each brand on the shelf.")
+    prices: Prices = Field(description="The price of each brand on the shelf.")
     promotions: dict[Brand, bool] = Field({}, max_length=MAX_BRANDS, description="Brands that are promoted.")
     state: ShopperState | None = None
     visits: list[Visit] | None = Field(default=None, min_length=1, max_length=MAX_VISITS)
     day: Day | None = None
-    person: Demographics | None = Field(default=None, description="Who comes; goes with visits.")
+    person: Demographics | None = Field(default=None, description="Demographics; only together with visits.")
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
@@ -100,7 +100,7 @@ class Shopper(Strict):
 
 
 class Elasticity(Answer):
-    """What one per cent more of a brand's price does to the units of it that the visit brings, in per cent."""
+    """Own-price elasticity of a brand's expected units: per cent of units per one per cent of price, by model."""
 
     probability: float
     choice: float
@@ -109,7 +109,7 @@ class Elasticity(Answer):
 
 
 class BrandAnswer(Answer):
-    """A brand, if something is bought: how probable it is, how many units are taken, and its own-price elasticity."""
+    """A brand, given a purchase: its probability, the units if it is chosen, and its own-price elasticity."""
 
     probability: float
     units: float
@@ -117,32 +117,32 @@ class BrandAnswer(Answer):
 
 
 class PurchaseAnswer(Answer):
-    """What the visit will bring. Brands that are not on the shelf, or that no model knows, are not there."""
+    """The expected purchase of a visit. Brands that are not on the shelf or that a model does not know are left out."""
 
     purchase_probability: float
     likely_brand: str
-    units: float = Field(description="Of the likely brand, if it is bought.")
+    units: float = Field(description="Units of the likely brand, if it is bought.")
     brands: dict[str, BrandAnswer]
     model_versions: dict[str, int]
 
 
-class Predictor:
-    """The chain of three models, from states and shelves."""
+class PurchasePredictor:
+    """Predicts with the chain of three models: purchase probability, brand choice, purchase quantity."""
 
     def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:
         self._versions = {name: loaded[name].version.version for name in CHAIN}
         self._models = Models(*(loaded[name].model for name in CHAIN))
         self._choice = tuple(str(brand) for brand in self._models.choice.brands_)
-        self._quantity = {str(brand): at for at, brand in enumerate(self._models.quantity.brands_)}
-        self._brands = sorted({*self._choice, *self._quantity})
+        self._quantity_column = {str(brand): at for at, brand in enumerate(self._models.quantity.brands_)}
+        self._brands = sorted({*self._choice, *self._quantity_column})
         self._con = engine.connect(settings)
-        self._features = lru_cache(COMPILED_DAYS)(self._states_as_of)
+        self._features = lru_cache(MAX_COMPILED)(self._states_as_of)
         self.about: Mapping[str, Any] = {"brands": self._brands}
         self.example = _example([loaded[name].example for name in CHAIN])
 
     def predict(self, requests: Sequence[Sequence[Shopper]]) -> Predictions:
-        """Answer shoppers; those without an earlier visit, or without a brand that is known, are refused."""
-        rows: list[Shopper] = flat(requests)
+        """Answer each visit; one without an earlier visit or without a known brand gets a `RowError`."""
+        rows: list[Shopper] = flatten(requests)
         answers: dict[int, Answer] = {}
         states = {at: row.state.model_dump() for at, row in enumerate(rows) if row.state is not None}
         states |= self._from_visits(rows)
@@ -154,57 +154,62 @@ class Predictor:
                         where="prices",
                         observed=", ".join(row.prices),
                         allowed=", ".join(self._choice),
-                        todo="send the price of a brand that they know",
+                        todo="send the price of at least one of these brands",
                     )
                 )
             elif at not in states:
                 answers[at] = RowError.of(
                     RefusedError(
-                        "No visit lies before the day",
+                        "There is no visit before the day",
                         where="visits",
                         allowed=f"a visit before {row.day}",
                         todo="send earlier visits, or a later day",
                     )
                 )
-        asked = self._frame({at: (rows[at], state) for at, state in sorted(states.items()) if at not in answers})
-        answers |= zip(asked.index, self._answers(asked), strict=True)
-        return Predictions([answers[at] for at in range(len(rows))], asked.index.tolist(), columns_of(asked))
+        features = self._frame({at: (rows[at], state) for at, state in sorted(states.items()) if at not in answers})
+        answers |= zip(features.index, self._answers(features), strict=True)
+        return Predictions([answers[at] for at in range(len(rows))], features.index.tolist(), columns_of(features))
 
-    def _answers(self, asked: pd.DataFrame) -> list[PurchaseAnswer]:
-        if asked.empty:
+    def _answers(self, features: pd.DataFrame) -> list[PurchaseAnswer]:
+        """One answer per row of features."""
+        if features.empty:
             return []
         models = self._models
-        chance, shares = predict(models.probability, asked), models.choice.shares(asked)
+        probability, shares = predict(models.probability, features), models.choice.shares(features)
         likely = np.array(self._choice)[shares.argmax(axis=1)]
-        units, by_brand = models.quantity.predict(asked.assign(brand=likely)), models.quantity.units(asked)
-        elasticities = own_elasticities(models, asked)
+        units, by_brand = models.quantity.predict(features.assign(brand=likely)), models.quantity.units(features)
+        elasticities = own_elasticities(models, features)
 
         def brand(n: int, name: str) -> BrandAnswer | None:
-            """What row n says of a brand; None if it is not on the shelf, or only one of the models knows it."""
+            """The answer for a brand in row n; None if it is not on the shelf or one of the models does not know it."""
             share = shares[n, self._choice.index(name)]
-            if name not in elasticities or share <= 0 or not np.isfinite(by_brand[n, self._quantity[name]]):
+            if name not in elasticities or share <= 0 or not np.isfinite(by_brand[n, self._quantity_column[name]]):
                 return None
             parts = {part: float(values[n]) for part, values in elasticities[name].items()}
             return BrandAnswer(
                 probability=float(share),
-                units=float(by_brand[n, self._quantity[name]]),
+                units=float(by_brand[n, self._quantity_column[name]]),
                 elasticity=Elasticity(**parts, total=sum(parts.values())),
             )
 
         return [
             PurchaseAnswer(
-                purchase_probability=float(chance[n]),
+                purchase_probability=float(probability[n]),
                 likely_brand=str(likely[n]),
                 units=float(units[n]),
-                brands={name: said for name in self._choice if (said := brand(n, name)) is not None},
+                brands={name: answer for name in self._choice if (answer := brand(n, name)) is not None},
                 model_versions=self._versions,
             )
-            for n in range(len(asked))
+            for n in range(len(features))
         ]
 
-    def _frame(self, asked: Mapping[int, tuple[Shopper, Mapping[str, Any]]]) -> pd.DataFrame:
-        """Feature rows as they are scored at night, with the shelves that are asked about; indexed by position."""
-        brands = sorted({*self._brands, *(brand for row, _ in asked.values() for brand in row.prices)})
+    def _frame(self, visits: Mapping[int, tuple[Shopper, Mapping[str, Any]]]) -> pd.DataFrame:
+        """Feature rows as in batch scoring, with the prices and promotions of the request; indexed by position.
+
+        Args:
+            visits: position -> the row and the person's state.
+        """
+        brands = sorted({*self._brands, *(brand for row, _ in visits.values() for brand in row.prices)})
         rows = [
             dict(state)
             | {
@@ -214,14 +219,17 @@ class Predictor:
                 "promotions": [(brand, float(row.promotions.get(brand, False))) for brand in brands],
                 **{name: list(dict(state[name]).items()) for name in ("brand_purchases", "brand_units")},
             }
-            for at, (row, state) in asked.items()
+            for at, (row, state) in visits.items()
         ]
-        made = of_the_shelf(frame(pa.Table.from_pylist(rows, schema=_STATE)))
-        made.index = made["person"].astype("int64").rename(None)
-        return made.drop(columns=["person", "as_of"])
+        features = of_the_shelf(frame(pa.Table.from_pylist(rows, schema=_STATE)))
+        features.index = features["person"].astype("int64").rename(None)
+        return features.drop(columns=["person", "as_of"])
 
     def _from_visits(self, rows: Sequence[Shopper]) -> dict[int, dict[str, Any]]:
-        """The states of those who sent visits, one query a day; those without any before it are left out."""
+        """Compute the states of the rows that have visits, with one query per day: position -> state.
+
+        Rows without a visit before their day are missing from the result.
+        """
         by_day: dict[dt.date, list[dict[str, Any]]] = defaultdict(list)
         for at, row in enumerate(rows):
             if row.visits is not None and row.day is not None:
@@ -233,8 +241,8 @@ class Predictor:
             states |= {int(state["person"]): state for state in found}
         return states
 
-    def _states_as_of(self, day: dt.date) -> Query:
-        return Query(self._con, _VISITS, lambda visits: shopper_features(visits, day, self._brands))
+    def _states_as_of(self, day: dt.date) -> CompiledQuery:
+        return CompiledQuery(self._con, _VISITS, lambda visits: shopper_features(visits, day, self._brands))
 
 
 _BY_BRAND = pa.map_(pa.string(), pa.float64())
@@ -251,19 +259,20 @@ _VISITS = pa.schema([(column.name, column.type) for column in CONTRACTS[INPUT_TA
 
 
 def _example(examples: Sequence[pd.DataFrame]) -> list[Shopper]:
-    """Rows of a request that ask what the champions' input examples ask."""
+    """The champions' input examples, merged into rows of a request."""
     rows: list[dict[str, Any]] = [{} for _ in range(min(map(len, examples)))]
     for example in examples:
-        for row, asked in zip(rows, example.to_dict("records"), strict=False):
-            row |= {str(name): value for name, value in asked.items() if value == value}
+        for row, record in zip(rows, example.to_dict("records"), strict=False):
+            # NaN, which is not equal to itself, is a missing value.
+            row |= {str(name): value for name, value in record.items() if value == value}
 
-    def by_brand(row: Mapping[str, Any], what: str) -> dict[str, Any]:
-        return {name.removeprefix(f"{what}:"): row[name] for name in row if name.startswith(f"{what}:")}
+    def by_brand(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+        return {name.removeprefix(f"{column}:"): row[name] for name in row if name.startswith(f"{column}:")}
 
     return [
         Shopper(
             prices=by_brand(row, "prices"),
-            promotions={brand: bool(there) for brand, there in by_brand(row, "promotions").items()},
+            promotions={brand: bool(promoted) for brand, promoted in by_brand(row, "promotions").items()},
             state=ShopperState(
                 **{name: row[name] for name in (*HISTORY, "purchases", "units")},
                 **{name: row[name] for name in DEMOGRAPHICS if name in row},
@@ -276,17 +285,17 @@ def _example(examples: Sequence[pd.DataFrame]) -> list[Shopper]:
     ]
 
 
-SERVED = EndpointSpec(
+ENDPOINT = EndpointSpec(
     name="purchase",
     path="/shoppers/purchase",
     models=CHAIN,
-    summary="What a visit will bring",
+    summary="The expected purchase of a visit",
     description=(
-        "The probability of a purchase, and of each brand its probability, the units and the elasticity to its own "
-        "price, at the prices that are sent. Of the person either the state (a row of `shopper_features`), or all "
-        "earlier visits, of which the same code makes it that makes it at night."
+        "The probability of a purchase, and for each brand its probability, units and own-price elasticity at the "
+        "given prices. The person is described by the state (a row of `shopper_features`), or by all earlier visits, "
+        "from which the state is computed by the same code as in batch scoring."
     ),
     row=Shopper,
     answer=PurchaseAnswer,
-    build=Predictor,
+    build=PurchasePredictor,
 )

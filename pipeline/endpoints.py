@@ -1,0 +1,173 @@
+"""What a domain offers to the prediction service.
+
+`pipeline/<domain>/endpoint.py` exports `ENDPOINT`, an `EndpointSpec`: the path, the registered models behind it, the
+schemas of a row and of its answer, and `build`, which makes a `Predictor` from loaded champions. Loading and replacing
+champions, queues, keys, logs, metrics and challengers belong to `pipeline.serving`, which domains never import.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import AisleError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.registry.records import Loaded
+    from pipeline.settings import Settings
+
+MAX_ROWS = 10_000
+"""Rows of one request."""
+MAX_SHOWN_CHARACTERS = 100
+"""Characters of a value that an answer repeats."""
+
+Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+"""A count or an amount of money that cannot be negative."""
+Day = Annotated[dt.date, Field(ge=dt.date(1900, 1, 1), le=dt.date(2200, 1, 1))]
+
+
+class Strict(BaseModel):
+    """Base of everything in a request: unknown fields, other types, NaN and infinity are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Answer(BaseModel):
+    """Base of the answer to one row. NaN and infinity raise: a model that returns them is not used."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request or a row, and where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    where: str = Field("", examples=["rows.0.visitors"])
+    observed: str = ""
+    allowed: str = ""
+    todo: str = ""
+
+    @classmethod
+    def of(cls, error: AisleError) -> Fault:
+        """The fields of one of our errors, with long values cut."""
+        return cls(
+            what=error.what,
+            where=error.where,
+            observed=shown(error.observed),
+            allowed=shown(error.allowed),
+            todo=error.todo,
+        )
+
+
+class RowError(Answer):
+    """The answer to a row that cannot be predicted; the other rows of the request still are."""
+
+    error: Fault
+
+    @classmethod
+    def of(cls, error: AisleError) -> RowError:
+        """The answer that carries one of our errors."""
+        return cls(error=Fault.of(error))
+
+
+RowT = TypeVar("RowT", bound=Strict)
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+class PredictRequest(Strict, Generic[RowT]):
+    """The body of a request: rows, which are answered in their order."""
+
+    rows: list[RowT] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class PredictResponse(BaseModel, Generic[AnswerT]):
+    """The body of a response: one answer per row, in their order."""
+
+    answers: list[AnswerT | RowError]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The result of predicting a batch of rows.
+
+    Args:
+        answers: one per row.
+        positions: the positions in `answers` of the rows that were predicted; the others are `RowError`s.
+        inputs: the model's inputs for those rows: feature -> one value per position. They are written to the prediction
+            log, which drift detection compares with the training data. Lists and not a data frame, because making a
+            frame of one row takes longer than the prediction.
+    """
+
+    answers: list[Answer]
+    positions: list[int]
+    inputs: Mapping[str, Sequence[Any]]
+
+
+class Predictor(Protocol):
+    """Loaded champions that answer requests. Used by one thread at a time.
+
+    Attributes:
+        example: rows of a valid request, made from the champion's input example.
+        about: further facts for `GET /model/{name}`; values are JSON.
+    """
+
+    @property
+    def example(self) -> Sequence[Any]: ...
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
+
+    def predict(self, requests: Sequence[Sequence[Any]]) -> Predictions:
+        """Answer the rows of several requests, in order. The answers of a request do not depend on other requests."""
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """A path of the service and the models behind it.
+
+    Args:
+        name: of the endpoint in settings, logs and metrics.
+        path: of its URL.
+        models: names of registered models; they are loaded and replaced together.
+        summary, description: for people, in /docs.
+        row, answer: schemas of a row and of its answer.
+        build: makes the predictor of the loaded models, by name.
+        source: names whatever else `build` reads; when the name changes, the predictor is built again.
+    """
+
+    name: str
+    path: str
+    models: tuple[str, ...]
+    summary: str
+    description: str
+    row: type[Strict]
+    answer: type[Answer]
+    build: Callable[[Mapping[str, Loaded], Settings], Predictor]
+    source: Callable[[Settings], str] = field(default=lambda _: "")
+
+
+def flatten(requests: Sequence[Sequence[Any]]) -> list[Any]:
+    """All rows of several requests, in order."""
+    return [row for rows in requests for row in rows]
+
+
+def columns_of(features: pd.DataFrame) -> dict[str, list[Any]]:
+    """Convert a data frame to `Predictions.inputs`: column name -> values."""
+    return {str(name): column.tolist() for name, column in features.items()}
+
+
+def shown(value: object) -> str:
+    """A value as an answer may repeat it: text or JSON, at most `MAX_SHOWN_CHARACTERS` long; "" for None."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 1]}…"
