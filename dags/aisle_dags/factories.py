@@ -46,7 +46,7 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
         @task.sensor(mode="reschedule", poke_interval=timedelta(minutes=5), timeout=timedelta(hours=12))
         @step
         def wait_for_delivery() -> PokeReturnValue:
-            from pipeline.ingestion.deliveries import find, is_closed
+            from pipeline.ingestion.deliveries import find_deliveries, is_closed
             from pipeline.ingestion.sources import load_sources
             from pipeline.settings import load_settings
 
@@ -55,7 +55,7 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
             source = load_sources(settings, table, name).get(table, name)
             if all(is_closed(source, day) for day in span.days):
                 raise skip("the shop is closed, so nothing will come")
-            found = find(settings, source, since=span.since, until=span.until)
+            found = find_deliveries(settings, source, since=span.since, until=span.until)
             return PokeReturnValue(bool(found), [delivery.as_dict() for delivery in found])
 
         @task

@@ -1,4 +1,4 @@
-"""What each table is: its columns, their types, its key, and what the reader derives."""
+"""The contract of each table: its columns and their types, its key, and the columns derived from them."""
 
 from pipeline.contracts.contract import Column, Contract
 from pipeline.contracts.footfall import FOOTFALL

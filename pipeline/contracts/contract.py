@@ -1,4 +1,4 @@
-"""The form of a contract, whatever the table."""
+"""What a contract consists of, whatever the table."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pyarrow as pa
 
 
 class ColumnType(StrEnum):
-    """What a delivered value must be readable as."""
+    """The type that a delivered value must be readable as."""
 
     TEXT = "text"
     IDENTIFIER = "identifier"
-    """Text that spreadsheets like to turn into numbers: `17850.0` is `17850`."""
+    """Text that spreadsheets may have turned into a number: `17850.0` is read as `17850`."""
     INTEGER = "integer"
     NUMBER = "number"
     TIMESTAMP = "timestamp"
     DATE = "date"
-    """A day, or the number of one counted from a day that the mapping names."""
+    """A day, or its number counted from the day that the mapping calls `day_one`."""
     BOOLEAN = "boolean"
 
 
@@ -36,61 +36,67 @@ ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a source brings.
+    """A column that a source delivers.
 
     Attributes:
-        optional: whether a source may do without it; its values are then missing.
-        per: what the source has such a column for each of: `brand` is mapped as `Price_{brand}`, and the table holds a
-            map from the brand to its value. So any number of them makes the same table.
+        optional: whether a source may lack it; its values are then missing.
+        per: where a source has such a column for each of something, what that is. With `brand`, the mapping is a
+            pattern such as `Price_{brand}`, and the table holds a map from brand to value, so that its schema is
+            the same for any number of brands.
     """
 
     name: str
-    kind: ColumnType
+    type: ColumnType
     description: str
     optional: bool = False
     per: str | None = None
 
     @property
-    def type(self) -> pa.DataType:
-        """Its type in the table."""
-        plain = ARROW_TYPES[self.kind]
-        return pa.map_(pa.string(), plain) if self.per else plain
+    def arrow_type(self) -> pa.DataType:
+        """The column's type in the table."""
+        arrow_type = ARROW_TYPES[self.type]
+        return pa.map_(pa.string(), arrow_type) if self.per else arrow_type
+
+
+def no_derived_columns(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: ARG001 (signature of `derive`)
+    """Return the rows as they are: the `derive` of a contract without derived columns."""
+    return rows
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a table is.
+    """The schema of a table and the rules by which its rows are made.
 
     Attributes:
         table: its name.
-        columns: what a source must bring, in the table's order.
-        derived: what the reader adds, with its Arrow type.
-        line_key: the columns that say which thing a row speaks of. Where deliveries overlap, the newest one that
-            speaks of a thing on a day is believed, with all its rows of that thing.
-        event_time: the timestamp or date column whose date is the row's `day`, by the name of `day` itself if it likes.
-            A table of what has no time has none; its rows, and those whose time is missing, are UNDATED.
-        options: settings of `derive` that a source may set, with their defaults.
-        derive: adds the derived columns (but `delivery`, `row` and `day`) to typed rows, given the options.
+        columns: what a source delivers, in the table's order.
+        derived: the columns that `derive` adds, with their Arrow types.
+        line_key: the columns that identify what a row is about. Where deliveries overlap, the newest one that has a
+            key on a day replaces all rows of that key and day from older ones.
+        event_time: the timestamp or date column that gives the row's `day`; it may itself be called `day`. None for a
+            table without time. Rows without a time are UNDATED.
+        options: the settings of `derive` that a source may change, with their defaults.
+        derive: adds the derived columns to typed rows, given the options; `delivery`, `row` and `day` are added later.
     """
 
     table: str
     columns: tuple[Column, ...]
-    derived: tuple[pa.Field, ...]
     line_key: tuple[str, ...]
     event_time: str | None
-    derive: Callable[[pa.Table, Mapping[str, str]], pa.Table]
+    derived: tuple[pa.Field, ...] = ()
+    derive: Callable[[pa.Table, Mapping[str, str]], pa.Table] = no_derived_columns
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:
-        """The clean table's schema: the source's columns, the derived ones, and where a row came from."""
-        named_day = [] if any(column.name == "day" for column in self.columns) else [pa.field("day", pa.date32())]
+        """The clean table's schema: the delivered and derived columns, and each row's delivery, number and day."""
+        day = [] if any(column.name == "day" for column in self.columns) else [pa.field("day", pa.date32())]
         return pa.schema(
             [
-                *(pa.field(column.name, column.type) for column in self.columns),
+                *(pa.field(column.name, column.arrow_type) for column in self.columns),
                 *self.derived,
                 pa.field("delivery", pa.string()),
                 pa.field("row", pa.int64()),
-                *named_day,
+                *day,
             ]
         )

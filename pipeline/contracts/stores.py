@@ -1,33 +1,22 @@
-"""`stores`: one row a store, and what it is. It has no time: the newest delivery that speaks of one is right."""
+"""`stores`: the attributes of each store, one row a store. It has no time; the newest delivery counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pyarrow as pa
-
 from pipeline.contracts.contract import Column, ColumnType, Contract
-
-
-def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: ARG001 (the form of a contract)
-    return rows
-
 
 STORES = Contract(
     table="stores",
     columns=(
         Column("store", ColumnType.INTEGER, "Number of the store"),
-        Column("store_type", ColumnType.TEXT, "Its format, in the chain's own words"),
-        Column("assortment", ColumnType.TEXT, "What it offers, in the chain's own words"),
+        Column("store_type", ColumnType.TEXT, "Its format, as the chain calls it"),
+        Column("assortment", ColumnType.TEXT, "Its assortment, as the chain calls it"),
         Column("competition_distance", ColumnType.NUMBER, "Metres to the nearest competitor", optional=True),
-        Column("competition_since", ColumnType.DATE, "When that one opened", optional=True),
+        Column("competition_since", ColumnType.DATE, "Date on which that competitor opened", optional=True),
         Column("promo2", ColumnType.BOOLEAN, "Whether it takes part in the continuing promotion"),
-        Column("promo2_since", ColumnType.DATE, "Since when", optional=True),
-        Column("promo2_months", ColumnType.TEXT, "In which months it begins anew: Jan,Apr,Jul,Oct", optional=True),
-        Column("state", ColumnType.TEXT, "Where it is: what has holidays and schools of its own", optional=True),
+        Column("promo2_since", ColumnType.DATE, "Date from which it takes part", optional=True),
+        Column("promo2_months", ColumnType.TEXT, "Months in which it starts again: Jan,Apr,Jul,Oct", optional=True),
+        Column("state", ColumnType.TEXT, "State or region, which decides public and school holidays", optional=True),
     ),
-    derived=(),
     line_key=("store",),
     event_time=None,
-    derive=_derive,
 )

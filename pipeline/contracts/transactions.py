@@ -1,4 +1,4 @@
-"""`transactions`: one row an invoice line."""
+"""`transactions`: the lines of the invoices, one row a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.contracts.contract import Column, ColumnType, Contract
 
 
 def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:
-    """Tell sales from returns and adjustments, and merchandise from postage, fees and manual entries."""
+    """Classify lines as sale, return or adjustment, and as merchandise or other (postage, fees, manual entries)."""
     adjustment = pc.or_kleene(pc.equal(rows["unit_price"], 0), pc.starts_with(rows["invoice"], "A"))
     kind = pc.case_when(pc.make_struct(adjustment, pc.less(rows["quantity"], 0)), "adjustment", "return", "sale")
     is_product = pc.match_substring_regex(rows["stock_code"], options["merchandise"])
@@ -22,13 +22,15 @@ TRANSACTIONS = Contract(
     table="transactions",
     columns=(
         Column("invoice", ColumnType.IDENTIFIER, "Invoice number; a cancellation starts with C, an adjustment with A"),
-        Column("stock_code", ColumnType.IDENTIFIER, "Article number, or a code such as POST for what is no article"),
+        Column("stock_code", ColumnType.IDENTIFIER, "Article number, or a code such as POST for other lines"),
         Column("description", ColumnType.TEXT, "Article text", optional=True),
-        Column("quantity", ColumnType.INTEGER, "Units; negative where goods come back"),
+        Column("quantity", ColumnType.INTEGER, "Units; negative for returns"),
         Column("unit_price", ColumnType.NUMBER, "Price of one unit in the shop's currency"),
-        Column("invoiced_at", ColumnType.TIMESTAMP, "When the line was rung up, wall clock of the shop"),
-        Column("customer_id", ColumnType.IDENTIFIER, "Known customer; missing for a guest", optional=True),
-        Column("country", ColumnType.TEXT, "Where the customer is", optional=True),
+        Column("invoiced_at", ColumnType.TIMESTAMP, "Time of the sale, local time of the shop"),
+        Column(
+            "customer_id", ColumnType.IDENTIFIER, "Known customer; missing for a guest", optional=True
+        ),
+        Column("country", ColumnType.TEXT, "Country of the customer", optional=True),
     ),
     derived=(pa.field("kind", pa.string()), pa.field("is_product", pa.bool_())),
     line_key=("invoice", "stock_code"),

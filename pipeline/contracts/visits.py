@@ -1,4 +1,4 @@
-"""`visits`: one row a person and day they came, whether they bought or not."""
+"""`visits`: the visits of people, whether they bought or not, one row a person and day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEMOGRAPHICS = (
     Column("marital_status", ColumnType.INTEGER, "0 single, 1 not single", optional=True),
     Column("age", ColumnType.INTEGER, "Years", optional=True),
     Column("education", ColumnType.INTEGER, "0 other, 1 high school, 2 university, 3 graduate school", optional=True),
-    Column("income", ColumnType.NUMBER, "A year, in the shop's currency", optional=True),
+    Column("income", ColumnType.NUMBER, "Yearly income in the shop's currency", optional=True),
     Column(
         "occupation", ColumnType.INTEGER, "0 none or unskilled, 1 skilled, 2 management or self-employed", optional=True
     ),
@@ -23,7 +23,7 @@ DEMOGRAPHICS = (
 
 
 def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:
-    """Say "no brand" in one way, and note what the suite asks of the prices, which it cannot ask of a map."""
+    """Make "no brand" null, and derive plain columns from the price map, which expectation suites cannot check."""
     none = pc.match_substring_regex(rows["brand"], options["no_brand"])
     brand = pc.if_else(pc.fill_null(none, False), pa.scalar(None, pa.string()), rows["brand"])
     rows = rows.set_column(rows.schema.get_field_index("brand"), "brand", brand)
@@ -47,15 +47,24 @@ def _keys(maps: pa.ChunkedArray) -> list[str]:
 VISITS = Contract(
     table="visits",
     columns=(
-        Column("person", ColumnType.IDENTIFIER, "Who came"),
-        Column("day", ColumnType.DATE, "When"),
-        Column("bought", ColumnType.BOOLEAN, "Whether they bought"),
-        Column("brand", ColumnType.IDENTIFIER, "What they bought, by the name that the price columns have for it"),
+        Column("person", ColumnType.IDENTIFIER, "Identifier of the person"),
+        Column("day", ColumnType.DATE, "Day of the visit"),
+        Column("bought", ColumnType.BOOLEAN, "Whether the person bought something"),
+        Column("brand", ColumnType.IDENTIFIER, "Brand bought, by the name that the price columns use"),
         Column("quantity", ColumnType.INTEGER, "Units bought; 0 or missing for none"),
-        Column("last_brand", ColumnType.IDENTIFIER, "As the source tells it; features make their own", optional=True),
-        Column("last_quantity", ColumnType.INTEGER, "As the source tells it; features make their own", optional=True),
-        Column("price", ColumnType.NUMBER, "Of each brand, that day; missing for one that was not there", per="brand"),
-        Column("promotion", ColumnType.BOOLEAN, "Whether each brand was promoted", optional=True, per="brand"),
+        Column(
+            "last_brand", ColumnType.IDENTIFIER, "As the source gives it; not used by the features", optional=True
+        ),
+        Column(
+            "last_quantity", ColumnType.INTEGER, "As the source gives it; not used by the features", optional=True
+        ),
+        Column(
+            "price",
+            ColumnType.NUMBER,
+            "Price of each brand that day; missing if not on offer",
+            per="brand",
+        ),
+        Column("promotion", ColumnType.BOOLEAN, "Whether each brand was on promotion", optional=True, per="brand"),
         *DEMOGRAPHICS,
     ),
     derived=(

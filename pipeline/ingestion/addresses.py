@@ -1,4 +1,4 @@
-"""The addresses in `sources.yaml`: a path or bucket URI with globs and `{day}`, or `simulate://`."""
+"""Addresses in `sources.yaml`: a path or bucket URI, perhaps with globs and `{day}`, or `simulate://…`."""
 
 from __future__ import annotations
 
@@ -16,46 +16,49 @@ DAY = "{day}"
 
 
 def is_simulated(address: str) -> bool:
-    """Whether the address is the simulated shop's."""
+    """Whether the address is one of the simulator."""
     return address.startswith(SIMULATED)
 
 
 def resolve(address: str, data: str) -> str:
-    """An address made absolute: relative ones are below `data`."""
+    """Make an address absolute; a relative one is below the folder or bucket `data`."""
     absolute = "://" in address or address.startswith("/")
     return address if absolute else f"{data.rstrip('/')}/{address}"
 
 
 def fixed_part(address: str) -> UPath:
-    """The deepest folder (or the file itself) that the address names without a glob or `{day}`."""
+    """The part of an address before the first glob or `{day}`: a folder, or the file itself where there is none."""
     parts = address.split("/")
     fixed = next((i for i, part in enumerate(parts) if is_pattern(part)), len(parts))
     return UPath("/".join(parts[:fixed]))
 
 
 def is_pattern(address: str) -> bool:
-    """Whether the address has a glob or `{day}`, and so may name many files."""
+    """Whether the address has a glob or `{day}` and so may match many files."""
     return any(mark in address for mark in ("*", "?", "[", DAY))
 
 
 def missing(address: str) -> str | None:
-    """Why nothing can ever be found at the address, or None if its fixed part exists."""
+    """The reason why the address cannot match any file, or None if its fixed part exists."""
     if is_simulated(address):
         return None
-    place = fixed_part(address)
-    return None if place.exists() else f"{place} does not exist"
+    fixed = fixed_part(address)
+    return None if fixed.exists() else f"{fixed} does not exist"
 
 
 def matches(address: str, day: date | None = None) -> Iterator[tuple[UPath, str, date | None]]:
-    """The files an address names: each with its name below the fixed part, and its day if the address has `{day}`.
+    """Find the files that an address matches, in the order of their names.
 
-    Files whose name begins with a dot are somebody's temporary files, and no deliveries.
+    Files whose name begins with a dot are left out: they are temporary files of whoever writes them.
 
     Args:
-        day: only that day's files, where the address has `{day}`.
+        day: only this day's files, where the address has `{day}`.
+
+    Yields:
+        The file, its name below the fixed part of the address, and its day where the address has `{day}`.
 
     Raises:
-        RefusedError: if a file's name has a day that no calendar has.
+        RefusedError: if a file's name has a date that does not exist, such as 2025-02-30.
     """
     base = fixed_part(address)
     if not is_pattern(address):
@@ -80,7 +83,7 @@ def _day_of(pattern: str, name: str) -> date | None:
         return date.fromisoformat(found.group(1)) if found else None
     except ValueError as error:
         raise RefusedError(
-            "A file is named after a day that does not exist",
+            "A file's name has a date that does not exist",
             where=name,
             observed=str(error),
             allowed=f"names like {pattern}, with a day such as 2025-01-31",

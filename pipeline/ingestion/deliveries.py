@@ -1,9 +1,10 @@
-"""What a source has to hand over: its deliveries, and their bytes."""
+"""The deliveries of a source: find them, and open their bytes."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,19 +15,23 @@ from upath import UPath
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion.addresses import is_simulated, matches, resolve
-from pipeline.ingestion.sources import WEEKDAYS, NamedSource
+from pipeline.ingestion.source_schema import WEEKDAYS
+from pipeline.ingestion.sources import NamedSource
+from pipeline.logs import log_event
 from pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One thing that a source hands over.
+    """A file of a source, or a range of days of a simulated one: the unit of idempotence.
 
     Attributes:
-        id: its name within the table: the source's and the file's or slice's. Stands for the same thing for ever.
-        address: the file, or the simulated shop.
-        first, until: the days it is for, where the address says so (`until` exclusive).
-        mends: the delivery whose quarantined rows it brings again, mended.
+        id: its name within the table, made of the source's and the file's; it never changes.
+        address: the file, or the simulator's address.
+        first, until: the days it covers where its address names them; `until` is exclusive.
+        corrects: the delivery whose quarantined rows it brings again, corrected.
     """
 
     table: str
@@ -36,10 +41,10 @@ class Delivery:
     address: str
     first: date | None = None
     until: date | None = None
-    mends: str | None = None
+    corrects: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
+        """The delivery as a dictionary that JSON can hold."""
         return asdict(self) | {k: v.isoformat() for k in ("first", "until") if (v := getattr(self, k))}
 
     @classmethod
@@ -49,20 +54,32 @@ class Delivery:
         return cls(**{**record, **days})
 
 
-def find(
+def find_deliveries(
     settings: Settings, source: NamedSource, *, since: date | None = None, until: date | None = None
 ) -> list[Delivery]:
-    """The deliveries of a source, of a range of days or all.
+    """Find the deliveries of a source: those of a range of days, or all.
 
-    A source whose address has no `{day}` hands over all its files whatever the days: they may hold rows of any.
+    Where the address has no `{day}`, all files are returned whatever the days, because each may hold rows of any day.
 
     Args:
-        since: the first day wanted.
-        until: the day after the last one wanted.
+        since: the first day; None for no lower bound.
+        until: the day after the last; None for no upper bound.
+
+    Raises:
+        UsageError: if the source is a simulated one and a bound is missing.
+        RefusedError: if a file's name has a date that does not exist.
     """
     address = resolve(source.spec.address, settings.data)
     if is_simulated(address):
-        return _simulated(source, address, since, until)
+        found = _simulated(source, address, since, until)
+    else:
+        found = _files(source, address, since, until)
+    days = {"since": since, "until": until}
+    log_event(log, "deliveries found", table=source.table, source=source.name, **days, deliveries=len(found))
+    return found
+
+
+def _files(source: NamedSource, address: str, since: date | None, until: date | None) -> list[Delivery]:
     found = []
     for path, name, day in matches(address, since if since and until == since + timedelta(days=1) else None):
         if day and ((since and day < since) or (until and day >= until)):
@@ -73,7 +90,7 @@ def find(
 
 
 def is_closed(source: NamedSource, day: date) -> bool:
-    """Whether it is known that the shop is closed on a day, so that nothing will come."""
+    """Whether the shop is known to be closed on a day, so that no delivery is expected."""
     if is_simulated(source.spec.address):
         from pipeline.simulate.deliveries import is_trading_day
 
@@ -82,15 +99,15 @@ def is_closed(source: NamedSource, day: date) -> bool:
 
 
 def open_delivery(delivery: Delivery) -> BinaryIO:
-    """The delivery's bytes.
+    """Open the delivery's bytes for reading.
 
     Raises:
-        RefusedError: if the file has gone since it was found.
+        RefusedError: if the file no longer exists.
     """
     if is_simulated(delivery.address):
         if delivery.first is None or delivery.until is None:
             raise UsageError("A simulated delivery needs its days", where=delivery.id)
-        # The simulator takes a second to import, and no other source needs it.
+        # The simulator takes a second to import, and only simulated sources need it.
         from pipeline.simulate.deliveries import delivery_bytes
 
         return io.BytesIO(delivery_bytes(delivery.address, delivery.first, delivery.until))
@@ -104,7 +121,7 @@ def open_delivery(delivery: Delivery) -> BinaryIO:
 def _simulated(source: NamedSource, address: str, since: date | None, until: date | None) -> list[Delivery]:
     if since is None or until is None:
         raise UsageError(
-            "The simulated shop never ends, so it must be told which days are wanted",
+            "A simulated source has no end, so its days must be given",
             where=source.where,
             todo="give --day, or --from and --until",
         )
@@ -116,7 +133,7 @@ def _simulated(source: NamedSource, address: str, since: date | None, until: dat
 
 
 def _id(source: str, name: str) -> str:
-    """A delivery's id: readable, unique, and safe as a folder's name anywhere."""
+    """A delivery's id: readable, unique, and valid as the name of a folder in any file system."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
     if slug != name:
         slug += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]

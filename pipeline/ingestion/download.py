@@ -1,8 +1,12 @@
-"""Open data from its publisher: downloaded once, resumed where it broke off, checked before it has its name."""
+"""Download open data from its publisher: once, resuming after an interruption, and checked before it gets its name.
+
+Resuming is why this is own code: pooch starts an interrupted download again from its first byte.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,21 +21,25 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion.readers import read_rows
-from pipeline.ingestion.sources import Format
+from pipeline.ingestion.source_schema import Format
+from pipeline.logs import log_event
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 30.0
-HERE = ("127.0.0.1", "localhost")
+LOOPBACK = ("127.0.0.1", "localhost")
+"""Hosts from which plain http is allowed."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A workbook inside a zip, as it was published.
+    """A published workbook inside a zip archive.
 
     Attributes:
-        url: the zip's address; https, unless it is on this machine.
-        member: the workbook's name inside the zip, and the name it gets.
-        size, sha256: of the workbook.
-        columns, rows: its header, and the number of rows below it.
+        url: the archive's address; https, unless the host is this machine.
+        member: the workbook's name in the archive and on disk.
+        size, sha256: the workbook's size in bytes and its checksum.
+        columns, rows: the names in its header, and the number of rows below it.
     """
 
     url: str
@@ -66,7 +74,7 @@ DATASETS = {
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is there and right; `size` in bytes."""
+    """A downloaded file that passed every check; `size` in bytes."""
 
     path: Path
     rows: int
@@ -74,13 +82,13 @@ class Fetched:
 
 
 def fetch_dataset(dataset: Dataset, folder: Path) -> Fetched:
-    """Download a data set, unless it is there already.
+    """Download a data set, unless it was downloaded before.
 
-    A download that was broken off continues where it stopped, if the server can and still has the same file.
+    An interrupted download is resumed if the server supports ranges and still has the same version of the file.
 
     Raises:
         UsageError: if the address is not https.
-        RefusedError: if the server cannot be reached or has no such file, or if what came is not what was published.
+        RefusedError: if the server cannot be reached or has no such file, or if the file is not the published one.
     """
     target = folder / dataset.member
     done = Fetched(target, dataset.rows, dataset.size)
@@ -93,64 +101,65 @@ def fetch_dataset(dataset: Dataset, folder: Path) -> Fetched:
     try:
         _unpack(dataset, part, target)
     finally:
-        # Whole, but perhaps not what it should be: to continue it would be no use.
+        # Whether it passed the checks or not, a complete archive is not resumed.
         part.unlink(missing_ok=True)
-        _mark(part).unlink(missing_ok=True)
+        _version_file(part).unlink(missing_ok=True)
     return done
 
 
 def _refuse_plain(url: str) -> None:
     parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in HERE:
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise UsageError("Data is fetched over https only", observed=url, allowed="https://…")
 
 
-def _mark(part: Path) -> Path:
-    """The file that says of which version of the server's file a part is."""
+def _version_file(part: Path) -> Path:
+    """Where the server's version of a partly downloaded file is kept."""
     return part.with_name(f"{part.name}.version")
 
 
 def _download(url: str, part: Path) -> None:
-    mark = _mark(part)
-    version = mark.read_text() if mark.exists() and part.exists() else ""
-    begun = part.stat().st_size if version else 0
+    version_file = _version_file(part)
+    version = version_file.read_text() if version_file.exists() and part.exists() else ""
+    start = part.stat().st_size if version else 0
     headers = {"Accept-Encoding": "identity"}
-    if begun:
-        headers |= {"Range": f"bytes={begun}-", "If-Range": version}
+    if start:
+        log_event(log, "download resumed", url=url, bytes=start)
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
     try:
-        with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS) as answer:
-            _refuse_plain(str(answer.url))
-            if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and begun:
-                # All of it was there already, or the server has another file now: begin anew.
-                mark.unlink()
+        with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
+            _refuse_plain(str(response.url))
+            if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and start:
+                # The part is complete already, or the server has another file now: start again.
+                version_file.unlink()
                 return _download(url, part)
-            if answer.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+            if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                 raise RefusedError(
-                    "The server did not give the file",
+                    "The server did not return the file",
                     where=url,
-                    observed=f"{answer.status_code} {answer.reason_phrase}",
+                    observed=f"{response.status_code} {response.reason_phrase}",
                     todo="try again later; if it persists, the address may have changed",
                 )
-            resumed = answer.status_code == httpx.codes.PARTIAL_CONTENT
-            mark.write_text(_version(answer))
-            total = _total(answer, begun)
+            resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+            version_file.write_text(_version(response))
+            total = _total(response, start)
             with part.open("ab" if resumed else "wb") as out, _progress(part.name, total) as advance:
                 advance(out.tell())
-                for chunk in answer.iter_raw():
+                for chunk in response.iter_raw():
                     out.write(chunk)
                     advance(out.tell())
     except httpx.HTTPError as error:
         kept = part.stat().st_size if part.exists() else 0
         raise RefusedError(
-            "The download broke off",
+            "The download was interrupted",
             where=url,
             observed=f"{error or type(error).__name__}; {kept:,} bytes are kept",
-            todo="check the connection and run it again: it continues where it stopped, if the server can",
+            todo="check the connection and run it again: it is resumed if the server supports that",
         ) from error
     size = part.stat().st_size
     if total is not None and size != total:
         raise RefusedError(
-            "The download has another size than the server said",
+            "The download has another size than the server announced",
             where=url,
             observed=f"{size:,} bytes",
             allowed=f"{total:,} bytes",
@@ -159,54 +168,54 @@ def _download(url: str, part: Path) -> None:
     return None
 
 
-def _version(answer: httpx.Response) -> str:
-    """What the server calls this version of the file; a weak tag does not promise the same bytes."""
-    tag = answer.headers.get("ETag", "")
-    return str(tag) if tag and not tag.startswith("W/") else str(answer.headers.get("Last-Modified", ""))
+def _version(response: httpx.Response) -> str:
+    """The server's identifier of this version of the file; a weak tag does not promise the same bytes."""
+    tag = response.headers.get("ETag", "")
+    return str(tag) if tag and not tag.startswith("W/") else str(response.headers.get("Last-Modified", ""))
 
 
-def _total(answer: httpx.Response, begun: int) -> int | None:
-    """The size of the whole file, if the server says it.
+def _total(response: httpx.Response, start: int) -> int | None:
+    """The size of the whole file in bytes, None if the server does not announce it.
 
     Raises:
-        RefusedError: if it sends another range than was asked for.
+        RefusedError: if the server sends another range than was requested.
     """
-    if answer.status_code == httpx.codes.PARTIAL_CONTENT:
-        told = str(answer.headers.get("Content-Range", ""))
-        found = re.fullmatch(rf"bytes {begun}-\d+/(\d+|\*)", told)
+    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        content_range = str(response.headers.get("Content-Range", ""))
+        found = re.fullmatch(rf"bytes {start}-\d+/(\d+|\*)", content_range)
         if found is None:
             raise RefusedError(
-                "The server sent another part of the file than was asked for",
-                where=str(answer.url),
-                observed=told or "no Content-Range",
-                allowed=f"bytes {begun}-…",
+                "The server sent another part of the file than was requested",
+                where=str(response.url),
+                observed=content_range or "no Content-Range",
+                allowed=f"bytes {start}-…",
                 todo="remove the .part file and run it again",
             )
         return None if found[1] == "*" else int(found[1])
-    length = answer.headers.get("Content-Length")
+    length = response.headers.get("Content-Length")
     return None if length is None else int(length)
 
 
 def _unpack(dataset: Dataset, archive: Path, target: Path) -> None:
-    """Take the workbook out of the zip, check it, and give it its name."""
+    """Extract the workbook from the archive, check it, and move it to its name."""
     try:
         with zipfile.ZipFile(archive) as book:
             size = book.getinfo(dataset.member).file_size
             if size != dataset.size:
-                raise _other(dataset, f"{size:,} bytes", f"{dataset.size:,} bytes")
+                raise _not_as_published(dataset, f"{size:,} bytes", f"{dataset.size:,} bytes")
             data = book.read(dataset.member)  # checks the CRC
     except KeyError as error:
-        raise _other(dataset, "no such file in the zip", dataset.member) from error
+        raise _not_as_published(dataset, "no such file in the archive", dataset.member) from error
     except (zipfile.BadZipFile, EOFError) as error:
-        raise _other(dataset, f"no whole zip: {error}", "the zip as published") from error
+        raise _not_as_published(dataset, f"no complete archive: {error}", "the archive as published") from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != dataset.sha256:
-        raise _other(dataset, f"SHA-256 {digest}", dataset.sha256)
+        raise _not_as_published(dataset, f"SHA-256 {digest}", dataset.sha256)
     rows = read_rows(data, dataset.member, Format(type="xlsx"))
-    if (tuple(rows.table.column_names), rows.read) != (dataset.columns, dataset.rows):
-        raise _other(
+    if (tuple(rows.table.column_names), rows.total_rows) != (dataset.columns, dataset.rows):
+        raise _not_as_published(
             dataset,
-            f"{rows.read:,} rows of {', '.join(rows.table.column_names)}",
+            f"{rows.total_rows:,} rows of {', '.join(rows.table.column_names)}",
             f"{dataset.rows:,} rows of {', '.join(dataset.columns)}",
         )
     unpacked = target.with_name(f".{target.name}.part")
@@ -217,9 +226,9 @@ def _unpack(dataset: Dataset, archive: Path, target: Path) -> None:
         unpacked.unlink(missing_ok=True)
 
 
-def _other(dataset: Dataset, observed: str, allowed: str) -> RefusedError:
+def _not_as_published(dataset: Dataset, observed: str, allowed: str) -> RefusedError:
     return RefusedError(
-        "What came is not what was published",
+        "The download is not the published file",
         where=f"{dataset.url}, {dataset.member}",
         observed=observed,
         allowed=allowed,
@@ -234,7 +243,11 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _progress(name: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on the terminal; what it gives takes the number of bytes there are."""
+    """Show a progress bar on a terminal.
+
+    Yields:
+        A function that takes the number of bytes downloaded so far.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

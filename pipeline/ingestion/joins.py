@@ -1,4 +1,4 @@
-"""A second file's columns beside the rows of a delivery: `join` in sources.yaml."""
+"""The left join of a second file to a delivery: `join` in `sources.yaml`."""
 
 from __future__ import annotations
 
@@ -10,42 +10,51 @@ import pyarrow.compute as pc
 from pipeline.contracts.contract import ColumnType
 from pipeline.errors import RefusedError
 from pipeline.ingestion.casting import parse, trimmed
-from pipeline.ingestion.readers import Rows
+from pipeline.ingestion.rows import Rows
 
-SHOWN = 5
-"""How many faults a message names."""
+MAX_FAULTS = 5
+"""How many faults a message lists."""
 
 
 def left_join(rows: Rows, more: Rows, by: str, where: str) -> Rows:
-    """The rows, each with the columns of the row of `more` that says the same in the column `by`; missing where none.
+    """Left-join `more` to `rows` on the column `by`, which must be unique in `more`.
+
+    Args:
+        rows: the delivery.
+        more: the file that is joined to it.
+        by: a column of both; cells are compared as identifiers, so `7.0` equals `7`.
+        where: the source's place in `sources.yaml`, for messages.
+
+    Returns:
+        `rows` with the other columns of `more`, null where it has no matching row.
 
     Raises:
-        RefusedError: if a file lacks the column, or `more` has a thing twice, lines that cannot be split, or another
-            column that the delivery has too.
+        RefusedError: if a file lacks the column `by`, if another column is in both, or if `more` repeats a value of
+            `by` or has malformed lines.
     """
     names = [name for name in more.table.column_names if name != by]
     both = {"the delivery": rows, "the file": more}
-    faults = [f"{of} has no column {by!r}" for of, its in both.items() if by not in its.table.column_names]
+    faults = [f"{file} has no column {by!r}" for file, its in both.items() if by not in its.table.column_names]
     faults += [f"both have a column {name!r}" for name in names if name in rows.table.column_names]
     faults += [f"row {line.row} of the file has {line.fault}" for line in more.malformed]
     if not faults:
-        counts = pc.value_counts(_things(more, by).drop_null()).to_pylist()
-        faults = [f"{c['values']!r} stands {c['counts']} times in the file" for c in counts if c["counts"] > 1]
+        counts = pc.value_counts(_keys(more, by).drop_null()).to_pylist()
+        faults = [f"{c['values']!r} is in {c['counts']} rows of the file" for c in counts if c["counts"] > 1]
     if faults:
         raise RefusedError(
             "The file to be joined does not fit the delivery",
             where=where,
-            observed="; ".join(faults[:SHOWN]),
-            allowed=f"the column {by!r} in both, each thing once in the file, no other column in common",
-            todo="mend the file, or join: in sources.yaml",
+            observed="; ".join(faults[:MAX_FAULTS]),
+            allowed=f"the column {by!r} in both, each of its values once in the file, no other column in common",
+            todo="correct the file, or join: in sources.yaml",
         )
-    at = pc.index_in(_things(rows, by), value_set=_things(more, by).combine_chunks(), skip_nulls=True)
+    positions = pc.index_in(_keys(rows, by), value_set=_keys(more, by).combine_chunks(), skip_nulls=True)
     table = rows.table
     for name in names:
-        table = table.append_column(name, pc.take(more.table[name], at))
+        table = table.append_column(name, pc.take(more.table[name], positions))
     return replace(rows, table=table)
 
 
-def _things(rows: Rows, by: str) -> pa.ChunkedArray:
-    """What each row is about, without what spreadsheets do to numbers."""
+def _keys(rows: Rows, by: str) -> pa.ChunkedArray:
+    """The join column as identifiers: trimmed, and without the `.0` that spreadsheets add to numbers."""
     return parse(trimmed(rows.table[by]), ColumnType.IDENTIFIER)

@@ -1,4 +1,4 @@
-"""Rows of text, mapped onto a contract and typed; what cannot be is told cell by cell."""
+"""Map rows of text onto a contract and give the columns their types; faults are reported cell by cell."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pipeline.contracts import Column, Contract
 from pipeline.contracts.contract import ColumnType
 from pipeline.errors import RefusedError
 from pipeline.ingestion.casting import joined, parse, replaced, trimmed
-from pipeline.ingestion.readers import Rows
-from pipeline.ingestion.sources import MappedColumn, NamedSource
+from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.source_schema import MappedColumn
+from pipeline.ingestion.sources import NamedSource
 
 ROW = "_row"
-SHOWN = 40
-"""How much of a faulty cell a message quotes."""
+MAX_QUOTED = 40
+"""How many characters of a faulty cell a message quotes."""
 EXPECTED = {
     ColumnType.INTEGER: "is not a whole number",
     ColumnType.NUMBER: "is not a finite number",
@@ -30,31 +31,31 @@ EXPECTED = {
 
 
 @dataclass(frozen=True)
-class Conformed:
-    """Typed rows and what was wrong with them.
+class MappedRows:
+    """Typed rows and their faults.
 
     Attributes:
         rows: the contract's columns, the derived ones, `row` and `day`; a cell that could not be read is null.
-        faults: for each faulty row number, the reasons by column.
+        faults: the reasons against each faulty row, by row number and then by column.
     """
 
     rows: pa.Table
     faults: dict[int, dict[str, str]]
 
 
-def conform(rows: Rows, source: NamedSource, contract: Contract) -> Conformed:
+def map_rows(rows: Rows, source: NamedSource, contract: Contract) -> MappedRows:
     """Map and type a delivery's rows.
 
     Raises:
-        RefusedError: naming every column that is missing, and every one that nobody expects.
+        RefusedError: naming every mapped column that is missing, and every column that is neither mapped nor ignored.
     """
-    _refuse_other_columns(rows.table.column_names, source, contract)
+    _check_columns(rows.table.column_names, source, contract)
     faults: dict[int, dict[str, str]] = defaultdict(dict)
     columns = {}
     for column in contract.columns:
-        columns[column.name], unread = _read(rows.table, column, source)
-        for at, reason in unread.items():
-            faults[rows.numbers[at].as_py()][column.name] = reason
+        columns[column.name], reasons = _map_column(rows.table, column, source)
+        for position, reason in reasons.items():
+            faults[rows.numbers[position].as_py()][column.name] = reason
     table = contract.derive(pa.table(columns), {**contract.options, **source.spec.options})
     table = table.append_column("row", rows.numbers)
     if contract.event_time != "day":
@@ -62,12 +63,12 @@ def conform(rows: Rows, source: NamedSource, contract: Contract) -> Conformed:
         table = table.append_column(
             "day", table[contract.event_time].cast(pa.date32()) if contract.event_time else undated
         )
-    wanted = pa.schema([field for field in contract.schema if field.name != "delivery"])
-    return Conformed(table.select(wanted.names).cast(wanted), dict(faults))
+    schema = pa.schema([field for field in contract.schema if field.name != "delivery"])
+    return MappedRows(table.select(schema.names).cast(schema), dict(faults))
 
 
 def exact_repeats(rows: Rows) -> set[int]:
-    """The numbers of the rows that say, in every column, just what an earlier row says."""
+    """The numbers of the rows that equal an earlier row in every column."""
     names = [str(position) for position in range(rows.table.num_columns)]
     first = (
         rows.table.rename_columns(names)
@@ -82,77 +83,77 @@ def exact_repeats(rows: Rows) -> set[int]:
     return set(rows.numbers.filter(repeated).to_pylist())
 
 
-def _read(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.ChunkedArray, dict[int, str]]:
-    """A column's values; and where its cells have text of the wrong kind, what to say of each."""
+def _map_column(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.ChunkedArray, dict[int, str]]:
+    """A contract column's values, and the reason against each cell that is not of its type, by position."""
     mapping = source.spec.columns.get(column.name)
     if mapping is None:
-        return pa.chunked_array([pa.nulls(table.num_rows, column.type)]), {}
+        return pa.chunked_array([pa.nulls(table.num_rows, column.arrow_type)]), {}
     if column.per is None:
-        return _read_one([table[name] for name in mapping.sources], column.kind, mapping, source)
-    each, unread = {}, defaultdict(list)
-    for key, name in mapping.each(column.per, table.column_names).items():
-        each[key], faults = _read_one([table[name]], column.kind, mapping, source)
-        for at, reason in faults.items():
-            unread[at].append(f"{name} {reason}")
-    return _maps(each, column.type), {at: "; ".join(reasons) for at, reasons in sorted(unread.items())}
+        return _parse_cells([table[name] for name in mapping.sources], column.type, mapping, source)
+    values, reasons = {}, defaultdict(list)
+    for key, name in mapping.expand_pattern(column.per, table.column_names).items():
+        values[key], faults = _parse_cells([table[name]], column.type, mapping, source)
+        for position, reason in faults.items():
+            reasons[position].append(f"{name} {reason}")
+    return _as_maps(values, column.arrow_type), {at: "; ".join(several) for at, several in sorted(reasons.items())}
 
 
-def _read_one(
-    cells: Sequence[pa.ChunkedArray], kind: ColumnType, mapping: MappedColumn, source: NamedSource
+def _parse_cells(
+    cells: Sequence[pa.ChunkedArray], of_type: ColumnType, mapping: MappedColumn, source: NamedSource
 ) -> tuple[pa.ChunkedArray, dict[int, str]]:
     text = replaced(joined([trimmed(column) for column in cells]), mapping.values)
-    values = parse(text, kind, decimal=source.spec.format.decimal, form=mapping.format, day_one=mapping.day_one)
-    mask = pc.and_(pc.is_valid(text), pc.is_null(values))
-    usual = "YYYY-MM-DD HH:MM:SS" if kind is ColumnType.TIMESTAMP else "YYYY-MM-DD"
-    form = f"1, 2, … (1 is {mapping.day_one})" if mapping.day_one else mapping.format or usual
-    said = EXPECTED.get(kind, "").format(form=form)
-    reasons = [f"{cell[:SHOWN]!r} {said}" for cell in text.filter(mask).to_pylist()]
-    unread = dict(zip(pc.indices_nonzero(mask).to_pylist(), reasons, strict=True))
-    if kind is ColumnType.TIMESTAMP and mapping.time_zone not in (None, source.time_zone):
-        values = _in_shop_time(values, str(mapping.time_zone), source.time_zone)
-    return values, unread
+    values = parse(text, of_type, decimal=source.spec.format.decimal, form=mapping.format, day_one=mapping.day_one)
+    unreadable = pc.and_(pc.is_valid(text), pc.is_null(values))
+    iso = "YYYY-MM-DD HH:MM:SS" if of_type is ColumnType.TIMESTAMP else "YYYY-MM-DD"
+    form = f"1, 2, … (1 is {mapping.day_one})" if mapping.day_one else mapping.format or iso
+    expected = EXPECTED.get(of_type, "").format(form=form)
+    reasons = [f"{cell[:MAX_QUOTED]!r} {expected}" for cell in text.filter(unreadable).to_pylist()]
+    faults = dict(zip(pc.indices_nonzero(unreadable).to_pylist(), reasons, strict=True))
+    if of_type is ColumnType.TIMESTAMP and mapping.time_zone not in (None, source.time_zone):
+        values = _to_shop_time(values, str(mapping.time_zone), source.time_zone)
+    return values, faults
 
 
-def _maps(each: Mapping[str, pa.ChunkedArray], kind: pa.MapType) -> pa.ChunkedArray:
-    """Columns side by side as one column of maps, from what each column is for to its value."""
-    rows, width = len(next(iter(each.values()))), len(each)
-    # Row after row: the n-th value of every column, one behind the other.
+def _as_maps(columns: Mapping[str, pa.ChunkedArray], map_type: pa.MapType) -> pa.ChunkedArray:
+    """Several columns of equal length as one column of maps, from each column's key to its value."""
+    rows, width = len(next(iter(columns.values()))), len(columns)
+    # The columns one after another, reordered row by row: the n-th value of every column, then the next.
     order = pa.array(np.arange(rows * width).reshape(width, rows).T.ravel())
-    values = pa.concat_arrays([part for column in each.values() for part in column.chunks]).take(order)
-    keys = pa.array(np.tile(np.array(list(each), dtype=object), rows), pa.string())
+    values = pa.concat_arrays([part for column in columns.values() for part in column.chunks]).take(order)
+    keys = pa.array(np.tile(np.array(list(columns), dtype=object), rows), pa.string())
     offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width, pa.int32())
-    return pa.chunked_array([pa.MapArray.from_arrays(offsets, keys, values).cast(kind)])
+    return pa.chunked_array([pa.MapArray.from_arrays(offsets, keys, values).cast(map_type)])
 
 
-def _in_shop_time(times: pa.ChunkedArray, zone: str, shop: str) -> pa.ChunkedArray:
-    """Timestamps from a clock in another zone, as the shop's clock showed them."""
-    # An hour that a clock shows twice is taken as its first showing; one that it skips, as what follows.
+def _to_shop_time(times: pa.ChunkedArray, zone: str, shop_zone: str) -> pa.ChunkedArray:
+    """Convert local timestamps of one time zone to local timestamps of the shop's."""
+    # An hour that a clock shows twice counts as its first showing; a skipped one counts as the hour after it.
     instants = pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="latest")
-    return pc.local_timestamp(instants.cast(pa.timestamp("us", shop)))
+    return pc.local_timestamp(instants.cast(pa.timestamp("us", shop_zone)))
 
 
-def _refuse_other_columns(names: list[str], source: NamedSource, contract: Contract) -> None:
+def _check_columns(names: list[str], source: NamedSource, contract: Contract) -> None:
     per = {column.name: column.per for column in contract.columns}
     missing = []
     mapped: set[str] = set()
     for column, mapping in source.spec.columns.items():
-        brand = per[column]
-        found = set(mapping.each(brand, names).values()) if brand else set(mapping.sources) & set(names)
+        key = per[column]
+        found = set(mapping.expand_pattern(key, names).values()) if key else set(mapping.sources) & set(names)
         mapped |= found
-        lacking = [name for name in mapping.sources if name not in found and not (brand and found)]
+        lacking = [name for name in mapping.sources if name not in found and not (key and found)]
         missing += [f"{name!r} (mapped to {column}, line {source.column_lines[column]})" for name in lacking]
-    extra = sorted(set(names) - mapped - set(source.spec.ignore))
-    if not missing and not extra:
+    unexpected = sorted(set(names) - mapped - set(source.spec.ignore))
+    if not missing and not unexpected:
         return
     observed = []
     if missing:
         observed.append(f"missing {', '.join(missing)}")
-    if extra:
-        observed.append(f"unexpected {', '.join(map(repr, extra))}")
+    if unexpected:
+        observed.append(f"unexpected {', '.join(map(repr, unexpected))}")
     raise RefusedError(
         f"The delivery's columns are not those that are mapped onto {contract.table}",
         where=source.where,
         observed=f"{'; '.join(observed)}; the header has {', '.join(map(repr, names))}",
         allowed=", ".join(sorted({name for mapping in source.spec.columns.values() for name in mapping.sources})),
-        todo="mend the mapping, or list columns that are not wanted under ignore:",
+        todo="correct the mapping, or list columns that are not wanted under ignore:",
     )

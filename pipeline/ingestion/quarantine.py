@@ -96,7 +96,7 @@ def replay(settings: Settings, table: str, delivery: str, mended: str | None = N
     name = f"{first}{REPLAY}{hashlib.sha256(f'{delivery} {text}'.encode()).hexdigest()[:8]}"
     path = f"raw/{table}/{delivery}/{name}.csv"
     lake.write_blob(path, text.encode())
-    entry = ingest(settings, Delivery(table, of.source, name, f"{name}.csv", str(lake.path(path)), mends=first))
+    entry = ingest(settings, Delivery(table, of.source, name, f"{name}.csv", str(lake.path(path)), corrects=first))
 
     def marked() -> pa.Table:
         rows = _rows(lake, table, delivery).to_pylist()

@@ -31,13 +31,15 @@ from pipeline.dates import UNDATED
 from pipeline.errors import RefusedError
 from pipeline.ingestion import ledger
 from pipeline.ingestion.addresses import resolve
-from pipeline.ingestion.deliveries import Delivery, find, is_closed, open_delivery
+from pipeline.ingestion.deliveries import Delivery, find_deliveries, is_closed, open_delivery
 from pipeline.ingestion.joins import left_join
 from pipeline.ingestion.ledger import LedgerEntry, Status
-from pipeline.ingestion.mapping import ROW, Conformed, conform, exact_repeats
-from pipeline.ingestion.readers import Rows, read_rows
+from pipeline.ingestion.mapping import ROW, MappedRows, exact_repeats, map_rows
+from pipeline.ingestion.readers import read_rows
 from pipeline.ingestion.report import write_refusal_page, write_validation_page
-from pipeline.ingestion.sources import Format, NamedSource, load_sources
+from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.source_schema import Format
+from pipeline.ingestion.sources import NamedSource, load_sources
 from pipeline.lake import engine
 from pipeline.lake.files import Blob
 from pipeline.lake.tables import Lake, TableRef
@@ -108,7 +110,7 @@ def pending(
     settings: Settings, table: str, source: str | None = None, *, since: date | None = None, until: date | None = None
 ) -> list[Delivery]:
     """The deliveries that a source has for a range of days (`until` exclusive), or all it has."""
-    return find(settings, load_sources(settings, table, source).get(table, source), since=since, until=until)
+    return find_deliveries(settings, load_sources(settings, table, source).get(table, source), since=since, until=until)
 
 
 def ingest(settings: Settings, delivery: Delivery) -> LedgerEntry:
@@ -138,7 +140,15 @@ def land(settings: Settings, delivery: Delivery) -> Landed:
     standing = [e.landed_at for e in known if e.sha256 == blob.sha256 and e.status is not Status.REPLACED]
     came = min(standing, default=datetime.now(UTC).replace(tzinfo=None))
     entry = LedgerEntry(
-        delivery.table, delivery.id, source.name, blob.sha256, rules, blob.path, blob.size, came, mends=delivery.mends
+        delivery.table,
+        delivery.id,
+        source.name,
+        blob.sha256,
+        rules,
+        blob.path,
+        blob.size,
+        came,
+        mends=delivery.corrects,
     )
     ledger.record(lake, entry)
     return Landed(delivery, entry, unchanged=False, joined=joined.path if joined else None)
@@ -243,7 +253,7 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
     contract = CONTRACTS[delivery.table]
     try:
         rows = _rows_of(lake, landed, source)
-        conformed = conform(rows, source, contract)
+        conformed = map_rows(rows, source, contract)
     except RefusedError as refusal:
         write_refusal_page(lake, entry, refusal)
         raise
@@ -258,7 +268,7 @@ def _judge(settings: Settings, lake: Lake, landed: Landed) -> _Judged:
     faults = _faults(rows, conformed, distinct, verdict.faults)
     good = _without(distinct, faults)
     judged = _Judged(
-        read=rows.read,
+        read=rows.total_rows,
         good=_received(good, delivery, _effective_at(lake, landed), contract),
         bad=_quarantined(rows, faults, delivery),
         repeats=len(repeated),
@@ -283,14 +293,14 @@ def _rows_of(lake: Lake, landed: Landed, source: NamedSource) -> Rows:
         with lake.open_blob(landed.joined) as stream:
             more = read_rows(stream.read(), landed.joined, join.format)
         rows = left_join(rows, more, join.by, source.where)
-    if landed.delivery.mends:
+    if landed.delivery.corrects:
         # Which row each of them mends is the quarantine's business; here they are rows like all others.
         rows = replace(rows, table=rows.table.drop_columns([ROW]))
     return rows
 
 
 def _faults(
-    rows: Rows, conformed: Conformed, judged: pa.Table, failed: Mapping[int, Mapping[str, list[str]]]
+    rows: Rows, conformed: MappedRows, judged: pa.Table, failed: Mapping[int, Mapping[str, list[str]]]
 ) -> dict[int, list[str]]:
     """The reasons against each row, by its number: those of splitting, of typing, and of the suite."""
     faults: dict[int, list[str]] = {line.row: [line.fault] for line in rows.malformed}
@@ -324,9 +334,9 @@ def _received(good: pa.Table, delivery: Delivery, spoken_at: datetime, contract:
     count = good.num_rows
     dated = good.set_column(good.schema.get_field_index("day"), "day", good["day"].fill_null(UNDATED))
     full = dated.append_column("delivery", pa.array([delivery.id] * count, pa.string())).select(contract.schema.names)
-    return full.append_column("speaker", pa.array([delivery.mends or delivery.id] * count, pa.string())).append_column(
-        "spoken_at", pa.array([spoken_at] * count, pa.timestamp("us"))
-    )
+    return full.append_column(
+        "speaker", pa.array([delivery.corrects or delivery.id] * count, pa.string())
+    ).append_column("spoken_at", pa.array([spoken_at] * count, pa.timestamp("us")))
 
 
 def _quarantined(rows: Rows, faults: Mapping[int, list[str]], delivery: Delivery) -> pa.Table:
@@ -418,7 +428,7 @@ def _source_of(settings: Settings, delivery: Delivery) -> NamedSource:
     """The source of a delivery; mended rows come as the quarantine gives them out, whatever form the source has:
     what was joined to them stands in them."""
     source = load_sources(settings).get(delivery.table, delivery.source)
-    if delivery.mends is None:
+    if delivery.corrects is None:
         return source
     form = Format(type="csv", delimiter=",", decimal=source.spec.format.decimal, final_newline="optional")
     return replace(source, spec=source.spec.model_copy(update={"format": form, "join": None}))

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from pipeline.contracts import CONTRACTS
-from pipeline.ingestion.mapping import Conformed, conform
+from pipeline.ingestion.mapping import MappedRows, map_rows
 from pipeline.ingestion.readers import read_rows
-from pipeline.ingestion.sources import Format, NamedSource, load_sources
+from pipeline.ingestion.source_schema import Format
+from pipeline.ingestion.sources import NamedSource, load_sources
 from pipeline.settings import Settings
 
 SOURCES = Path(__file__).resolve().parents[2] / "examples" / "open-data" / "sources.yaml"
@@ -111,9 +112,9 @@ def forms(records: list[dict[str, Any]]) -> dict[str, bytes]:
     }
 
 
-def conformed(source: NamedSource, data: bytes, kind: str) -> Conformed:
+def conformed(source: NamedSource, data: bytes, kind: str) -> MappedRows:
     form = Format.model_validate({"type": kind.split()[0]})
-    return conform(read_rows(data, "x", form), source, CONTRACTS[source.table])
+    return map_rows(read_rows(data, "x", form), source, CONTRACTS[source.table])
 
 
 @pytest.mark.parametrize(("table", "rows", "published"), [("stores", STORE, of_store), ("store_days", DAY, of_day)])

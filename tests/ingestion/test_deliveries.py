@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import RefusedError, UsageError
-from pipeline.ingestion.deliveries import Delivery, find, is_closed, open_delivery
-from pipeline.ingestion.sources import NamedSource, Source
+from pipeline.ingestion.deliveries import Delivery, find_deliveries, is_closed, open_delivery
+from pipeline.ingestion.source_schema import Source
+from pipeline.ingestion.sources import NamedSource
 from pipeline.settings import Settings
 
 COLUMNS = {"invoice": "A", "stock_code": "B", "quantity": "C", "unit_price": "D", "invoiced_at": "E"}
@@ -29,7 +30,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_deliveries_of_a_range_of_days(settings: Settings) -> None:
-    days = lambda **of: [d.first for d in find(settings, source("{day}.csv"), **of)]  # noqa: E731
+    days = lambda **of: [d.first for d in find_deliveries(settings, source("{day}.csv"), **of)]  # noqa: E731
     assert days() == [date(2025, 1, n) for n in range(1, 6)]
     assert days(since=date(2025, 1, 2), until=date(2025, 1, 4)) == [date(2025, 1, 2), date(2025, 1, 3)]
     assert days(since=date(2025, 1, 4)) == [date(2025, 1, 4), date(2025, 1, 5)]
@@ -38,9 +39,9 @@ def test_deliveries_of_a_range_of_days(settings: Settings) -> None:
 
 
 def test_files_without_days_are_handed_over_whatever_the_day(settings: Settings) -> None:
-    (only,) = find(settings, source("2025-01-01.csv"), since=date(2030, 1, 1), until=date(2030, 1, 2))
+    (only,) = find_deliveries(settings, source("2025-01-01.csv"), since=date(2030, 1, 1), until=date(2030, 1, 2))
     assert (only.first, only.until) == (None, None)
-    found = find(settings, source("*.csv"), since=date(2030, 1, 1), until=date(2030, 1, 2))
+    found = find_deliveries(settings, source("*.csv"), since=date(2030, 1, 1), until=date(2030, 1, 2))
     assert [(d.first, d.until) for d in found] == [(None, None)] * 5
 
 
@@ -48,20 +49,20 @@ def test_ids_are_unique_stable_and_safe(settings: Settings, tmp_path: Path) -> N
     for name in ("north/a.csv", "north_a.csv", "north a.csv", "ñ.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    ids = [d.id for address in ("*.csv", "*/*.csv") for d in find(settings, source(address))]
+    ids = [d.id for address in ("*.csv", "*/*.csv") for d in find_deliveries(settings, source(address))]
     assert len(set(ids)) == len(ids) == 9
     assert all(part.isascii() and (part.isalnum() or part in "._-") for identity in ids for part in identity)
     assert "till--2025-01-01.csv" in ids
-    assert ids == [d.id for address in ("*.csv", "*/*.csv") for d in find(settings, source(address))]
+    assert ids == [d.id for address in ("*.csv", "*/*.csv") for d in find_deliveries(settings, source(address))]
 
 
 def test_the_same_file_of_two_sources_is_two_deliveries(settings: Settings) -> None:
-    first, second = (find(settings, source("2025-01-01.csv", name))[0].id for name in ("till", "till-2"))
+    first, second = (find_deliveries(settings, source("2025-01-01.csv", name))[0].id for name in ("till", "till-2"))
     assert first != second
 
 
 def test_bytes_as_they_are(settings: Settings, tmp_path: Path) -> None:
-    delivery = find(settings, source("2025-01-03.csv"))[0]
+    delivery = find_deliveries(settings, source("2025-01-03.csv"))[0]
     with open_delivery(delivery) as stream:
         assert stream.read() == b"3"
     (tmp_path / "2025-01-03.csv").unlink()
@@ -70,7 +71,7 @@ def test_bytes_as_they_are(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_a_delivery_survives_json(settings: Settings) -> None:
-    for delivery in (*find(settings, source("{day}.csv")), *find(settings, source("*.csv"))):
+    for delivery in (*find_deliveries(settings, source("{day}.csv")), *find_deliveries(settings, source("*.csv"))):
         assert Delivery.from_dict(delivery.as_dict()) == delivery
 
 
@@ -79,7 +80,7 @@ def test_a_delivery_survives_json(settings: Settings) -> None:
 
 def test_a_simulated_day_is_the_same_each_time_it_is_opened() -> None:
     shop = source("simulate://shop?seed=7&customers=50")
-    (delivery,) = find(Settings(), shop, since=date(2025, 3, 3), until=date(2025, 3, 4))
+    (delivery,) = find_deliveries(Settings(), shop, since=date(2025, 3, 3), until=date(2025, 3, 4))
     assert delivery.id == "till--2025-03-03.csv"
     first = open_delivery(delivery).read()
     assert first == open_delivery(delivery).read()
@@ -87,8 +88,8 @@ def test_a_simulated_day_is_the_same_each_time_it_is_opened() -> None:
 
 
 def test_a_simulated_shop_must_be_told_the_days() -> None:
-    with pytest.raises(UsageError, match="which days"):
-        find(Settings(), source("simulate://shop"))
+    with pytest.raises(UsageError, match="days must be given"):
+        find_deliveries(Settings(), source("simulate://shop"))
 
 
 def test_a_simulated_shop_hands_over_nothing_while_it_is_closed() -> None:
@@ -96,7 +97,7 @@ def test_a_simulated_shop_hands_over_nothing_while_it_is_closed() -> None:
     closed = [n for n in range(365) if is_closed(shop, date(2025, 1, 1) + timedelta(days=n))]
     assert closed
     day = date(2025, 1, 1) + timedelta(days=closed[0])
-    assert find(Settings(), shop, since=day, until=day + timedelta(days=1)) == []
+    assert find_deliveries(Settings(), shop, since=day, until=day + timedelta(days=1)) == []
 
 
 def test_closed_on_weekdays_and_dates() -> None:

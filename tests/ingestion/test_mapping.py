@@ -18,9 +18,11 @@ from openpyxl import Workbook
 
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError
-from pipeline.ingestion.mapping import SHOWN, Conformed, conform, exact_repeats
-from pipeline.ingestion.readers import Rows, read_rows
-from pipeline.ingestion.sources import NamedSource, Source
+from pipeline.ingestion.mapping import MAX_QUOTED, MappedRows, exact_repeats, map_rows
+from pipeline.ingestion.readers import read_rows
+from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.source_schema import Source
+from pipeline.ingestion.sources import NamedSource
 from pipeline.simulate.defects import Defect, plant
 from pipeline.simulate.deliveries import csv_bytes
 from pipeline.simulate.shop import Shop
@@ -62,7 +64,7 @@ def lines(*changes: dict[str, str | None]) -> Rows:
 
 def typed(column: str, cell: str | None, **spec: Any) -> tuple[Any, str | None]:
     """What a cell of a column becomes, and the reason against it."""
-    done = conform(lines({COLUMNS[column]: cell}), source(**spec), CONTRACT)
+    done = map_rows(lines({COLUMNS[column]: cell}), source(**spec), CONTRACT)
     return done.rows[column][0].as_py(), done.faults.get(1, {}).get(column)
 
 
@@ -120,9 +122,9 @@ def parquet_form(records: list[dict[str, Any]]) -> bytes:
     return out.getvalue()
 
 
-def conformed(data: bytes, name: str, form: dict[str, str]) -> Conformed:
+def conformed(data: bytes, name: str, form: dict[str, str]) -> MappedRows:
     of = source(format=form)
-    return conform(read_rows(data, name, of.spec.format), of, CONTRACT)
+    return map_rows(read_rows(data, name, of.spec.format), of, CONTRACT)
 
 
 @given(
@@ -187,7 +189,7 @@ def test_numbers(cell: str, value: float) -> None:
     "cell", ["NaN", "nan", "inf", "-Infinity", "1e400", "£2.55", "2,55", "1,234.56", "2_55", "--1", "9" * 400]
 )
 def test_what_is_no_finite_number_is_told(cell: str) -> None:
-    assert typed("unit_price", cell) == (None, f"{cell[:SHOWN]!r} is not a finite number")
+    assert typed("unit_price", cell) == (None, f"{cell[:MAX_QUOTED]!r} is not a finite number")
 
 
 def test_a_decimal_comma_takes_no_point() -> None:
@@ -269,7 +271,7 @@ def test_timestamps_of_a_form_of_their_own() -> None:
 )
 def test_timestamps_of_another_clock_become_the_shops(utc: str, shop: str) -> None:
     columns = {**COLUMNS, "invoiced_at": {"from": "InvoiceDate", "time_zone": "UTC"}}
-    done = conform(lines({"InvoiceDate": utc}), source(columns=columns), CONTRACT)
+    done = map_rows(lines({"InvoiceDate": utc}), source(columns=columns), CONTRACT)
     assert str(done.rows["invoiced_at"][0].as_py()) == shop
     assert str(done.rows["day"][0].as_py()) == shop[:10]
 
@@ -283,7 +285,7 @@ def test_timestamps_of_another_clock_become_the_shops(utc: str, shop: str) -> No
 )
 def test_hours_that_a_clock_shows_twice_or_never(london: str, utc: str) -> None:
     columns = {**COLUMNS, "invoiced_at": {"from": "InvoiceDate", "time_zone": "Europe/London"}}
-    done = conform(lines({"InvoiceDate": london}), source("UTC", columns=columns), CONTRACT)
+    done = map_rows(lines({"InvoiceDate": london}), source("UTC", columns=columns), CONTRACT)
     assert str(done.rows["invoiced_at"][0].as_py()) == utc
 
 
@@ -316,7 +318,7 @@ def test_words_of_the_source_stand_for_others() -> None:
 )
 def test_several_columns_make_one(form: str, parts: tuple[str | None, str | None], value: dt.datetime | None) -> None:
     columns = {**COLUMNS, "invoiced_at": {"from": ["InvoiceDate", "InvoiceTime"], "format": form}}
-    done = conform(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
+    done = map_rows(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
     assert (done.rows["invoiced_at"][0].as_py(), done.faults) == (value, {})
 
 
@@ -332,28 +334,28 @@ def test_several_columns_make_one(form: str, parts: tuple[str | None, str | None
 )
 def test_parts_that_make_no_date_are_told(form: str, parts: tuple[str | None, str | None], cell: str) -> None:
     columns = {**COLUMNS, "invoiced_at": {"from": ["InvoiceDate", "InvoiceTime"], "format": form}}
-    done = conform(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
+    done = map_rows(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
     assert done.faults == {1: {"invoiced_at": f"{cell!r} is not a date and time of the form {form}"}}
 
 
 def test_one_of_several_columns_may_not_be_missing() -> None:
     columns = {**COLUMNS, "invoiced_at": ["InvoiceDate", "InvoiceTime"]}
     with pytest.raises(RefusedError, match=r"missing 'InvoiceTime' \(mapped to invoiced_at, line 15\);"):
-        conform(lines({}), source(columns=columns), CONTRACT)
+        map_rows(lines({}), source(columns=columns), CONTRACT)
 
 
 def test_a_fault_keeps_its_row_and_quotes_little() -> None:
-    done = conform(lines({}, {"Quantity": "x" * 500, "UnitPrice": "?"}, {}), source(), CONTRACT)
+    done = map_rows(lines({}, {"Quantity": "x" * 500, "UnitPrice": "?"}, {}), source(), CONTRACT)
     assert list(done.faults) == [2]
     assert done.faults[2] == {
-        "quantity": f"{'x' * SHOWN!r} is not a whole number",
+        "quantity": f"{'x' * MAX_QUOTED!r} is not a whole number",
         "unit_price": "'?' is not a finite number",
     }
     assert done.rows["row"].to_pylist() == [1, 2, 3]
 
 
 def test_a_missing_cell_is_no_fault_of_typing() -> None:
-    done = conform(lines(dict.fromkeys(LINE, None)), source(), CONTRACT)
+    done = map_rows(lines(dict.fromkeys(LINE, None)), source(), CONTRACT)
     assert done.faults == {}
     assert done.rows["is_product"].to_pylist() == [None]
 
@@ -362,13 +364,13 @@ def test_an_optional_column_may_be_missing() -> None:
     columns = {name: of for name, of in COLUMNS.items() if name not in ("customer_id", "description", "country")}
     rows = lines({})
     rows = Rows(rows.table.select(list(columns.values())), rows.numbers)
-    done = conform(rows, source(columns=columns), CONTRACT)
+    done = map_rows(rows, source(columns=columns), CONTRACT)
     assert done.rows["customer_id"].to_pylist() == [None]
     assert done.rows.schema.names == [name for name in CONTRACT.schema.names if name != "delivery"]
 
 
 def test_types_are_the_contracts() -> None:
-    done = conform(lines({}), source(), CONTRACT)
+    done = map_rows(lines({}), source(), CONTRACT)
     assert all(done.rows.schema.field(name).type == CONTRACT.schema.field(name).type for name in done.rows.column_names)
 
 
@@ -379,7 +381,7 @@ def test_all_missing_and_unexpected_columns_are_told_at_once() -> None:
     rows = lines({})
     renamed = rows.table.rename_columns({"Quantity": "Qty", "UnitPrice": "Price"})
     with pytest.raises(RefusedError) as refusal:
-        conform(Rows(renamed, rows.numbers), source(), CONTRACT)
+        map_rows(Rows(renamed, rows.numbers), source(), CONTRACT)
     text = str(refusal.value)
     for said in ("'Quantity' (mapped to quantity, line 13)", "'UnitPrice'", "unexpected 'Price', 'Qty'", "line 7"):
         assert said in text
@@ -387,9 +389,9 @@ def test_all_missing_and_unexpected_columns_are_told_at_once() -> None:
 
 def test_columns_that_nobody_wants_can_be_ignored() -> None:
     rows = lines({"Till": "1", "_row": "7"})
-    assert conform(rows, source(ignore=["Till", "_row"]), CONTRACT).rows["row"].to_pylist() == [1]
+    assert map_rows(rows, source(ignore=["Till", "_row"]), CONTRACT).rows["row"].to_pylist() == [1]
     with pytest.raises(RefusedError, match="unexpected '_row'"):
-        conform(rows, source(ignore=["Till"]), CONTRACT)
+        map_rows(rows, source(ignore=["Till"]), CONTRACT)
 
 
 # Exact repeats.
@@ -435,7 +437,7 @@ def delivery() -> bytes:
 def test_each_planted_fault_is_found_in_its_row_and_no_other(delivery: bytes) -> None:
     data, planted = plant(delivery, {**dict.fromkeys(TYPING, 3), Defect.SHORT_ROW: 2, Defect.REPEATED_HEADER: 1})
     rows = read_rows(data, "x.csv", source().spec.format)
-    done = conform(rows, source(), CONTRACT)
+    done = map_rows(rows, source(), CONTRACT)
     assert {m.row for m in rows.malformed} == {p.row for p in planted if p.defect is Defect.SHORT_ROW}
     by_row = {p.row: p.defect for p in planted if p.defect is not Defect.SHORT_ROW}
     assert set(done.faults) == set(by_row)
@@ -443,7 +445,7 @@ def test_each_planted_fault_is_found_in_its_row_and_no_other(delivery: bytes) ->
         assert row is not None
         wanted = {"quantity", "unit_price", "invoiced_at"} if defect is Defect.REPEATED_HEADER else {TYPING[defect]}
         assert set(done.faults[row]) == wanted
-    assert rows.read == delivery.count(b"\n") - 1
+    assert rows.total_rows == delivery.count(b"\n") - 1
 
 
 @pytest.mark.parametrize(
@@ -454,7 +456,7 @@ def test_each_planted_fault_is_found_in_its_row_and_no_other(delivery: bytes) ->
         (Defect.TRUNCATED, "The delivery ends inside a quoted field"),
         (Defect.WRONG_DELIMITER, "another delimiter"),
         (Defect.WRONG_ENCODING, "encoding"),
-        (Defect.DUPLICATE_COLUMN, "stands twice"),
+        (Defect.DUPLICATE_COLUMN, "more than once"),
         (Defect.MISSING_COLUMN, "missing 'UnitPrice'"),
         (Defect.EXTRA_COLUMN, "unexpected 'Till'"),
     ],
@@ -462,4 +464,4 @@ def test_each_planted_fault_is_found_in_its_row_and_no_other(delivery: bytes) ->
 def test_each_planted_fault_of_the_file_refuses_it(delivery: bytes, defect: Defect, what: str) -> None:
     data, _ = plant(delivery, {defect: 1})
     with pytest.raises(RefusedError, match=what):
-        conform(read_rows(data, "x.csv", source().spec.format), source(), CONTRACT)
+        map_rows(read_rows(data, "x.csv", source().spec.format), source(), CONTRACT)

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from pipeline.errors import RefusedError
-from pipeline.ingestion import readers
+from pipeline.ingestion import csv_reader
 from pipeline.ingestion.readers import read_rows
-from pipeline.ingestion.sources import Format
+from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.source_schema import Format
 from pipeline.simulate.defects import HUGE_FIELD
 
 CSV = Format(type="csv")
@@ -51,7 +52,7 @@ def as_parquet(columns: dict[str, Any]) -> bytes:
     return out.getvalue()
 
 
-def said(rows: readers.Rows) -> list[list[Any]]:
+def said(rows: Rows) -> list[list[Any]]:
     return [list(row.values()) for row in rows.table.to_pylist()]
 
 
@@ -62,7 +63,7 @@ def test_csv_of_any_delimiter_and_line_end(delimiter: str, end: str) -> None:
     assert rows.table.column_names == HEADER
     assert said(rows) == ROWS
     assert rows.numbers.to_pylist() == [1, 2, 3]
-    assert rows.read == 3
+    assert rows.total_rows == 3
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
@@ -108,7 +109,7 @@ def test_every_row_read_is_somewhere(lines: list[list[str]]) -> None:
     data = ("a,b,c\n" + "".join(",".join(line) + "\n" for line in lines)).encode()
     rows = read_rows(data, "x.csv", CSV)
     wrong = {n for n, line in enumerate(lines, 1) if len(line) != 3}
-    assert rows.read == len(lines)
+    assert rows.total_rows == len(lines)
     assert {m.row for m in rows.malformed} == wrong
     assert rows.numbers.to_pylist() == [n for n in range(1, len(lines) + 1) if n not in wrong]
     assert said(rows) == [[cell or None for cell in line] for line in lines if len(line) == 3]
@@ -117,7 +118,7 @@ def test_every_row_read_is_somewhere(lines: list[list[str]]) -> None:
 
 @pytest.mark.parametrize("quoted", [False, True])
 def test_rows_keep_their_numbers_across_blocks(monkeypatch: pytest.MonkeyPatch, quoted: bool) -> None:
-    monkeypatch.setattr(readers, "MAX_ROW_BYTES", 100)
+    monkeypatch.setattr(csv_reader, "MAX_ROW_BYTES", 100)
     lines = [f"{n}" if n % 7 == 0 else f'"{n}\n",x' if quoted else f"{n},x" for n in range(1, 200)]
     rows = read_rows(("a,b\n" + "\n".join(lines) + "\n").encode(), "x.csv", CSV)
     assert [m.row for m in rows.malformed] == list(range(7, 200, 7))
@@ -244,17 +245,17 @@ def test_another_encoding_than_said_is_refused_with_its_line() -> None:
     ids=["csv", "xlsx"],
 )
 def test_a_column_that_stands_twice_is_refused(data: bytes, name: str, form: Format) -> None:
-    assert "'a'" in refused(data, name, form, "stands twice")
+    assert "'a'" in refused(data, name, form, "more than once")
 
 
 def test_a_parquet_file_with_a_column_twice_is_refused() -> None:
     out = io.BytesIO()
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), out)
-    refused(out.getvalue(), "x.parquet", PARQUET, "stands twice|not readable")
+    refused(out.getvalue(), "x.parquet", PARQUET, "more than once|not readable")
 
 
 def test_a_row_beyond_the_largest_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr(csv_reader, "MAX_ROW_BYTES", 1000)
     refused(b"a,b\n" + b"x" * 5000 + b",2\n", "x.csv", CSV, "not readable as CSV")
 
 
@@ -265,9 +266,9 @@ def test_a_field_of_ten_megabytes_is_read_whole() -> None:
 
 def test_it_must_be_said_which_of_two_sheets_is_meant() -> None:
     data = as_xlsx({"first": [HEADER, *ROWS], "second": [["a"], [1]]})
-    assert "first, second" in refused(data, "x.xlsx", XLSX, "not said which sheet")
+    assert "first, second" in refused(data, "x.xlsx", XLSX, "several sheets")
     assert said(read_rows(data, "x.xlsx", Format(type="xlsx", sheet="first"))) == ROWS
-    assert "wanted third" in refused(data, "x.xlsx", Format(type="xlsx", sheet="third"), "sheet is not there")
+    assert "wanted third" in refused(data, "x.xlsx", Format(type="xlsx", sheet="third"), "no such sheet")
 
 
 def test_cells_of_a_workbook_read_as_a_csv_would_write_them() -> None:

@@ -120,7 +120,7 @@ tables:
         17: ["Mars", "%z"],
         18: ["merchandise is no regular expression", "no option 'size'"],
         19: ["should match pattern"],
-        21: ["delimiter, sheet: does not go with the type parquet"],
+        21: ["delimiter, sheet: not a key of the type parquet"],
     }
     assert set(told) == set(expected)
     for line, parts in expected.items():
@@ -143,7 +143,7 @@ def test_an_expression_that_only_python_knows_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_a_key_that_stands_twice_is_told(tmp_path: Path, old: str, new: str, line: int) -> None:
-    assert "stands here again" in str(faults(tmp_path, GOOD.replace(old, new))[line])
+    assert "the key is repeated" in str(faults(tmp_path, GOOD.replace(old, new))[line])
 
 
 def test_a_table_needs_a_source(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import pytest
 from ibis.backends.duckdb import Backend
 
 from pipeline.contracts import CONTRACTS
-from pipeline.ingestion.mapping import conform
-from pipeline.ingestion.readers import Rows
-from pipeline.ingestion.sources import NamedSource, Source
+from pipeline.ingestion.mapping import map_rows
+from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.source_schema import Source
+from pipeline.ingestion.sources import NamedSource
 from pipeline.shoppers import features, wide_frame
 from pipeline.simulate.visits import Shelf
 
@@ -55,7 +56,7 @@ def typed(table: str, delivered: pa.Table, columns: Mapping[str, Any], ignore: I
     text = pa.table({name: delivered[name].cast(pa.string()) for name in delivered.column_names})
     spec = Source.model_validate({"from": "x", "columns": columns, "ignore": list(ignore)})
     source = NamedSource(table, "x", spec, "Europe/London", "x", dict.fromkeys(columns, 1))
-    done = conform(Rows(text, pa.array(range(1, text.num_rows + 1), pa.int64())), source, CONTRACTS[table])
+    done = map_rows(Rows(text, pa.array(range(1, text.num_rows + 1), pa.int64())), source, CONTRACTS[table])
     assert not done.faults
     return done.rows
 

@@ -1,0 +1,100 @@
+"""Checks of `sources.yaml` that its schema cannot make: against the contracts, and that addresses exist.
+
+They take the file's content before it is validated by the schema, so that all faults are reported at once; a part
+that has the wrong type is skipped here, because the schema reports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.contracts import CONTRACTS, Column, Contract
+from pipeline.ingestion.addresses import missing, resolve
+from pipeline.ingestion.yaml_lines import Fault, KeyPath, nearest_line
+from pipeline.settings import Settings
+
+
+def contract_faults(content: Mapping[str, Any], lines: Mapping[KeyPath, int]) -> Iterator[Fault]:
+    """Find tables, columns and options that no contract has, and required columns that are not mapped."""
+    tables = content.get("tables")
+    for table, sources in tables.items() if isinstance(tables, dict) else ():
+        at: KeyPath = ("tables", table)
+        if table not in CONTRACTS:
+            yield nearest_line(lines, at), f"{table}: no such table; the contracts are {', '.join(CONTRACTS)}"
+            continue
+        if not sources:
+            yield nearest_line(lines, at), f"{table}: no source is given"
+        for name, source in sources.items() if isinstance(sources, dict) else ():
+            if not isinstance(source, dict):
+                continue
+            for path, fault in (*_column_faults(source, CONTRACTS[table]), *_option_faults(source, CONTRACTS[table])):
+                yield nearest_line(lines, (*at, name, *path)), f"{table}.{name}{fault}"
+
+
+def address_faults(
+    content: Mapping[str, Any], lines: Mapping[KeyPath, int], settings: Settings, table: str | None, name: str | None
+) -> Iterator[Fault]:
+    """Find the addresses of a source that do not exist, its own and that of the file to be joined.
+
+    Args:
+        table: the table whose deliveries are about to be read; None checks nothing.
+        name: which of its sources; the first when None.
+    """
+    tables = content.get("tables")
+    sources = tables.get(table) if isinstance(tables, dict) else None
+    if not isinstance(sources, dict) or not sources:
+        return
+    chosen = name or next(iter(sources))
+    source = sources.get(chosen)
+    for path in (("from",), ("join", "from")):
+        address: Any = source
+        for key in path:
+            address = address.get(key) if isinstance(address, dict) else None
+        if isinstance(address, str) and (fault := missing(resolve(address, settings.data))):
+            line = nearest_line(lines, ("tables", str(table), chosen, *path))
+            yield line, f"{table}.{chosen}: {fault} (see AISLE_DATA)"
+
+
+def _column_faults(source: Mapping[str, Any], contract: Contract) -> Iterator[tuple[KeyPath, str]]:
+    known = [column.name for column in contract.columns]
+    columns = source.get("columns")
+    mapped = columns if isinstance(columns, dict) else {}
+    for name in mapped:
+        if name not in known:
+            yield ("columns", name), f": the contract has no column {name!r}; it has {', '.join(known)}"
+    for column in contract.columns:
+        if (fault := _pattern_fault(column, mapped.get(column.name))) is not None:
+            yield ("columns", column.name), f".{column.name}: {fault}"
+        if not column.optional and column.name not in mapped:
+            yield ("columns",), f": the required column {column.name!r} is not mapped"
+
+
+def _option_faults(source: Mapping[str, Any], contract: Contract) -> Iterator[tuple[KeyPath, str]]:
+    options = source.get("options")
+    for option, value in options.items() if isinstance(options, dict) else ():
+        if option not in contract.options:
+            yield ("options", option), f": no option {option!r}; there is {', '.join(contract.options) or 'none'}"
+        elif fault := _regex_fault(value):
+            yield ("options", option), f": {option} is no regular expression: {fault}"
+
+
+def _pattern_fault(column: Column, mapping: object) -> str | None:
+    """Why a mapping is not the pattern that the contract needs, such as `Price_{brand}`."""
+    source = mapping.get("from") if isinstance(mapping, dict) else mapping
+    if not isinstance(source, str | list) or column.per is None:
+        return None
+    marks = source.count(f"{{{column.per}}}") if isinstance(source, str) else 0
+    return None if marks == 1 else f"{source!r} must hold {{{column.per}}} once, as in Price_{{{column.per}}}"
+
+
+def _regex_fault(value: object) -> str | None:
+    """Why Arrow refuses an expression. It is RE2, which has no look-ahead and no back references."""
+    try:
+        pc.match_substring_regex(pa.array([""]), str(value))
+    except pa.ArrowInvalid as error:
+        return str(error)
+    return None

@@ -1,0 +1,166 @@
+"""The schema of `sources.yaml`: what its keys are, which values they take, and what each means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from pipeline.ingestion.addresses import is_pattern, is_simulated
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+# The name is part of a delivery's id, where `--` ends it.
+SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
+WEEKDAYS: tuple[str, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Format(_Model):
+    """The file format of a delivery. Files whose name ends in `.gz` are decompressed first, whatever their type."""
+
+    type: Literal["csv", "xlsx", "parquet"] = "csv"
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
+    sheet: str | None = None
+    final_newline: Literal["required", "optional"] = "required"
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError as error:
+            raise ValueError(f"{value!r} is not an encoding that Python knows (utf-8, cp1252, …)") from error
+        return value
+
+    @model_validator(mode="after")
+    def _check_keys_fit_type(self) -> Self:
+        type_of_key = {"sheet": "xlsx"} | dict.fromkeys(("delimiter", "encoding", "decimal", "final_newline"), "csv")
+        misplaced = [key for key in sorted(self.model_fields_set) if type_of_key.get(key, self.type) != self.type]
+        if misplaced:
+            raise ValueError(f"{', '.join(misplaced)}: not a key of the type {self.type}")
+        return self
+
+
+class MappedColumn(_Model):
+    """How a contract's column is read from the source's columns.
+
+    Attributes:
+        sources: the source's column, or several whose cells are joined with a blank between them.
+        values: replacements of cells; `""` stands for an empty cell, None for a missing value.
+        format: strptime format of a timestamp or date; ISO 8601 when None.
+        time_zone: the zone of the clock that wrote the timestamps; the shop's when None.
+        day_one: the date of day number 1, where days are numbers.
+    """
+
+    sources: tuple[str, ...] = Field(alias="from", min_length=1)
+    values: dict[str, str | None] = Field(default_factory=dict)
+    format: str | None = None
+    time_zone: str | None = None
+    day_one: date | None = None
+
+    def expand_pattern(self, per: str, names: Sequence[str]) -> dict[str, str]:
+        """The columns that match a pattern such as `Price_{brand}`, by the part that matched `{brand}`.
+
+        Args:
+            per: the name in braces.
+            names: the source's columns.
+        """
+        prefix, _, suffix = self.sources[0].partition(f"{{{per}}}")
+        keys = {name: name[len(prefix) : len(name) - len(suffix)] for name in names}
+        return {key: name for name, key in keys.items() if key and name == f"{prefix}{key}{suffix}"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_short_form(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, str | list) else value
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _accept_single_column(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _convert_values_to_text(cls, value: Any) -> Any:
+        """YAML reads 0 as a number and yes as a truth value; a cell is text."""
+        if not isinstance(value, dict):
+            return value
+        return {key: str(word) if isinstance(word, bool | int | float) else word for key, word in value.items()}
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, value: str | None) -> str | None:
+        return None if value is None else _existing_zone(value)
+
+    @field_validator("format")
+    @classmethod
+    def _refuse_offsets(cls, value: str | None) -> str | None:
+        if value is not None and re.search("%[zZ]", value):
+            raise ValueError("offsets (%z, %Z) are not read; name the clock's zone as time_zone")
+        return value
+
+
+class Join(_Model):
+    """A second file whose columns are left-joined to every delivery on the column `by`, which is unique in the file."""
+
+    address: str = Field(alias="from")
+    format: Format = Format()
+    by: str
+
+    @field_validator("address")
+    @classmethod
+    def _check_single_file(cls, value: str) -> str:
+        if is_simulated(value) or is_pattern(value):
+            raise ValueError(f"{value!r} must name one file, without globs or {{day}}")
+        return value
+
+
+class Source(_Model):
+    """Where a table's deliveries are, and how their columns map onto the table's contract.
+
+    Attributes:
+        address: path, bucket address or simulator address, perhaps with globs and `{day}`.
+        ignore: columns of the source that are not wanted.
+        repeats: whether rows that are equal in every column to an earlier row of the delivery are kept.
+        options: settings of the table's contract.
+        closed_on: weekdays and dates without trade, on which no delivery is expected.
+    """
+
+    address: str = Field(alias="from")
+    format: Format = Format()
+    join: Join | None = None
+    columns: dict[str, MappedColumn]
+    ignore: tuple[str, ...] = ()
+    repeats: Literal["drop", "keep"] = "keep"
+    options: dict[str, str] = Field(default_factory=dict)
+    closed_on: tuple[Weekday | date, ...] = ()
+
+
+class SourceFile(_Model):
+    """The whole of `sources.yaml`."""
+
+    time_zone: str
+    home_country: str
+    tables: dict[str, dict[SourceName, Source]]
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, value: str) -> str:
+        return _existing_zone(value)
+
+
+def _existing_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a time zone (Europe/London, UTC, …)") from error
+    return name
