@@ -27,9 +27,7 @@ TRANSACTIONS = Contract(
         Column("quantity", ColumnType.INTEGER, "Units; negative for returns"),
         Column("unit_price", ColumnType.NUMBER, "Price of one unit in the shop's currency"),
         Column("invoiced_at", ColumnType.TIMESTAMP, "Time of the sale, local time of the shop"),
-        Column(
-            "customer_id", ColumnType.IDENTIFIER, "Known customer; missing for a guest", optional=True
-        ),
+        Column("customer_id", ColumnType.IDENTIFIER, "Known customer; missing for a guest", optional=True),
         Column("country", ColumnType.TEXT, "Country of the customer", optional=True),
     ),
     derived=(pa.field("kind", pa.string()), pa.field("is_product", pa.bool_())),

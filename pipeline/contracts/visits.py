@@ -52,12 +52,8 @@ VISITS = Contract(
         Column("bought", ColumnType.BOOLEAN, "Whether the person bought something"),
         Column("brand", ColumnType.IDENTIFIER, "Brand bought, by the name that the price columns use"),
         Column("quantity", ColumnType.INTEGER, "Units bought; 0 or missing for none"),
-        Column(
-            "last_brand", ColumnType.IDENTIFIER, "As the source gives it; not used by the features", optional=True
-        ),
-        Column(
-            "last_quantity", ColumnType.INTEGER, "As the source gives it; not used by the features", optional=True
-        ),
+        Column("last_brand", ColumnType.IDENTIFIER, "As the source gives it; not used by the features", optional=True),
+        Column("last_quantity", ColumnType.INTEGER, "As the source gives it; not used by the features", optional=True),
         Column(
             "price",
             ColumnType.NUMBER,

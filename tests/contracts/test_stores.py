@@ -311,7 +311,7 @@ def test_another_file_to_join_makes_the_delivery_new(chain: Chain) -> None:
 @pytest.mark.parametrize(
     ("states", "said"),
     [
-        ("Store,State\n1,HE\n1.0,BY\n", "'1' stands 2 times in the file"),
+        ("Store,State\n1,HE\n1.0,BY\n", "'1' is in 2 rows of the file"),
         ("Shop,State\n1,HE\n", "the file has no column 'Store'"),
         ("Store,State,StoreType\n1,HE,a\n", "both have a column 'StoreType'"),
         ("Store,State\n1,HE\n2\n", "row 2 of the file has 1 fields instead of 2"),
