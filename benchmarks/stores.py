@@ -17,7 +17,7 @@ import ibis
 import numpy as np
 
 from pipeline.stores.backtest import Backtest, backtest
-from pipeline.stores.features import planned, rows
+from pipeline.stores.features import feature_rows, planned_days
 from pipeline.stores.state import StoreState, store_state
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def time_scoring(con: Backend, days: ir.Table, stores: ir.Table, model: Model, a
     watch = [time.perf_counter()]
     state = store_state(con, days, stores, as_of)
     watch.append(time.perf_counter())
-    asked = planned(state)
-    features = rows(state, asked)
+    asked = planned_days(state)
+    features = feature_rows(state, asked)
     watch.append(time.perf_counter())
     model.predict(features)
     watch.append(time.perf_counter())
@@ -89,7 +89,7 @@ def time_scoring(con: Backend, days: ir.Table, stores: ir.Table, model: Model, a
         for k in range(repeats):
             some = asked.sample(count, random_state=k)
             begun = time.perf_counter()
-            model.predict(rows(state, some))
+            model.predict(feature_rows(state, some))
             seconds.append(time.perf_counter() - begun)
         middle, slow = np.quantile(seconds, [0.5, 0.95]) * 1e3
         print(f"a request of {count:,} rows: {middle:.1f} ms, 95 % within {slow:.1f} ms")

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import RefusedError, UsageError
-from pipeline.stores.features import HISTORY, store_features
+from pipeline.stores.features import MIN_HISTORY_DAYS, store_features
 from pipeline.stores.intervals import Intervals, calibrate
-from pipeline.stores.model import Fit, Model, frame, history, to_forecast
+from pipeline.stores.model import Fit, Model, forecast_rows, to_frame, training_rows
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 HORIZON = 42
-FOLDS = 3
-CALIBRATING = 2
-KEPT = ("store", "day", "ahead", "scale", "sales", "mean", "model", "made_on")
+FOLD_COUNT = 3
+CALIBRATION_FOLDS = 2
+FORECAST_COLUMNS = ("store", "day", "ahead", "scale", "sales", "mean", "model", "made_on")
 THIRDS = ("first two weeks", "middle two weeks", "last two weeks")
 
 
@@ -102,7 +102,7 @@ class Backtest:
         return {"model": model, "folds": folds, "mean": mean}
 
 
-def folds(first: dt.date, last: dt.date, *, count: int = FOLDS, horizon: int = HORIZON) -> list[Fold]:
+def folds(first: dt.date, last: dt.date, *, count: int = FOLD_COUNT, horizon: int = HORIZON) -> list[Fold]:
     """`count` folds that end at `last`, oldest first.
 
     Raises:
@@ -115,7 +115,7 @@ def folds(first: dt.date, last: dt.date, *, count: int = FOLDS, horizon: int = H
     for k in range(count, 0, -1):
         start = last - dt.timedelta(days=k * horizon - 1)
         found.append(Fold(start, start + dt.timedelta(days=horizon - 1)))
-    need = dt.timedelta(days=HISTORY + horizon)
+    need = dt.timedelta(days=MIN_HISTORY_DAYS + horizon)
     if found[0].start - first < need:
         raise RefusedError(
             "there is too little history for that many folds",
@@ -134,8 +134,8 @@ def backtest(
     candidates: Mapping[str, Fit],
     *,
     seed: int,
-    count: int = FOLDS,
-    calibrating: int = CALIBRATING,
+    count: int = FOLD_COUNT,
+    calibrating: int = CALIBRATION_FOLDS,
     horizon: int = HORIZON,
 ) -> Backtest:
     """Fit every candidate on each fold's history, forecast the fold, and score.
@@ -152,11 +152,11 @@ def backtest(
     for number, fold in enumerate(all_folds):
         begun = perf_counter()
         made = store_features(con, store_days, stores, fold.start, horizon=horizon)
-        features = frame(made)
+        features = to_frame(made)
         con.drop_table(made.op().name)
         feature_seconds[fold.start] = perf_counter() - begun
-        train, ahead = history(features), to_forecast(features)
-        came = _sales(store_days, fold, ahead)
+        train, ahead = training_rows(features), forecast_rows(features)
+        came = _actual_sales(store_days, fold, ahead)
         for name, fit in candidates.items():
             begun = perf_counter()
             model = models[name] = fit(train, seed)
@@ -166,13 +166,13 @@ def backtest(
             rows = ahead.assign(sales=came, mean=mean, model=name, made_on=fold.start)[came > 0]
             if number >= calibrating:
                 intervals = calibrate(pd.concat(past[name])) if past[name] else None
-                results[name].append(_score(fold, rows, intervals, seconds))
-            past[name].append(rows[list(KEPT)])
+                results[name].append(_fold_result(fold, rows, intervals, seconds))
+            past[name].append(rows[list(FORECAST_COLUMNS)])
     forecasts = pd.concat([rows for parts in past.values() for rows in parts])
     return Backtest(results, forecasts, feature_seconds, models, ahead.assign(sales=came)[came > 0])
 
 
-def metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
+def error_metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
     """How far off; all rows have actual > 0. R² is 0 where all actual values are alike, as scikit-learn has it."""
     error, share = forecast - actual, forecast / actual - 1
     spread = float(((actual - actual.mean()) ** 2).sum())
@@ -187,26 +187,28 @@ def metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
     }
 
 
-def _sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floats:
+def _actual_sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floats:
     """What the rows of `ahead` sold, in their order."""
     inside = store_days.filter(store_days.day.between(ibis.date(fold.start), ibis.date(fold.end)))
     sales = inside.select("store", "day", "sales").to_pandas().set_index(["store", "day"])["sales"]
     return np.asarray(sales.reindex(pd.MultiIndex.from_frame(ahead[["store", "day"]])), dtype=float)
 
 
-def _score(fold: Fold, rows: pd.DataFrame, intervals: Intervals | None, seconds: dict[str, float]) -> FoldResult:
+def _fold_result(fold: Fold, rows: pd.DataFrame, intervals: Intervals | None, seconds: dict[str, float]) -> FoldResult:
     return FoldResult(
         fold=fold,
-        metrics=_measured(rows, intervals),
-        slices={name: _measured(rows[inside], intervals) for name, inside in _slices(rows).items() if inside.any()},
+        metrics=_interval_metrics(rows, intervals),
+        slices={
+            name: _interval_metrics(rows[inside], intervals) for name, inside in _slices(rows).items() if inside.any()
+        },
         seconds=seconds,
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
     )
 
 
-def _measured(rows: pd.DataFrame, intervals: Intervals | None) -> dict[str, float]:
+def _interval_metrics(rows: pd.DataFrame, intervals: Intervals | None) -> dict[str, float]:
     actual, mean = rows["sales"].to_numpy(float), rows["mean"].to_numpy(float)
-    found = metrics(actual, mean)
+    found = error_metrics(actual, mean)
     for level, (low, high) in (intervals.around(rows, mean) if intervals else {}).items():
         found[f"coverage_{level:.0%}".rstrip("%")] = float(((actual >= low) & (actual <= high)).mean())
         found[f"width_{level:.0%}".rstrip("%")] = float(((high - low) / mean).mean())

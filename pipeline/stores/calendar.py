@@ -1,9 +1,9 @@
-"""What is known of a store's day before it comes: calendar, promotions, holidays and planned closures.
+"""Describe a store's day by what is known in advance: dates, promotions, holidays and planned closures.
 
-Nothing here reads sales or customers, so history and the days to forecast are described alike. Everything is computed
-on grids of stores x days, so that one store's weeks cost next to nothing and a chain's years little. Distances are in
-days and end at `FAR`; those that look ahead (`AHEAD`) know the whole plan they are given, and `seen_from` cuts them to
-what a forecast made on an earlier day could have known.
+No sales or customer counts are read, so past days and days to forecast are described alike. Everything is computed on
+grids of stores x days with array operations, whose cost hardly depends on the number of stores. Distances are in days
+and are capped at `MAX_DISTANCE`. Distances that look ahead (`LOOK_AHEAD_COLUMNS`) use the whole plan;
+`limit_look_ahead` cuts them to what a forecast made on an earlier day could have known.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Columns = dict[str, NDArray[Any]]
 
-FAR = 60  # days; further away is as good as never
-LONG = 4  # closed days in a row that no holiday explains: longer is a closure with effects of its own
-LONGEST = 14  # what is told apart of a closure's length ahead
-AHEAD = ("promo_until", "promo_ends", "holiday_until", "school_until", "school_ends", "closed_until")
+MAX_DISTANCE = 60  # days; further away is as good as never
+LONG_CLOSURE = 4  # closed days in a row that no holiday explains: longer is a closure with effects of its own
+MAX_CLOSURE_LENGTH = 14  # what is told apart of a closure's length ahead
+LOOK_AHEAD_COLUMNS = ("promo_until", "promo_ends", "holiday_until", "school_until", "school_ends", "closed_until")
 UNKNOWN = "unknown"
-UNSEEN = 1_000_000  # a day that never comes
+NEVER = 1_000_000  # a day that never comes
 THURSDAY, SUNDAY = 3, 6
-HOLIDAYS = {"none": 0, "public": 1, "easter": 2, "christmas": 3}
-WORDS = ("store_type", "assortment", "state")  # the columns that are str; the others are numbers
+HOLIDAY_CODES = {"none": 0, "public": 1, "easter": 2, "christmas": 3}
+CATEGORICAL_COLUMNS = ("store_type", "assortment", "state")  # the columns that are str; the others are numbers
 
-DATES = ("weekday", "day_of_month", "days_to_month_end", "week", "day_of_year", "easter_days", "christmas_days")
-DISTANCES = (
+DATE_COLUMNS = ("weekday", "day_of_month", "days_to_month_end", "week", "day_of_year", "easter_days", "christmas_days")
+DISTANCE_COLUMNS = (
     "promo",
     "promo_day",
     "promo_since",
@@ -55,8 +55,8 @@ DISTANCES = (
     "closing",
     "closing_length",
 )
-ABOUT = ("promo2_weeks", "promo2_month", "competition_months", "competition_distance")
-KNOWN: tuple[str, ...] = (*DATES, *DISTANCES, *ABOUT, *WORDS)
+STORE_COLUMNS = ("promo2_weeks", "promo2_month", "competition_months", "competition_distance")
+CALENDAR_COLUMNS: tuple[str, ...] = (*DATE_COLUMNS, *DISTANCE_COLUMNS, *STORE_COLUMNS, *CATEGORICAL_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Plan:
         as_of: the first day to forecast; `t` counts days from it, so history is negative.
         first: the t of the first column.
         known: whether the day has a row; one without is unknown, which is not closed.
-        holiday: a number of `HOLIDAYS` (int8).
+        holiday: a number of `HOLIDAY_CODES` (int8).
     """
 
     as_of: np.datetime64
@@ -80,29 +80,35 @@ class Plan:
 
     def of(self, stores: NDArray[np.int64]) -> Plan:
         """A copy of some stores' rows, by their places."""
-        return replace(self, **{name: getattr(self, name)[stores] for name in PLANNED})
+        return replace(self, **{name: getattr(self, name)[stores] for name in PLAN_GRIDS})
 
     def since(self, first: int) -> Plan:
         """Only the days from a t on."""
         skipped = first - self.first
-        return replace(self, first=first, **{name: getattr(self, name)[:, skipped:] for name in PLANNED})
+        return replace(self, first=first, **{name: getattr(self, name)[:, skipped:] for name in PLAN_GRIDS})
 
     def enough(self) -> Plan:
-        """Only the days that the days from as_of on can be described by: any earlier ones are `FAR` or further."""
+        """Drop the days before as_of that are too far back to affect the description of a day from as_of on."""
         past = self.open[:, : -self.first]
         still_open = past[:, ::-1].cumsum(1)[:, ::-1]  # open days from each day on
         # One open day more than are counted, and all the closed days before it, so that no closure is cut.
-        needed = self.known[:, : -self.first] & (still_open <= FAR + 1)
+        needed = self.known[:, : -self.first] & (still_open <= MAX_DISTANCE + 1)
         days = np.flatnonzero(needed.any(0))
         return self.since(min(self.first + int(days[0]) if len(days) else 0, 0))
 
 
-PLANNED = ("known", "open", "promo", "school", "holiday")
+PLAN_GRIDS = ("known", "open", "promo", "school", "holiday")
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """`DATES`, (T,), and `DISTANCES` with `closing_start` (a t), (S, T), of a plan; only open days are described."""
+    """The calendar columns of every day of a plan; the values of closed days have no meaning.
+
+    Attributes:
+        first: the t of the first column, see `Plan`.
+        dates: `DATE_COLUMNS`, (T,) each.
+        distances: `DISTANCE_COLUMNS` and `closing_start` (the t at which the next long closure starts), (S, T) each.
+    """
 
     first: int
     dates: Columns
@@ -122,14 +128,14 @@ class Calendar:
         return dates | {name: values[store, at] for name, values in self.distances.items()} | {"t": t}
 
 
-def seen_from(days: Columns, origin: int, horizon: int) -> Columns:
+def limit_look_ahead(days: Columns, origin: int, horizon: int) -> Columns:
     """Rows of a calendar with their look ahead cut at the last day that a forecast made on `origin` (a t) knows of."""
     last = origin + horizon  # exclusive
-    seen = {name: np.where(days["t"] + days[name] >= last, FAR, days[name]) for name in AHEAD}
+    seen = {name: np.where(days["t"] + days[name] >= last, MAX_DISTANCE, days[name]) for name in LOOK_AHEAD_COLUMNS}
     length = np.minimum(days["closing_length"], last - days["closing_start"])
-    visible = (days["closing"] < FAR) & (length >= LONG)
-    seen["closing"] = np.where(visible, days["closing"], FAR)
-    seen["closing_length"] = np.where(visible, np.minimum(length, LONGEST), 0)
+    visible = (days["closing"] < MAX_DISTANCE) & (length >= LONG_CLOSURE)
+    seen["closing"] = np.where(visible, days["closing"], MAX_DISTANCE)
+    seen["closing_length"] = np.where(visible, np.minimum(length, MAX_CLOSURE_LENGTH), 0)
     return {**days, **seen}
 
 
@@ -159,21 +165,21 @@ def _distances(plan: Plan, weekday: NDArray[Any]) -> Columns:
     week_ago = np.pad(opened, ((0, 0), (7, 0)))[:, :-7]
     return {
         "promo": promo,
-        "promo_day": _since(known & ~promo),
-        "promo_since": _since(promo),
-        "promo_until": _until(promo),
-        "promo_ends": _until(known & ~promo),
+        "promo_day": _days_since(known & ~promo),
+        "promo_since": _days_since(promo),
+        "promo_until": _days_until(promo),
+        "promo_ends": _days_until(known & ~promo),
         "holiday": plan.holiday,
-        "holiday_since": _since(holiday),
-        "holiday_until": _until(holiday),
+        "holiday_since": _days_since(holiday),
+        "holiday_until": _days_until(holiday),
         "school": school,
-        "school_day": _since(known & ~school),
-        "school_since": _since(school),
-        "school_until": _until(school),
-        "school_ends": _until(known & ~school),
-        "open_days": _since(closed),
-        "closed_since": _since(odd),
-        "closed_until": _until(odd),
+        "school_day": _days_since(known & ~school),
+        "school_since": _days_since(school),
+        "school_until": _days_until(school),
+        "school_ends": _days_until(known & ~school),
+        "open_days": _days_since(closed),
+        "closed_since": _days_since(odd),
+        "closed_until": _days_until(odd),
         "open_week": opened - week_ago,
     }
 
@@ -181,51 +187,51 @@ def _distances(plan: Plan, weekday: NDArray[Any]) -> Columns:
 def _closures(plan: Plan) -> Columns:
     """The closure behind each open day and the one ahead, counted in open days.
 
-    `closing_start` (a t) and the whole `closing_length` go along for `seen_from` to cut.
+    `closing_start` (a t) and the whole `closing_length` go along for `limit_look_ahead` to cut.
     """
     is_open = plan.open
     nth = is_open.cumsum(1, dtype=np.int32)
     closed = (plan.known & ~is_open).cumsum(1, dtype=np.int32)
     # Closed rows right before and right after each open day; a day without a row is not among them.
-    before = np.pad(_last(is_open), ((0, 0), (1, 0)), constant_values=-UNSEEN)[:, :-1]
-    after = np.pad(_next(is_open), ((0, 0), (0, 1)), constant_values=UNSEEN)[:, 1:]
-    shut = np.where(before >= 0, closed - _at(closed, before), 0)
-    shuts = np.where(after < UNSEEN, _at(closed, after), closed[:, -1:]) - closed
-    last, following = _last(is_open & (shut >= LONG)), _next(is_open & (shuts >= LONG))
-    reopened = np.where(last >= 0, np.minimum(nth - _at(nth, last) + 1, FAR), FAR)
-    closes = following < UNSEEN
+    before = np.pad(_last_flag(is_open), ((0, 0), (1, 0)), constant_values=-NEVER)[:, :-1]
+    after = np.pad(_next_flag(is_open), ((0, 0), (0, 1)), constant_values=NEVER)[:, 1:]
+    shut = np.where(before >= 0, closed - _take(closed, before), 0)
+    shuts = np.where(after < NEVER, _take(closed, after), closed[:, -1:]) - closed
+    last, following = _last_flag(is_open & (shut >= LONG_CLOSURE)), _next_flag(is_open & (shuts >= LONG_CLOSURE))
+    reopened = np.where(last >= 0, np.minimum(nth - _take(nth, last) + 1, MAX_DISTANCE), MAX_DISTANCE)
+    closes = following < NEVER
     return {
         "reopened": reopened,
-        "reopened_length": np.where(reopened < FAR, np.minimum(_at(shut, last), FAR), 0),
-        "closing": np.where(closes, np.minimum(_at(nth, following) - nth + 1, FAR), FAR),
-        "closing_length": np.where(closes, _at(shuts, following), 0),
-        "closing_start": np.where(closes, following + plan.first + 1, UNSEEN),
+        "reopened_length": np.where(reopened < MAX_DISTANCE, np.minimum(_take(shut, last), MAX_DISTANCE), 0),
+        "closing": np.where(closes, np.minimum(_take(nth, following) - nth + 1, MAX_DISTANCE), MAX_DISTANCE),
+        "closing_length": np.where(closes, _take(shuts, following), 0),
+        "closing_start": np.where(closes, following + plan.first + 1, NEVER),
     }
 
 
-def _last(flags: Bools) -> Ints:
+def _last_flag(flags: Bools) -> Ints:
     """The column of the last flag up to each day; -UNSEEN: none."""
     columns = np.arange(flags.shape[1], dtype=np.int32)
-    return np.maximum.accumulate(np.where(flags, columns, np.int32(-UNSEEN)), axis=1)
+    return np.maximum.accumulate(np.where(flags, columns, np.int32(-NEVER)), axis=1)
 
 
-def _next(flags: Bools) -> Ints:
+def _next_flag(flags: Bools) -> Ints:
     """The column of the first flag from each day on; UNSEEN: none."""
     columns = np.arange(flags.shape[1], dtype=np.int32)
-    found: Ints = np.minimum.accumulate(np.where(flags, columns, np.int32(UNSEEN))[:, ::-1], axis=1)[:, ::-1]
+    found: Ints = np.minimum.accumulate(np.where(flags, columns, np.int32(NEVER))[:, ::-1], axis=1)[:, ::-1]
     return found
 
 
-def _since(flags: Bools) -> Ints:
-    distance: Ints = np.minimum(np.arange(flags.shape[1], dtype=np.int32) - _last(flags), np.int32(FAR))
+def _days_since(flags: Bools) -> Ints:
+    distance: Ints = np.minimum(np.arange(flags.shape[1], dtype=np.int32) - _last_flag(flags), np.int32(MAX_DISTANCE))
     return distance
 
 
-def _until(flags: Bools) -> Ints:
-    distance: Ints = np.minimum(_next(flags) - np.arange(flags.shape[1], dtype=np.int32), np.int32(FAR))
+def _days_until(flags: Bools) -> Ints:
+    distance: Ints = np.minimum(_next_flag(flags) - np.arange(flags.shape[1], dtype=np.int32), np.int32(MAX_DISTANCE))
     return distance
 
 
-def _at(values: Ints, columns: Ints) -> NDArray[Any]:
+def _take(values: Ints, columns: Ints) -> NDArray[Any]:
     """Values at columns of the same row; any, where the column lies outside."""
     return np.take_along_axis(values, np.clip(columns, 0, values.shape[1] - 1), axis=1)

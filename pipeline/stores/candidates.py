@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 BASELINE = "seasonal_median"
 CANDIDATES = ("gradient_boosting", "random_forest", "linear_store")
 """Those that can become champion; the first is tried when nothing else is asked for."""
-COMPARED = (*CANDIDATES, BASELINE, "lstm")
+BACKTESTED = (*CANDIDATES, BASELINE, "lstm")
 """Those that a backtest can set side by side. The LSTM forecasts only what follows its own history, so it cannot be
 champion of the mornings after."""
 
@@ -24,7 +24,7 @@ def load_fit(candidate: str) -> Fit:
     Raises:
         UsageError: if there is no such candidate.
     """
-    if candidate not in COMPARED:
-        raise UsageError("There is no such candidate", observed=candidate, allowed=", ".join(COMPARED))
+    if candidate not in BACKTESTED:
+        raise UsageError("There is no such candidate", observed=candidate, allowed=", ".join(BACKTESTED))
     fit: Fit = import_module(f"pipeline.stores.{candidate}").fit
     return fit

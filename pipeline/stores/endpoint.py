@@ -13,8 +13,8 @@ from pydantic import Field
 from pipeline.endpoints import Answer, Day, EndpointSpec, Predictions, RowError, Strict
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
-from pipeline.stores.calendar import HOLIDAYS
-from pipeline.stores.features import rows as features_of
+from pipeline.stores.calendar import HOLIDAY_CODES
+from pipeline.stores.features import feature_rows as features_of
 from pipeline.stores.intervals import Intervals
 from pipeline.stores.steps import INTERVALS_FILE, MODEL, newest_state, read_state
 
@@ -65,7 +65,7 @@ class StoreSalesPredictor:
         self._model, self._version = champion.model, champion.version.version
         self._intervals = Intervals.from_record(champion.artefacts[INTERVALS_FILE])
         self._state = read_state(Lake(settings), newest_state(Lake(settings)))
-        self._holidays = list(HOLIDAYS)
+        self._holidays = list(HOLIDAY_CODES)
         last = self._state.as_of + dt.timedelta(days=self._state.horizon - 1)
         self.about: Mapping[str, Any] = {
             "stores": self._state.stores.tolist(),

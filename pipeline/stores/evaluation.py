@@ -36,7 +36,7 @@ DISTANCES = (100, 300, 1_000, 3_000, 10_000, 30_000)  # metres to a competitor w
 
 
 @dataclass(frozen=True)
-class Trial:
+class CandidateEvaluation:
     """How a candidate fared.
 
     Attributes:
@@ -54,7 +54,7 @@ class Trial:
         return dict(self.evidence["backtest"][self.evidence["candidate"]]["folds"][-1]["metrics"])
 
 
-def try_candidate(con: Backend, known: Snapshot, candidate: str, seed: int) -> Trial:
+def evaluate_candidate(con: Backend, known: Snapshot, candidate: str, seed: int) -> CandidateEvaluation:
     """Forecast the newest fold, and two before it, beside the baseline.
 
     Args:
@@ -75,10 +75,10 @@ def try_candidate(con: Backend, known: Snapshot, candidate: str, seed: int) -> T
         "backtest": {name: found.as_dict(name) for name in fits},
         "importance": [{"feature": name, "rmspe_rise": value} for name, value in importance.items()],
         "contributions": _contributions(model, rows, seed),
-        "partial": _partial(model, rows, state, seed),
+        "partial": _partial_effects(model, rows, state, seed),
     }
     own, naive = (found.forecasts[found.forecasts["model"] == name] for name in (candidate, BASELINE))
-    return Trial(evidence, own.drop(columns="model").assign(baseline=naive["mean"].to_numpy()))
+    return CandidateEvaluation(evidence, own.drop(columns="model").assign(baseline=naive["mean"].to_numpy()))
 
 
 def newest_fold(forecasts: pd.DataFrame) -> pd.DataFrame:
@@ -94,7 +94,9 @@ def _contributions(model: Model, rows: pd.DataFrame, seed: int) -> list[dict[str
     return [{"feature": name, "mean": float(value)} for name, value in means.items()]
 
 
-def _partial(model: Model, rows: pd.DataFrame, state: StoreState, seed: int) -> dict[str, list[dict[str, float]]]:
+def _partial_effects(
+    model: Model, rows: pd.DataFrame, state: StoreState, seed: int
+) -> dict[str, list[dict[str, float]]]:
     """What promotion, weekday and a competitor's distance do to the forecast."""
     distances = {float(metres): float(np.log(metres + 1)) for metres in DISTANCES}
     beyond = partial_effect(model, rows, "competition_distance", list(distances.values()), seed=seed)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UsageError
-from pipeline.stores.backtest import metrics
-from pipeline.stores.features import planned, rows
+from pipeline.stores.backtest import error_metrics
+from pipeline.stores.features import feature_rows, planned_days
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pipeline.stores.model import Model
     from pipeline.stores.state import StoreState
 
-SAMPLE = 20_000  # rows that importances are measured on
-FEW = 2_000  # rows that SHAP values are averaged over: they cost a hundred times a forecast
+SAMPLE_ROWS = 20_000  # rows that importances are measured on
+SHAP_ROWS = 2_000  # rows that SHAP values are averaged over: they cost a hundred times a forecast
 
 
 @dataclass(frozen=True)
-class DayExplained:
+class DayExplanation:
     """One store's day.
 
     Attributes:
@@ -57,14 +57,14 @@ def permutation_importance(
     rng = np.random.default_rng(seed)
     some = _sample(rows, seed)
     actual = some["sales"].to_numpy(float)
-    as_is = metrics(actual, model.predict(some))["rmspe"]
+    as_is = error_metrics(actual, model.predict(some))["rmspe"]
     growth = {}
     for column in columns:
         shuffled = some.copy()
         worse = []
         for _ in range(repeats):
             shuffled[column] = some[column].to_numpy()[rng.permutation(len(some))]
-            worse.append(metrics(actual, model.predict(shuffled))["rmspe"])
+            worse.append(error_metrics(actual, model.predict(shuffled))["rmspe"])
         growth[column] = float(np.mean(worse)) - as_is
     return pd.Series(growth, dtype=float).sort_values(ascending=False)
 
@@ -72,11 +72,11 @@ def permutation_importance(
 def mean_contributions(model: GradientBoosting, rows: pd.DataFrame, *, seed: int) -> pd.Series:
     """Mean absolute SHAP value of each column, largest first, as a share of the linear forecast (Lundberg et al.
     2020)."""
-    values = model.contributions(_sample(rows, seed, FEW))
+    values = model.contributions(_sample(rows, seed, SHAP_ROWS))
     return pd.Series(np.abs(values[:, :-1]).mean(0), model.columns).sort_values(ascending=False)
 
 
-def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt.date) -> DayExplained:
+def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt.date) -> DayExplanation:
     """Why one store's day is forecast as it is.
 
     Raises:
@@ -92,7 +92,7 @@ def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt
         )
     values = model.contributions(row)[0]
     order = np.argsort(-np.abs(values[:-1]), kind="stable")
-    return DayExplained(
+    return DayExplanation(
         linear=float(np.exp(row["linear"].iloc[0])),
         forecast=float(model.predict(row)[0]),
         start=float(values[-1]),
@@ -100,7 +100,7 @@ def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt
     )
 
 
-def first_days(model: GradientBoosting, rows: pd.DataFrame, *, days: int = 3, columns: int = 8) -> pd.DataFrame:
+def explain_first_days(model: GradientBoosting, rows: pd.DataFrame, *, days: int = 3, columns: int = 8) -> pd.DataFrame:
     """Why every store's first open days are forecast as they are: the columns that move each most.
 
     Args:
@@ -125,14 +125,14 @@ def promotion_effect(model: Model, state: StoreState) -> pd.Series:
     Only days on weekdays that the plan promotes at all count; without any the result is empty. Everything that follows
     from a promotion follows: the linear forecast and the distances to the promotions before and after.
     """
-    plan = planned(state)
+    plan = planned_days(state)
     weekday = pd.to_datetime(plan["day"]).dt.weekday
     promoted = weekday.isin(weekday[plan["promo"]].unique()).to_numpy()
     if not promoted.any():
         return pd.Series(dtype=float)
 
     def mean(promo: pd.Series | bool) -> float:
-        return float(model.predict(rows(state, plan.assign(promo=promo)))[promoted].mean())
+        return float(model.predict(feature_rows(state, plan.assign(promo=promo)))[promoted].mean())
 
     as_planned = mean(plan["promo"])
     return pd.Series({value: mean(bool(value)) / as_planned for value in (0.0, 1.0)})
@@ -140,8 +140,8 @@ def promotion_effect(model: Model, state: StoreState) -> pd.Series:
 
 def weekday_effect(model: Model, state: StoreState) -> pd.Series:
     """Mean forecast by weekday (0 is Monday) if nothing were promoted, each store relative to its own mean."""
-    plan = planned(state).assign(promo=False)
-    logs = pd.Series(np.log(model.predict(rows(state, plan))))
+    plan = planned_days(state).assign(promo=False)
+    logs = pd.Series(np.log(model.predict(feature_rows(state, plan))))
     about = logs - logs.groupby(plan["store"]).transform("mean")
     means: pd.Series = about.groupby(pd.to_datetime(plan["day"]).dt.weekday.astype(float)).mean()
     return pd.Series(np.exp(means))
@@ -160,5 +160,5 @@ def partial_effect(
     return pd.Series(np.array(means) / as_is, index=list(values))
 
 
-def _sample(rows: pd.DataFrame, seed: int, size: int = SAMPLE) -> pd.DataFrame:
+def _sample(rows: pd.DataFrame, seed: int, size: int = SAMPLE_ROWS) -> pd.DataFrame:
     return rows.sample(size, random_state=seed) if len(rows) > size else rows

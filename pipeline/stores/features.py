@@ -1,22 +1,24 @@
-"""Store days in, one row of features an open store day out: what a forecast made on an earlier day could know.
+"""Build features from store days: one row per open store day, with what a forecast made on an earlier day could know.
 
-As of and origin
-    Every row belongs to an origin, the day its forecast is made: the row reads sales from before its origin only, and
-    calendar, promotions, holidays and closures up to the origin's horizon. Rows to forecast have the origin `as_of`.
-    Rows of history, to train on, have origins `BLOCK` days apart back from as_of, each store its own third of them, so
-    that each past day is forecast once, from 0 to horizon - 1 days ahead: the model trains on what it will meet.
-    One thing is looser: the effects that last year's levels are cleared of (weekday, promotion, ...) are those
-    known as of `as_of` for every row. None of it comes from as_of or later.
+As-of day and origin
+    Every row has an origin, the day on which its forecast is made. The row uses sales from before its origin only, and
+    calendar, promotions, holidays and closures up to the end of the origin's horizon. Rows to forecast have the origin
+    `as_of`. Training rows have origins `BLOCK_DAYS` days apart, going back from as_of. With a horizon of three blocks
+    each store uses every third origin, so that each past day is forecast exactly once, 0 to horizon - 1 days ahead:
+    the model trains on rows like those that it will forecast.
+    There is one exception: the effects (weekday, promotion, ...) that are removed from last year's levels are those
+    estimated as of `as_of` in every row. They, too, use nothing from as_of or later.
 
-The groups of columns
-    KNOWN         known in advance (see calendar.py)
-    LINEAR        what linear models as of the origin say, and where the store stands about them (see linear.py)
-    LAST, RECENT  last year's level around the same day, and the last weeks', of the store, its state and its kind
-                  (see levels.py)
-    ahead         days from the origin to the day, 0 for the first
+Groups of columns
+    CALENDAR_COLUMNS                      known in advance (see calendar.py)
+    LINEAR_COLUMNS                        forecasts of the linear models as of the origin, and the store's recent sales
+                                          relative to them (see linear.py)
+    LAST_YEAR_COLUMNS, RECENT_COLUMNS     levels of the store, its state and its format around the same day last year,
+                                          and in the last weeks (see levels.py)
+    ahead                                 days from the origin to the day, 0 for the first
 
-Rows to forecast are made of a state (see state.py) and of nothing else, whether they are a chain's next six weeks or
-one day that somebody asks for.
+Rows to forecast are computed from a state (see state.py) alone, whether they are the chain's next six weeks or one day
+of a prediction request.
 """
 
 from __future__ import annotations
@@ -30,11 +32,11 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.stores.calendar import HOLIDAYS, KNOWN, WORDS, Calendar, seen_from
-from pipeline.stores.grids import BLOCK, Stores, read
-from pipeline.stores.levels import LAST, RECENT, DailyLevels, Levels
-from pipeline.stores.linear import LINEAR, Linear, fit
-from pipeline.stores.state import StoreState, state_of, store_state
+from pipeline.stores.calendar import CALENDAR_COLUMNS, CATEGORICAL_COLUMNS, HOLIDAY_CODES, Calendar, limit_look_ahead
+from pipeline.stores.grids import BLOCK_DAYS, StoreAttributes, read_grids
+from pipeline.stores.levels import LAST_YEAR_COLUMNS, RECENT_COLUMNS, DailyLevels, Levels
+from pipeline.stores.linear import LINEAR_COLUMNS, LinearModels, fit_linear_models
+from pipeline.stores.state import StoreState, build_state, store_state
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -48,10 +50,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
 
-FEATURE_COLUMNS: tuple[str, ...] = (*KNOWN, *LINEAR, *LAST, *RECENT, "ahead")
-KEYS = ("store", "day", "origin", "sales")
-ASKED = ("store", "day", "promo", "state_holiday", "school_holiday")
-HISTORY = 182  # days of history before the first origin
+FEATURE_COLUMNS: tuple[str, ...] = (*CALENDAR_COLUMNS, *LINEAR_COLUMNS, *LAST_YEAR_COLUMNS, *RECENT_COLUMNS, "ahead")
+KEY_COLUMNS = ("store", "day", "origin", "sales")
+PLANNED_DAY_COLUMNS = ("store", "day", "promo", "state_holiday", "school_holiday")
+MIN_HISTORY_DAYS = 182  # days of history before the first origin
 
 
 def store_features(
@@ -63,18 +65,18 @@ def store_features(
         con: the engine both tables belong to; the result is a table of it, the caller's to drop.
         store_days, stores: the clean tables; of days from as_of on, sales and customers are not read.
         as_of: the first day to forecast.
-        horizon: days to forecast, whole blocks of `BLOCK` days.
+        horizon: days to forecast, whole blocks of `BLOCK_DAYS` days.
 
     Returns:
         store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and
-        on days without sales) and `FEATURE_COLUMNS`: float32, null where history has no answer, but for `WORDS` (str);
-        by store and day.
+        on days without sales) and `FEATURE_COLUMNS`, ordered by store and day. Features are float32, null where history
+        gives no value, except `CATEGORICAL_COLUMNS`, which are str.
 
     Raises:
         RefusedError: no open day lies before as_of.
     """
     if train:
-        table = _table(_history(read(con, store_days, stores, as_of, horizon), as_of, horizon))
+        table = _table(_training_columns(read_grids(con, store_days, stores, as_of, horizon), as_of, horizon))
     else:
         table = planned_features(store_state(con, store_days, stores, as_of, horizon=horizon))
     return con.create_table(ibis.util.gen_name("store_features"), table)
@@ -82,20 +84,20 @@ def store_features(
 
 def planned_features(state: StoreState) -> pa.Table:
     """The features of the open days that are planned, as `store_features` gives them without `train`."""
-    return _table(_rows(state, planned(state)))
+    return _table(_feature_columns(state, planned_days(state)))
 
 
 def _table(columns: Columns) -> pa.Table:
-    words = dict.fromkeys(WORDS, pa.string())
+    words = dict.fromkeys(CATEGORICAL_COLUMNS, pa.string())
     return pa.table({name: pa.array(values, words.get(name), from_pandas=True) for name, values in columns.items()})
 
 
-def planned(state: StoreState) -> pd.DataFrame:
-    """The open days that are planned, by store and day: `ASKED`."""
+def planned_days(state: StoreState) -> pd.DataFrame:
+    """The open days that are planned, by store and day: `PLANNED_DAY_COLUMNS`."""
     plan = state.plan
     store, ahead = np.nonzero(plan.open[:, -plan.first :])
     cells = store, ahead - plan.first
-    words = np.array(list(HOLIDAYS), object)
+    words = np.array(list(HOLIDAY_CODES), object)
     return pd.DataFrame(
         {
             "store": state.stores[store],
@@ -107,25 +109,26 @@ def planned(state: StoreState) -> pd.DataFrame:
     )
 
 
-def rows(state: StoreState, days: pd.DataFrame) -> pd.DataFrame:
-    """The features of the asked days, in their order: columns and types as those of `store_features`.
+def feature_rows(state: StoreState, days: pd.DataFrame) -> pd.DataFrame:
+    """Return the features of the given days, in their order, with the columns and types of `store_features`.
 
     Args:
-        state: as of the day the forecast is made.
-        days: `ASKED` of open days of the horizon, each store and day once. They stand in for what the plan says of
-            these days, and all distances to promotions, holidays and closures follow; the plan in the state stays.
-            Where there is a column `request` (int), the rows of each request are a plan of their own.
+        state: the state as of the day on which the forecast is made.
+        days: `PLANNED_DAY_COLUMNS` of open days within the horizon, each store and day once. They override the state's
+            plan for these days, and all distances to promotions, holidays and closures are computed from the result;
+            the state itself does not change. With a column `request` (int), each request is a separate plan: its rows
+            do not affect those of other requests.
 
     Raises:
-        UsageError: a column is missing, a store is unknown, a day lies outside the horizon or is asked for twice, or a
-            word is no state holiday.
+        UsageError: if a column is missing, a store is unknown, a day lies outside the horizon or is given twice, or a
+            state holiday is not one of `HOLIDAY_CODES`.
     """
-    columns = _rows(state, days)
+    columns = _feature_columns(state, days)
     return pd.DataFrame(columns | {"day": columns["day"].astype(object)})
 
 
-def _rows(state: StoreState, days: pd.DataFrame) -> Columns:
-    store, t, holiday, request = _places(state, days)
+def _feature_columns(state: StoreState, days: pd.DataFrame) -> Columns:
+    store, t, holiday, request = _locate(state, days)
     touched, place = np.unique(request * len(state.stores) + store, return_inverse=True)
     plan = state.plan.of(touched % len(state.stores))
     cells = place, t - plan.first
@@ -134,34 +137,34 @@ def _rows(state: StoreState, days: pd.DataFrame) -> Columns:
     plan.school[cells] = days["school_holiday"].to_numpy(bool)
     plan.holiday[cells] = holiday
     known = Calendar.of(plan).rows(place, t)
-    return _AsOf(0, state.horizon, state.linear, state.past).rows(state.about, store, plan.as_of, known)
+    return _OriginView(0, state.horizon, state.linear, state.past).rows(state.about, store, plan.as_of, known)
 
 
 @dataclass(frozen=True)
-class _AsOf:
+class _OriginView:
     """What a forecast made on one origin, a t, reads of the past."""
 
     origin: int
     horizon: int
-    linear: Linear
+    linear: LinearModels
     past: Levels
 
     def rows(
         self,
-        about: Stores,
+        about: StoreAttributes,
         store: NDArray[np.int64],
         as_of: np.datetime64,
         known: Columns,
         sales: float | Floats = np.nan,
     ) -> Columns:
-        """`KEYS` and `FEATURE_COLUMNS` of some days.
+        """`KEY_COLUMNS` and `FEATURE_COLUMNS` of some days.
 
         Args:
             store: the places of their stores. known: `Calendar.rows` of the days. sales: of the days, NaN: unknown.
         """
         t = known["t"]
         ahead, day = t - self.origin, as_of + t
-        columns = about.rows(store, day) | seen_from(known, self.origin, self.horizon)
+        columns = about.rows(store, day) | limit_look_ahead(known, self.origin, self.horizon)
         columns |= self.linear.rows(store, known, self.origin + self.horizon)
         columns |= self.past.rows(store, ahead) | {"ahead": ahead}
         keys = {
@@ -171,17 +174,18 @@ class _AsOf:
             "sales": np.broadcast_to(np.asarray(sales, float), len(t)),
         }
         return keys | {
-            name: columns[name] if name in WORDS else columns[name].astype(np.float32) for name in FEATURE_COLUMNS
+            name: columns[name] if name in CATEGORICAL_COLUMNS else columns[name].astype(np.float32)
+            for name in FEATURE_COLUMNS
         }
 
 
-def _places(
+def _locate(
     state: StoreState, days: pd.DataFrame
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]:
     """Where the stores of the asked days are, their t, their holidays as numbers, and their requests."""
-    missing = [name for name in ASKED if name not in days.columns]
+    missing = [name for name in PLANNED_DAY_COLUMNS if name not in days.columns]
     if missing:
-        raise UsageError("columns are missing", observed=", ".join(missing), allowed=", ".join(ASKED))
+        raise UsageError("columns are missing", observed=", ".join(missing), allowed=", ".join(PLANNED_DAY_COLUMNS))
     numbers = days["store"].to_numpy(np.int64)
     store = np.minimum(np.searchsorted(state.stores, numbers), len(state.stores) - 1)
     unknown = state.stores[store] != numbers
@@ -205,34 +209,36 @@ def _places(
         raise UsageError(
             "a store's day is asked for twice", todo="ask for each of its promotions in a request of its own"
         )
-    holidays = [HOLIDAYS.get(word, -1) for word in days["state_holiday"]]
+    holidays = [HOLIDAY_CODES.get(word, -1) for word in days["state_holiday"]]
     if -1 in holidays:
         raise UsageError(
             "a word is no state holiday",
             observed=str(days["state_holiday"].iloc[holidays.index(-1)]),
-            allowed=", ".join(HOLIDAYS),
+            allowed=", ".join(HOLIDAY_CODES),
         )
     return store, t, np.array(holidays, np.int8), request
 
 
-def _history(grids: Grids, as_of: dt.date, horizon: int) -> Columns:
+def _training_columns(grids: Grids, as_of: dt.date, horizon: int) -> Columns:
     """The rows of history, and those to forecast, by store and day."""
     plan, about = grids.plan, grids.stores
-    origins = range(0, min(-1, plan.first + HISTORY - 1), -BLOCK)
+    origins = range(0, min(-1, plan.first + MIN_HISTORY_DAYS - 1), -BLOCK_DAYS)
     calendar = Calendar.of(plan)
-    fitted, adjusted = fit(grids, calendar, origins)
+    fitted, adjusted = fit_linear_models(grids, calendar, origins)
     levels = DailyLevels(about, adjusted)
-    state = state_of(grids, fitted[0], levels, as_of, horizon)
-    parts = [_rows(state, planned(state))]
-    every = horizon // BLOCK
+    state = build_state(grids, fitted[0], levels, as_of, horizon)
+    parts = [_feature_columns(state, planned_days(state))]
+    every = horizon // BLOCK_DAYS
     for origin, linear in zip(origins[1:], fitted[1:], strict=True):
         # Origins of a store lie `every` blocks apart and are staggered over stores, so all days of origin occur.
         start = origin - plan.first
-        turn = np.flatnonzero((np.arange(len(about.numbers)) + start // BLOCK) % every == 0)
+        turn = np.flatnonzero((np.arange(len(about.numbers)) + start // BLOCK_DAYS) % every == 0)
         some, ahead = np.nonzero(plan.open[turn, start : min(start + horizon, -plan.first)])
         store, t = turn[some], ahead + origin
         sales = grids.sales[store, t - plan.first]
-        made = _AsOf(origin, horizon, linear, levels.as_of(origin, horizon))
+        made = _OriginView(origin, horizon, linear, levels.as_of(origin, horizon))
         parts.append(made.rows(about, store, plan.as_of, calendar.rows(store, t), np.where(sales == 0, np.nan, sales)))
     order = np.lexsort([np.concatenate([part[name] for part in parts]) for name in ("day", "store")])
-    return {name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEYS, *FEATURE_COLUMNS)}
+    return {
+        name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEY_COLUMNS, *FEATURE_COLUMNS)
+    }

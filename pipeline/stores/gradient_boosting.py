@@ -4,7 +4,7 @@ Target and loss. With r = sales / linear forecast, the trees minimise sum ((r - 
 on a scale where all stores look alike. Squared error on log sales, the usual stand-in, forecasts exp(mean log): for log
 sales of variance v that is exp(1.5 v) too high for RMSPE, whose best forecast is E[1/y] / E[1/y^2], and it is most
 wrong where uncertainty is greatest (closing sales, Sundays). Here the trees find that correction themselves, row by
-row. r is clipped to `CLIP`, so that a few mistyped or half-closed days do not set the weights.
+row. r is clipped to `LOG_RATIO_RANGE`, so that a few mistyped or half-closed days do not set the weights.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import lightgbm
 import numpy as np
 
 from pipeline.stores.features import FEATURE_COLUMNS
-from pipeline.stores.model import matrix, words
+from pipeline.stores.model import categories, feature_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-MANY = 100_000  # rows to train on from which a second thread saves more than it costs ...
-MANY_AHEAD = 1_000  # ... and rows to forecast: waiting for a busy core, one row would take hundreds of times as long
-CLIP = (-0.7, 1.5)  # log of sales / linear forecast
+MIN_ROWS_TWO_THREADS = 100_000  # rows to train on from which a second thread saves more than it costs ...
+MIN_ROWS_TWO_THREADS_PREDICT = (
+    1_000  # ... and rows to forecast: waiting for a busy core, one row would take hundreds of times as long
+)
+LOG_RATIO_RANGE = (-0.7, 1.5)  # log of sales / linear forecast
 ROUNDS = 350
 PARAMETERS = {
     "objective": "regression",
@@ -52,23 +54,25 @@ class GradientBoosting:
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Mean sales of each row."""
-        x = matrix(features, self.columns, self.words)
-        ratio = self.booster.predict(x, num_threads=2 if len(x) > MANY_AHEAD else 1)
+        x = feature_matrix(features, self.columns, self.words)
+        ratio = self.booster.predict(x, num_threads=2 if len(x) > MIN_ROWS_TWO_THREADS_PREDICT else 1)
         return np.asarray(np.exp(features["linear"].to_numpy(float)) * ratio)
 
     def contributions(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """SHAP values in the ratio to the linear forecast: (rows, columns + 1), the last is what all rows start
         from."""
-        x = matrix(features, self.columns, self.words)
+        x = feature_matrix(features, self.columns, self.words)
         return np.asarray(self.booster.predict(x, pred_contrib=True))
 
 
 def fit(train: pd.DataFrame, seed: int) -> GradientBoosting:
     """Boost `ROUNDS` trees."""
-    ratio = np.exp(np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *CLIP))
-    known = words(train)
+    ratio = np.exp(np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *LOG_RATIO_RANGE))
+    known = categories(train)
     data = lightgbm.Dataset(
-        matrix(train, FEATURE_COLUMNS, known), ratio, weight=ratio**-2.0, feature_name=list(FEATURE_COLUMNS)
+        feature_matrix(train, FEATURE_COLUMNS, known), ratio, weight=ratio**-2.0, feature_name=list(FEATURE_COLUMNS)
     )
-    booster = lightgbm.train(PARAMETERS | {"seed": seed, "num_threads": 2 if len(train) > MANY else 1}, data, ROUNDS)
+    booster = lightgbm.train(
+        PARAMETERS | {"seed": seed, "num_threads": 2 if len(train) > MIN_ROWS_TWO_THREADS else 1}, data, ROUNDS
+    )
     return GradientBoosting(booster, FEATURE_COLUMNS, known)

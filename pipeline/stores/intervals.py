@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LEVELS = (0.80, 0.95)
-BAND = 14  # days ahead that share their quantiles
-FEWEST = 100  # past forecasts a band needs: the outer quantiles of fewer are single days
+INTERVAL_LEVELS = (0.80, 0.95)
+BAND_DAYS = 14  # days ahead that share their quantiles
+MIN_ROWS = 100  # past forecasts a band needs: the outer quantiles of fewer are single days
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Intervals:
         """Level -> lower and upper end of each row's interval, in sales."""
         scale = features["scale"].to_numpy(float)
         bands = len(next(iter(self.low.values())))
-        band = np.minimum(features["ahead"].to_numpy(int) // BAND, bands - 1)
+        band = np.minimum(features["ahead"].to_numpy(int) // BAND_DAYS, bands - 1)
         return {
             level: (
                 mean * np.exp(np.array(self.low[level])[band] * scale),
@@ -67,22 +67,22 @@ def calibrate(past: pd.DataFrame) -> Intervals:
         count.
 
     Raises:
-        RefusedError: a band of days ahead has fewer than `FEWEST` rows.
+        RefusedError: a band of days ahead has fewer than `MIN_ROWS` rows.
     """
     sold = past[past["sales"] > 0]
     error = np.log(sold["sales"].to_numpy(float) / sold["mean"].to_numpy(float)) / sold["scale"].to_numpy(float)
-    band = sold["ahead"].to_numpy(int) // BAND
+    band = sold["ahead"].to_numpy(int) // BAND_DAYS
     counts = np.bincount(band) if len(band) else np.zeros(1, int)
-    if counts.min() < FEWEST:
+    if counts.min() < MIN_ROWS:
         raise RefusedError(
             "too few past forecasts to say how wide an interval must be",
-            observed=f"{counts.min()} rows in one band of {BAND} days ahead",
-            allowed=f"{FEWEST} rows or more",
+            observed=f"{counts.min()} rows in one band of {BAND_DAYS} days ahead",
+            allowed=f"{MIN_ROWS} rows or more",
             todo="backtest over more folds or stores",
         )
-    tails = {level: ((1 - level) / 2, (1 + level) / 2) for level in LEVELS}
+    tails = {level: ((1 - level) / 2, (1 + level) / 2) for level in INTERVAL_LEVELS}
     ends = {level: [np.quantile(error[band == k], tail) for k in range(len(counts))] for level, tail in tails.items()}
     return Intervals(
-        low={level: tuple(float(low) for low, _ in ends[level]) for level in LEVELS},
-        high={level: tuple(float(high) for _, high in ends[level]) for level in LEVELS},
+        low={level: tuple(float(low) for low, _ in ends[level]) for level in INTERVAL_LEVELS},
+        high={level: tuple(float(high) for _, high in ends[level]) for level in INTERVAL_LEVELS},
     )

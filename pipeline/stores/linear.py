@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pipeline.stores.grids import BLOCK
+from pipeline.stores.grids import BLOCK_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,36 +31,36 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating]
 
 HALF_LIVES = (250, 120, 800)  # days; the first is the ground, the others are features
-LEVELS = (14, 28, 56, 112, 182, 364)  # days back over which a store's level is averaged; whole blocks
-HALF_YEAR = 182  # days over which sales a customer are averaged
-PARTS = 1_000_000
-SHRINK = 0.3
-OUTLIER = 3.0  # standard deviations of the store's own residuals ...
+LEVEL_DAYS = (14, 28, 56, 112, 182, 364)  # days back over which a store's level is averaged; whole blocks
+CUSTOMER_DAYS = 182  # days over which sales a customer are averaged
+FIXED_POINT = 1_000_000
+SHRINKAGE = 0.3
+OUTLIER_SCALES = 3.0  # standard deviations of the store's own residuals ...
 OUTLIER_WEIGHT = 0.05  # ... beyond which a day counts this much
-CACHED = 1_000_000  # bytes of design that are worked on at once
+CHUNK_BYTES = 1_000_000  # bytes of design that are worked on at once
 EFFECTS = ("promo", "school", "month_start", "month_end", "next_closed", "saturday", "sunday", "trend")
-LINEAR: tuple[str, ...] = (
+LINEAR_COLUMNS: tuple[str, ...] = (
     "linear",
     *(f"linear_{half_life}" for half_life in HALF_LIVES[1:]),
-    *(f"level_{days}" for days in LEVELS),
+    *(f"level_{days}" for days in LEVEL_DAYS),
     *(f"effect_{name}" for name in EFFECTS),
     "store_level",
     "scale",
     "sales_a_customer",
 )
 
-_LOOSE = ("one", "trend", "sin1", "cos1", "sin2", "cos2")  # what makes the level; the rest is adjusted for
+_LEVEL_COLUMNS = ("one", "trend", "sin1", "cos1", "sin2", "cos2")  # what makes the level; the rest is adjusted for
 _WEEKDAYS = ("tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearModels:
     """The linear models of all stores as of one day, and where each store stands about them.
 
     Attributes:
         means: (half-lives, S). coefficients: (half-lives, S, P), about the mean.
         scales: (S,), standard deviation of the first half-life's residuals.
-        levels: (S, `LEVELS`), mean log sales without the effects of weekday, promotion and the like; NaN: no sales.
+        levels: (S, `LEVEL_DAYS`), mean log sales without the effects of weekday, promotion and the like; NaN: no sales.
         a_customer: (S,), mean log sales a customer over half a year, NaN: unknown.
     """
 
@@ -71,25 +71,25 @@ class Linear:
     a_customer: Floats
 
     def rows(self, store: NDArray[np.int64], days: Columns, last: int) -> Columns:
-        """`LINEAR` of some days, by the places of their stores.
+        """`LINEAR_COLUMNS` of some days, by the places of their stores.
 
         Args:
             days: `Calendar.rows` of them. last: the t from which on nothing is known.
         """
-        x = design(days, last)
+        x = design_matrix(days, last)
         ground = self.coefficients[0]
         means = self.means[:, store]
         forecasts = [
             mean + np.einsum("np,np->n", x, own[store]) for mean, own in zip(means, self.coefficients, strict=True)
         ]
-        adjustment = np.einsum("np,np->n", x, (ground * ~_LEVEL)[store])
+        adjustment = np.einsum("np,np->n", x, (ground * ~_IS_LEVEL)[store])
         columns: Columns = {"linear": forecasts[0]}
         for half_life, forecast in zip(HALF_LIVES[1:], forecasts[1:], strict=True):
             columns[f"linear_{half_life}"] = forecast - forecasts[0]
-        for k, back in enumerate(LEVELS):
+        for k, back in enumerate(LEVEL_DAYS):
             columns[f"level_{back}"] = self.levels[store, k] - (forecasts[0] - adjustment)
         for name in EFFECTS:
-            columns[f"effect_{name}"] = ground[store, NAMES.index(name)]
+            columns[f"effect_{name}"] = ground[store, DESIGN_COLUMNS.index(name)]
         return columns | {
             "store_level": means[0],
             "scale": self.scales[store],
@@ -98,7 +98,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Adjusted:
+class AdjustedSales:
     """Log sales of history without the effects of weekday, promotion and the like, about each store's mean.
 
     Attributes:
@@ -110,7 +110,9 @@ class Adjusted:
     regular: NDArray[np.bool_]
 
 
-def fit(grids: Grids, calendar: Calendar, origins: Sequence[int]) -> tuple[list[Linear], Adjusted]:
+def fit_linear_models(
+    grids: Grids, calendar: Calendar, origins: Sequence[int]
+) -> tuple[list[LinearModels], AdjustedSales]:
     """The models as of each origin, in the order given, and what as of as_of is left of history's sales.
 
     Args:
@@ -121,16 +123,16 @@ def fit(grids: Grids, calendar: Calendar, origins: Sequence[int]) -> tuple[list[
     with threadpool_limits(1, user_api="blas"):
         log_sales = _log(grids.sales)
         a_customer = log_sales - _log(grids.customers)
-        history = _History(_past(calendar), log_sales, np.isfinite(log_sales)).without_outliers()
-        models = _models(history, origins, HALF_LIVES)
-        effects = _Effects(history)
+        history = _History(_history_design(calendar), log_sales, np.isfinite(log_sales)).without_outliers()
+        models = _solve(history, origins, HALF_LIVES)
+        effects = _BlockSums(history)
         found = []
         for origin in origins:
             means, coefficients, scales = models[origin]
-            levels = effects.levels(origin, coefficients[0] * ~_LEVEL)
-            found.append(Linear(means, coefficients, scales, levels, _mean(a_customer, origin)))
+            levels = effects.levels(origin, coefficients[0] * ~_IS_LEVEL)
+            found.append(LinearModels(means, coefficients, scales, levels, _recent_mean(a_customer, origin)))
         _, (as_of, *_), _ = models[max(origins)]
-        return found, history.adjusted(as_of * ~_LEVEL)
+        return found, history.adjusted(as_of * ~_IS_LEVEL)
 
 
 @dataclass(frozen=True)
@@ -148,31 +150,31 @@ class _History:
 
     def without_outliers(self) -> _History:
         """Days far from what the store's own model says are not regular: they count little and make no level."""
-        means, coefficients, scales = _models(self, [0], HALF_LIVES[:1])[0]
+        means, coefficients, scales = _solve(self, [0], HALF_LIVES[:1])[0]
         residual = self.log_sales - means[0][:, None] - self.fitted(coefficients[0])
-        far = np.abs(residual) > OUTLIER * scales[:, None]
+        far = np.abs(residual) > OUTLIER_SCALES * scales[:, None]
         return _History(self.design, self.log_sales, self.regular & ~far)
 
-    def adjusted(self, tied: Floats) -> Adjusted:
+    def adjusted(self, tied: Floats) -> AdjustedSales:
         """Without the effects of these coefficients."""
         left = np.where(self.regular, self.log_sales - self.fitted(tied), 0)
         centred = left - (left.sum(1) / np.maximum(self.regular.sum(1), 1))[:, None]
-        return Adjusted(np.rint(np.where(self.regular, centred, 0) * PARTS).astype(np.int64), self.regular)
+        return AdjustedSales(np.rint(np.where(self.regular, centred, 0) * FIXED_POINT).astype(np.int64), self.regular)
 
 
-def _past(calendar: Calendar) -> Floats:
+def _history_design(calendar: Calendar) -> Floats:
     """The design of all days before as_of: (S, T, P)."""
     past = -calendar.first
     dates = {name: values[:past] for name, values in calendar.dates.items()} | {"t": np.arange(-past, 0)}
     stores = len(calendar.distances["promo"])
-    found = np.empty((stores, past, len(NAMES)), np.float32)
-    few = max(1, CACHED // found[0].nbytes)
+    found = np.empty((stores, past, len(DESIGN_COLUMNS)), np.float32)
+    few = max(1, CHUNK_BYTES // found[0].nbytes)
     for some in (slice(k, k + few) for k in range(0, stores, few)):
-        found[some] = design(dates | {name: values[some, :past] for name, values in calendar.distances.items()})
+        found[some] = design_matrix(dates | {name: values[some, :past] for name, values in calendar.distances.items()})
     return found
 
 
-def _models(
+def _solve(
     history: _History, origins: Sequence[int], half_lives: Sequence[int]
 ) -> dict[int, tuple[Floats, Floats, Floats]]:
     """Means, coefficients and the first half-life's scales as of each origin.
@@ -184,12 +186,12 @@ def _models(
     logs = np.nan_to_num(history.log_sales)
     grams = np.zeros((len(half_lives), stores, columns, columns))
     moments, squares = np.zeros((len(half_lives), stores, columns)), np.zeros(stores)
-    fades = [0.5 ** (BLOCK / half_life) for half_life in half_lives]
-    recent = [0.5 ** (np.arange(BLOCK, 0, -1) / half_life) for half_life in half_lives]
-    few = max(1, CACHED // (4 * columns * BLOCK))
+    fades = [0.5 ** (BLOCK_DAYS / half_life) for half_life in half_lives]
+    recent = [0.5 ** (np.arange(BLOCK_DAYS, 0, -1) / half_life) for half_life in half_lives]
+    few = max(1, CHUNK_BYTES // (4 * columns * BLOCK_DAYS))
     found = {}
-    for begin in range(0, days, BLOCK):
-        block = slice(begin, begin + BLOCK)
+    for begin in range(0, days, BLOCK_DAYS):
+        block = slice(begin, begin + BLOCK_DAYS)
         for some in (slice(k, k + few) for k in range(0, stores, few)):
             x, y = history.design[some, block], logs[some, block]
             for k, (fade, weight) in enumerate(zip(fades, recent, strict=True)):
@@ -201,12 +203,12 @@ def _models(
                 moments[k, some] += (weighted @ y[..., None].astype(np.float32))[..., 0]
                 if k == 0:
                     squares[some] = fade * squares[some] + (weights * y**2).sum(1)
-        origin = begin + BLOCK - days
+        origin = begin + BLOCK_DAYS - days
         if origin not in origins:
             continue
         solved = [_ridge(gram, moment) for gram, moment in zip(grams, moments, strict=True)]
         means, coefficients = (np.array(part) for part in zip(*solved, strict=True))
-        scales = _scales(grams[0], moments[0], squares, means[0], coefficients[0])
+        scales = _residual_scales(grams[0], moments[0], squares, means[0], coefficients[0])
         found[origin] = means, coefficients, scales
     return found
 
@@ -223,11 +225,11 @@ def _ridge(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
     between = (about - about[:, [0]] * share)[:, 1:].sum(0)
     little = np.eye(len(within)) * max(np.trace(within), 1.0) / len(within) * 1e-5
     shared = np.concatenate([[0.0], np.linalg.solve(within + little, between)])
-    own = np.linalg.solve(gram + np.diag(SHRINK * _PENALTIES), (about - gram @ shared)[..., None])[..., 0]
+    own = np.linalg.solve(gram + np.diag(SHRINKAGE * _PENALTIES), (about - gram @ shared)[..., None])[..., 0]
     return mean, shared + own
 
 
-def _scales(gram: Floats, moment: Floats, square: Floats, mean: Floats, coefficients: Floats) -> Floats:
+def _residual_scales(gram: Floats, moment: Floats, square: Floats, mean: Floats, coefficients: Floats) -> Floats:
     count = gram[:, 0, 0]
     about = moment - mean[:, None] * gram[:, 0]
     total = square - 2 * mean * moment[:, 0] + mean**2 * count
@@ -237,28 +239,28 @@ def _scales(gram: Floats, moment: Floats, square: Floats, mean: Floats, coeffici
     return scales
 
 
-class _Effects:
+class _BlockSums:
     """Running sums over blocks of regular days: of their number, log sales and design."""
 
     def __init__(self, history: _History) -> None:
         stores, days, columns = history.design.shape
-        shape = (stores, days // BLOCK, BLOCK)
+        shape = (stores, days // BLOCK_DAYS, BLOCK_DAYS)
         regular = history.regular.reshape(shape)
-        self._counts = _running(regular.sum(-1))
-        self._logs = _running(np.where(regular, history.log_sales.reshape(shape), 0).sum(-1))
+        self._counts = _cumulative(regular.sum(-1))
+        self._logs = _cumulative(np.where(regular, history.log_sales.reshape(shape), 0).sum(-1))
         design = np.empty((stores, shape[1], columns), np.float32)
         weights = regular.astype(np.float32)
         for block in range(shape[1]):
-            x = history.design[:, block * BLOCK : (block + 1) * BLOCK]
+            x = history.design[:, block * BLOCK_DAYS : (block + 1) * BLOCK_DAYS]
             design[:, block] = np.matmul(weights[:, block, None], x)[:, 0]
-        self._design = _running(design)
+        self._design = _cumulative(design)
 
     def levels(self, origin: int, tied: Floats) -> Floats:
-        """`Linear.levels` as of an origin, given the coefficients that are adjusted for."""
-        end = self._counts.shape[1] - 1 + origin // BLOCK
+        """`LinearModels.levels` as of an origin, given the coefficients that are adjusted for."""
+        end = self._counts.shape[1] - 1 + origin // BLOCK_DAYS
         levels = []
-        for back in LEVELS:
-            begin = max(0, end - back // BLOCK)
+        for back in LEVEL_DAYS:
+            begin = max(0, end - back // BLOCK_DAYS)
             count = self._counts[:, end] - self._counts[:, begin]
             effects = ((self._design[:, end] - self._design[:, begin]) * tied).sum(1)
             logs = self._logs[:, end] - self._logs[:, begin]
@@ -266,7 +268,7 @@ class _Effects:
         return np.stack(levels, axis=1)
 
 
-def _running(values: NDArray[Any]) -> Floats:
+def _cumulative(values: NDArray[Any]) -> Floats:
     """Sums of all columns before each: (S, columns + 1, ...)."""
     sums = np.zeros((len(values), values.shape[1] + 1, *values.shape[2:]))
     np.cumsum(values, axis=1, out=sums[:, 1:])
@@ -277,15 +279,15 @@ def _log(values: Floats) -> Floats:
     return np.log(values, where=values > 0, out=np.full(values.shape, np.nan))
 
 
-def _mean(a_customer: Floats, origin: int) -> Floats:
+def _recent_mean(a_customer: Floats, origin: int) -> Floats:
     end = a_customer.shape[1] + origin
-    values = a_customer[:, max(0, end - HALF_YEAR) : end]
+    values = a_customer[:, max(0, end - CUSTOMER_DAYS) : end]
     known = np.isfinite(values)
     mean: Floats = np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
     return mean
 
 
-def _columns() -> dict[str, float]:
+def _shrinkage_costs() -> dict[str, float]:
     """The columns of the design, each with what a store's own deviation from the shared effect costs."""
     costs = {"one": 0.02, **dict.fromkeys(_WEEKDAYS, 1.0), "promo": 1.0}
     costs |= {f"promo_{day}": 0.4 for day in _WEEKDAYS[:4]}
@@ -298,14 +300,14 @@ def _columns() -> dict[str, float]:
     return costs
 
 
-_COLUMNS = _columns()
-NAMES = tuple(_COLUMNS)
-_PENALTIES = np.array(list(_COLUMNS.values()))
-_LEVEL = np.isin(NAMES, _LOOSE)
+_SHRINKAGE_COSTS = _shrinkage_costs()
+DESIGN_COLUMNS = tuple(_SHRINKAGE_COSTS)
+_PENALTIES = np.array(list(_SHRINKAGE_COSTS.values()))
+_IS_LEVEL = np.isin(DESIGN_COLUMNS, _LEVEL_COLUMNS)
 
 
-def design(days: Columns, last: int | None = None) -> Floats:
-    """The columns of `NAMES` for rows or a grid of days; `last` hides what happens from that t on.
+def design_matrix(days: Columns, last: int | None = None) -> Floats:
+    """The columns of `DESIGN_COLUMNS` for rows or a grid of days; `last` hides what happens from that t on.
 
     Args:
         days: `Calendar` columns and t, (n,) each; or (S, T), those of dates alone (T,).
@@ -352,7 +354,7 @@ def design(days: Columns, last: int | None = None) -> Floats:
     for name, low, high in (("before_1", 1, 1), ("before_4", 2, 4), ("before_10", 5, 10), ("before_24", 11, 24)):
         near = shut & (closing >= low) & (closing <= high)
         columns |= {name: near, f"{name}_long": near & (length >= 14)}
-    found = np.empty((*promo.shape, len(NAMES)), np.float32)
-    for k, name in enumerate(NAMES):
+    found = np.empty((*promo.shape, len(DESIGN_COLUMNS)), np.float32)
+    for k, name in enumerate(DESIGN_COLUMNS):
         found[..., k] = columns[name]
     return found

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 WEEK, WINDOW, HORIZON = 7, 56, 42
-HIDDEN, EPOCHS, BATCH, RATE = 48, 6, 256, 4e-3
-WINDOWS = 16_000  # drawn from all stores and days to train on
-TESTED = 30  # stores that are tested for a unit root
-SIGNIFICANT, MOST = 0.05, 0.9  # a series counts as stationary at this level; this share of stores must be
-LAGS = 28
-KNOWN = {"promo": 1, "school": 1, "closed_until": 60, "days_to_month_end": 31}  # column -> what it is divided by
+HIDDEN_UNITS, EPOCHS, BATCH_SIZE, LEARNING_RATE = 48, 6, 256, 4e-3
+TRAINING_WINDOWS = 16_000  # drawn from all stores and days to train on
+TESTED_STORES = 30  # stores that are tested for a unit root
+SIGNIFICANCE, MIN_STATIONARY_SHARE = (
+    0.05,
+    0.9,
+)  # a series counts as stationary at this level; this share of stores must be
+MAX_LAG = 28
+INPUT_SCALES = {"promo": 1, "school": 1, "closed_until": 60, "days_to_month_end": 31}  # column -> what it is divided by
 
 
 @dataclass(frozen=True)
@@ -82,18 +85,20 @@ class Lstm:
                 allowed=f"days 0 to {HORIZON - 1}",
                 todo="train it as of the first day to forecast",
             )
-        ahead = np.zeros((len(self.stores), HORIZON, len(KNOWN)), np.float32)
-        ahead[place, at] = _known(features)
+        ahead = np.zeros((len(self.stores), HORIZON, len(INPUT_SCALES)), np.float32)
+        ahead[place, at] = _inputs(features)
         weekdays = (self.start.weekday() + np.arange(HORIZON)) % WEEK
         self.network.eval()
         with torch.no_grad():
-            scaled = self.network(torch.from_numpy(self.inputs), torch.from_numpy(_beside(ahead, weekdays))).numpy()
+            scaled = self.network(
+                torch.from_numpy(self.inputs), torch.from_numpy(_with_weekdays(ahead, weekdays))
+            ).numpy()
         logs = _unscale(scaled.astype(float), self.scale) + self.levels[:, weekdays]
         return np.asarray(np.exp(logs[place, at]))
 
 
 def fit(train: pd.DataFrame, seed: int) -> Lstm:
-    """Train on `WINDOWS` windows drawn from history.
+    """Train on `TRAINING_WINDOWS` windows drawn from history.
 
     Raises:
         UsageError: torch is not installed.
@@ -104,7 +109,7 @@ def fit(train: pd.DataFrame, seed: int) -> Lstm:
     except ImportError as error:
         raise UsageError("the LSTM needs PyTorch, an optional extra", todo="install torch, or leave it out") from error
     start = (pd.to_datetime(train["day"]) - pd.to_timedelta(train["origin"] + train["ahead"], unit="D")).iloc[0]
-    stores, logs, known = _grid(train, start)
+    stores, logs, known = _history_grids(train, start)
     days = logs.shape[1]
     if days < WINDOW + HORIZON:
         raise RefusedError(
@@ -115,11 +120,11 @@ def fit(train: pd.DataFrame, seed: int) -> Lstm:
         )
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    stationarity = _stationarity(logs, rng)
+    stationarity = _test_stationarity(logs, rng)
     first_weekday = (start - pd.Timedelta(days=days)).weekday()
     weekdays = (first_weekday + np.arange(days)) % WEEK
-    store = rng.integers(0, len(stores), WINDOWS)
-    begin = rng.integers(0, days - WINDOW - HORIZON + 1, WINDOWS)
+    store = rng.integers(0, len(stores), TRAINING_WINDOWS)
+    begin = rng.integers(0, days - WINDOW - HORIZON + 1, TRAINING_WINDOWS)
     span = begin[:, None] + np.arange(WINDOW + HORIZON)
     values = _fill(logs)[store[:, None], span]
     levels = _levels(values[:, :WINDOW], weekdays[span[:, :WINDOW]], by_weekday=stationarity.differenced)
@@ -127,7 +132,7 @@ def fit(train: pd.DataFrame, seed: int) -> Lstm:
     sold = np.isfinite(logs[store[:, None], span[:, WINDOW:]])
     low, high = (float(np.quantile(stationary, tail)) for tail in (0.001, 0.999))
     scaled = _scale(stationary, (low, high)).astype(np.float32)
-    beside = _beside(known[store[:, None], span], weekdays[span])
+    beside = _with_weekdays(known[store[:, None], span], weekdays[span])
     inputs = torch.from_numpy(np.concatenate([scaled[:, :WINDOW, None], beside[:, :WINDOW]], axis=-1))
     ahead, target = torch.from_numpy(beside[:, WINDOW:]), torch.from_numpy(scaled[:, WINDOW:])
     network = _network(inputs.shape[-1], ahead.shape[-1])
@@ -136,7 +141,7 @@ def fit(train: pd.DataFrame, seed: int) -> Lstm:
     last_days = np.broadcast_to(weekdays[-WINDOW:], last.shape)
     levels = _levels(last, last_days, by_weekday=stationarity.differenced)
     held = _scale(last - np.take_along_axis(levels, last_days, axis=1), (low, high)).astype(np.float32)
-    windows = np.concatenate([held[..., None], _beside(known[:, -WINDOW:], last_days)], axis=-1)
+    windows = np.concatenate([held[..., None], _with_weekdays(known[:, -WINDOW:], last_days)], axis=-1)
     return Lstm(network, stationarity, stores, windows, levels, (low, high), start)
 
 
@@ -148,9 +153,9 @@ def _network(inputs: int, ahead: int) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.read = nn.LSTM(inputs, HIDDEN, batch_first=True)
-            self.run = nn.LSTM(ahead, HIDDEN, batch_first=True)
-            self.say = nn.Linear(HIDDEN, 1)
+            self.read = nn.LSTM(inputs, HIDDEN_UNITS, batch_first=True)
+            self.run = nn.LSTM(ahead, HIDDEN_UNITS, batch_first=True)
+            self.say = nn.Linear(HIDDEN_UNITS, 1)
 
         def forward(self, window: Any, horizon: Any) -> Any:
             return self.say(self.run(horizon, self.read(window)[1])[0]).squeeze(-1)
@@ -162,14 +167,14 @@ def _train(network: Any, inputs: Any, ahead: Any, target: Any, sold: Any, seed: 
     import torch
 
     draw = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
-    steps = EPOCHS * -(-len(inputs) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
+    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    steps = EPOCHS * -(-len(inputs) // BATCH_SIZE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     network.train()
     for _ in range(EPOCHS):
         order = torch.randperm(len(inputs), generator=draw)
-        for begin in range(0, len(inputs), BATCH):
-            some = order[begin : begin + BATCH]
+        for begin in range(0, len(inputs), BATCH_SIZE):
+            some = order[begin : begin + BATCH_SIZE]
             error = (network(inputs[some], ahead[some]) - target[some]) * sold[some]
             loss = (error**2).sum() / sold[some].sum().clamp(min=1)
             optimiser.zero_grad()
@@ -179,23 +184,25 @@ def _train(network: Any, inputs: Any, ahead: Any, target: Any, sold: Any, seed: 
             schedule.step()
 
 
-def _grid(train: pd.DataFrame, start: pd.Timestamp) -> tuple[NDArray[np.int64], Floats, NDArray[np.float32]]:
+def _history_grids(train: pd.DataFrame, start: pd.Timestamp) -> tuple[NDArray[np.int64], Floats, NDArray[np.float32]]:
     """Stores, their log sales (S, T; NaN where none) and what was known (S, T, columns), up to the day before start."""
     back = (start - pd.to_datetime(train["day"])).dt.days.to_numpy()
     stores, place = np.unique(train["store"].to_numpy(), return_inverse=True)
     days = int(back.max())
     logs = np.full((len(stores), days), np.nan)
     logs[place, days - back] = np.log(train["sales"].to_numpy(float))
-    known = np.zeros((len(stores), days, len(KNOWN)), np.float32)
-    known[place, days - back] = _known(train)
+    known = np.zeros((len(stores), days, len(INPUT_SCALES)), np.float32)
+    known[place, days - back] = _inputs(train)
     return stores, logs, known
 
 
-def _known(features: pd.DataFrame) -> NDArray[np.float32]:
-    return np.stack([features[name].to_numpy(float) / by for name, by in KNOWN.items()], axis=-1).astype(np.float32)
+def _inputs(features: pd.DataFrame) -> NDArray[np.float32]:
+    return np.stack([features[name].to_numpy(float) / by for name, by in INPUT_SCALES.items()], axis=-1).astype(
+        np.float32
+    )
 
 
-def _beside(known: NDArray[np.float32], weekdays: NDArray[np.int64]) -> NDArray[np.float32]:
+def _with_weekdays(known: NDArray[np.float32], weekdays: NDArray[np.int64]) -> NDArray[np.float32]:
     """Known columns with the weekday as seven more."""
     one_hot = np.eye(WEEK, dtype=np.float32)[weekdays]
     return np.concatenate([known, np.broadcast_to(one_hot, (*known.shape[:-1], WEEK))], axis=-1)
@@ -229,28 +236,30 @@ def _unscale(values: Floats, scale: tuple[float, float]) -> Floats:
     return (values + 1) * (high - low) / 2 + low
 
 
-def _stationarity(logs: Floats, rng: np.random.Generator) -> Stationarity:
+def _test_stationarity(logs: Floats, rng: np.random.Generator) -> Stationarity:
     from statsmodels.tsa.stattools import acf, adfuller, pacf
 
     filled = _fill(logs)
-    chosen = filled[rng.permutation(len(filled))[:TESTED]]
+    chosen = filled[rng.permutation(len(filled))[:TESTED_STORES]]
     differences = chosen[:, WEEK:] - chosen[:, :-WEEK]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a constant series has no test value, which counts as not rejected
 
         def share(series: Floats) -> float:
-            return float(np.mean([np.ptp(one) > 0 and adfuller(one, maxlag=LAGS)[1] < SIGNIFICANT for one in series]))
+            return float(
+                np.mean([np.ptp(one) > 0 and adfuller(one, maxlag=MAX_LAG)[1] < SIGNIFICANCE for one in series])
+            )
 
         rejected, after = share(chosen), share(differences)
-        differenced = rejected < MOST or _weekly(chosen)
+        differenced = rejected < MIN_STATIONARY_SHARE or _weekly_pattern(chosen)
         seen = differences if differenced else chosen
-        lags = min(LAGS, seen.shape[1] // 2 - 1)
+        lags = min(MAX_LAG, seen.shape[1] // 2 - 1)
         by_lag = np.nanmean([acf(one, nlags=lags) for one in seen], axis=0)
         partial = np.nanmean([pacf(one, nlags=lags) for one in seen], axis=0)
     return Stationarity(rejected, after, differenced, tuple(map(float, by_lag)), tuple(map(float, partial)))
 
 
-def _weekly(series: Floats) -> bool:
+def _weekly_pattern(series: Floats) -> bool:
     """Whether a value looks more like that of a week before than like that of the day before."""
 
     def correlation(lag: int) -> float:

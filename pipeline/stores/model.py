@@ -1,8 +1,7 @@
-"""What every model of store sales is: fitted on features, it says a mean.
+"""Define the interface of the store sales models, and convert features to what they take.
 
-A model's file offers `fit(train, seed) -> Model`, and its `Model` a `predict(features) -> mean sales`. Both take the
-table of `features.store_features` as a data frame: `train` the rows of history with sales (`history`), `features` any
-rows.
+Each model is a module with a function `fit(train, seed) -> Model`. Both `fit` and `Model.predict` take the table of
+`features.store_features` as a data frame: `fit` its training rows (`training_rows`), `predict` any rows.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.stores.calendar import WORDS
+from pipeline.stores.calendar import CATEGORICAL_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,28 +37,30 @@ class Fit(Protocol):
     def __call__(self, train: pd.DataFrame, seed: int) -> Model: ...
 
 
-def frame(features: ir.Table) -> pd.DataFrame:
+def to_frame(features: ir.Table) -> pd.DataFrame:
     """The feature table as a data frame, without ever holding it twice."""
     rows: pd.DataFrame = features.to_pyarrow().to_pandas(split_blocks=True, self_destruct=True)
     return rows
 
 
-def history(features: pd.DataFrame) -> pd.DataFrame:
+def training_rows(features: pd.DataFrame) -> pd.DataFrame:
     """The rows to train on: before as_of, with sales."""
     return features[(features["origin"] < 0) & features["sales"].notna()]
 
 
-def to_forecast(features: pd.DataFrame) -> pd.DataFrame:
+def forecast_rows(features: pd.DataFrame) -> pd.DataFrame:
     """The rows of the horizon that starts at as_of."""
     return features[features["origin"] == 0]
 
 
-def words(train: pd.DataFrame) -> dict[str, list[str]]:
-    """The words of each column of `WORDS`, in order: what a model remembers of them."""
-    return {name: sorted(train[name].unique()) for name in WORDS}
+def categories(train: pd.DataFrame) -> dict[str, list[str]]:
+    """The words of each column of `CATEGORICAL_COLUMNS`, in order: what a model remembers of them."""
+    return {name: sorted(train[name].unique()) for name in CATEGORICAL_COLUMNS}
 
 
-def matrix(features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
+def feature_matrix(
+    features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> NDArray[np.float32]:
     """Columns as numbers, words as their place among the known ones (-1: never seen).
 
     Raises:

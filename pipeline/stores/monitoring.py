@@ -17,8 +17,8 @@ import pandas as pd
 
 from pipeline.monitoring.drift import NUMBER, Method, Performance
 from pipeline.monitoring.watch import MonitoredModel
-from pipeline.stores.calendar import KNOWN
-from pipeline.stores.levels import LAST
+from pipeline.stores.calendar import CALENDAR_COLUMNS
+from pipeline.stores.levels import LAST_YEAR_COLUMNS
 from pipeline.stores.steps import FEATURES_TABLE, INPUT_TABLE, MODEL, SCORES_TABLE
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ JUDGED_DAYS, MIN_STORE_DAYS = 28, 200
 MAX_ERROR_RATIO = 1.5
 """On the open data six weeks differ that much without a fault: RMSPE 0.157 in late winter, 0.102 before Easter."""
 LEVEL = Method("wasserstein", 0.5)
-OF_THE_DAY = (*KNOWN, *LAST, "ahead")
+OF_THE_DAY = (*CALENDAR_COLUMNS, *LAST_YEAR_COLUMNS, "ahead")
 """The features that tell of the day, and of last year around it, not of how the store fares now."""
 
 
@@ -64,7 +64,7 @@ def error_since(settings: Settings, champion: ModelVersion, day: date) -> Perfor
     What another version forecast does not count.
     """
     from pipeline.lake.tables import Lake
-    from pipeline.stores.backtest import metrics
+    from pipeline.stores.backtest import error_metrics
 
     lake = Lake(settings)
     since = day - timedelta(days=JUDGED_DAYS)
@@ -80,7 +80,7 @@ def error_since(settings: Settings, champion: ModelVersion, day: date) -> Perfor
     both = last.merge(sold.loc[sold["sales"] > 0, ["store", "day", "sales"]], on=["store", "day"])
     if len(both) < MIN_STORE_DAYS:
         return None
-    observed = metrics(both["sales"].to_numpy(float), both["mean"].to_numpy(float))["rmspe"]
+    observed = error_metrics(both["sales"].to_numpy(float), both["mean"].to_numpy(float))["rmspe"]
     return Performance("rmspe", observed, expected, len(both), MAX_ERROR_RATIO)
 
 

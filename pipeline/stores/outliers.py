@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
-FAR = 3.5
-NORMAL = 0.6745  # the MAD of a standard normal variable
+SCORE_THRESHOLD = 3.5
+NORMAL_MAD = 0.6745  # the MAD of a standard normal variable
 MIN_DAYS = 8  # of a kind; of fewer nobody knows what is usual
 MIN_MAD = 0.01  # of log sales: a store that always sells the same is not odd by selling one per cent more
-KIND = ("store", "weekday", "promo")
+GROUP_COLUMNS = ("store", "weekday", "promo")
 
 
-def outliers(store_days: ir.Table, as_of: dt.date) -> ir.Table:
+def mark_outliers(store_days: ir.Table, as_of: dt.date) -> ir.Table:
     """The open days with sales before `as_of`, each with how far it is from the usual.
 
     Args:
@@ -42,20 +42,20 @@ def outliers(store_days: ir.Table, as_of: dt.date) -> ir.Table:
     days = days.select(
         "store", "day", "sales", "promo", weekday=days.day.day_of_week.index(), log_sales=days.sales.log()
     )
-    usual = days.group_by(*KIND).agg(median=days.log_sales.median(), days=days.count())
-    days = _with(days, usual.filter(usual.days >= MIN_DAYS).drop("days"))
+    usual = days.group_by(*GROUP_COLUMNS).agg(median=days.log_sales.median(), days=days.count())
+    days = _join_groups(days, usual.filter(usual.days >= MIN_DAYS).drop("days"))
     days = days.mutate(away=days.log_sales - days.median)
-    days = _with(days, days.group_by(*KIND).agg(mad=days.away.abs().median()))
-    days = days.mutate(score=NORMAL * days.away / ibis.greatest(days.mad, MIN_MAD))
+    days = _join_groups(days, days.group_by(*GROUP_COLUMNS).agg(mad=days.away.abs().median()))
+    days = days.mutate(score=NORMAL_MAD * days.away / ibis.greatest(days.mad, MIN_MAD))
     return days.select(
         "store",
         "day",
         "sales",
         usual=days.median.exp(),
         score=days.score,
-        outlier=(days.score.abs() > FAR).fill_null(False),
+        outlier=(days.score.abs() > SCORE_THRESHOLD).fill_null(False),
     )
 
 
-def _with(days: ir.Table, kinds: ir.Table) -> ir.Table:
-    return days.left_join(kinds, list(KIND)).drop(*(f"{name}_right" for name in KIND))
+def _join_groups(days: ir.Table, kinds: ir.Table) -> ir.Table:
+    return days.left_join(kinds, list(GROUP_COLUMNS)).drop(*(f"{name}_right" for name in GROUP_COLUMNS))

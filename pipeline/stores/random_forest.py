@@ -17,7 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from pipeline.stores.calendar import WORDS
+from pipeline.stores.calendar import CATEGORICAL_COLUMNS
 from pipeline.stores.features import FEATURE_COLUMNS
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TREES = 60
-ROWS = 60_000  # drawn for each tree: a tree on all of them costs minutes and forecasts no better
-LEAF = 5
-CLIP = (-0.7, 1.5)  # log sales against the linear forecast
+ROWS_PER_TREE = 60_000  # drawn for each tree: a tree on all of them costs minutes and forecasts no better
+MIN_LEAF_ROWS = 5
+LOG_RATIO_RANGE = (-0.7, 1.5)  # log sales against the linear forecast
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class RandomForest:
 
 def fit(train: pd.DataFrame, seed: int) -> RandomForest:
     """Grow `TREES` trees."""
-    left = np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *CLIP)
-    numbers = [name for name in FEATURE_COLUMNS if name not in WORDS]
+    left = np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *LOG_RATIO_RANGE)
+    numbers = [name for name in FEATURE_COLUMNS if name not in CATEGORICAL_COLUMNS]
     prepared = ColumnTransformer(
         [
             (
@@ -58,14 +58,14 @@ def fit(train: pd.DataFrame, seed: int) -> RandomForest:
                 ),
                 numbers,
             ),
-            ("words", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(WORDS)),
+            ("words", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(CATEGORICAL_COLUMNS)),
         ]
     )
     forest = RandomForestRegressor(
         TREES,
-        min_samples_leaf=LEAF,
+        min_samples_leaf=MIN_LEAF_ROWS,
         max_features=0.33,
-        max_samples=min(ROWS, len(train)),
+        max_samples=min(ROWS_PER_TREE, len(train)),
         n_jobs=2,
         random_state=seed,
     )

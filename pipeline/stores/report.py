@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.registry.records import ModelVersion
     from pipeline.reports.page import Section
 
-SEED = 7
+SAMPLE_SEED = 7
 """Of the days that are drawn beside outliers."""
 
 
@@ -73,7 +73,7 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
     said = dates(report.forecasts)
     days = open_days(con, report.store_days)
     try:
-        sections, tiles = _parts(report, said, days)
+        sections, tiles = _sections_and_tiles(report, said, days)
     finally:
         con.drop_table(days.op().name)
     until = f" to {said['day'].max():%Y-%m-%d}" if len(said) else ""
@@ -90,7 +90,7 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
     )
 
 
-def _parts(report: StoresReport, said: pd.DataFrame, days: ir.Table) -> tuple[list[Section], list[Tile]]:
+def _sections_and_tiles(report: StoresReport, said: pd.DataFrame, days: ir.Table) -> tuple[list[Section], list[Tile]]:
     ahead = report.plans.filter(report.plans.day <= ibis.date(said["day"].max())) if len(said) else report.plans
     plan = dates(ahead.select("store", "day", "promo").to_pandas())
     earlier = dates(report.earlier) if len(report.earlier) else report.earlier
@@ -117,7 +117,7 @@ def _parts(report: StoresReport, said: pd.DataFrame, days: ir.Table) -> tuple[li
         correlations.correlations_section(correlations.correlations(days, report.stores)),
         seasonality.seasonality_section(seasonality.seasonality(days, daily)),
         seasonality.memory_section(seasonality.memory(daily)),
-        outliers.marked_section(outliers.marked(report.store_days, report.as_of, seed=SEED)),
+        outliers.marked_section(outliers.marked(report.store_days, report.as_of, seed=SAMPLE_SEED)),
         evidence.importance_section(report.evidence),
         evidence.partial_section(report.evidence, report.version.provenance.features),
         evidence.backtest_section(report.evidence),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-LIKE = ("store", "weekday", "promo")
+GROUP_COLUMNS = ("store", "weekday", "promo")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class SeasonalMedian:
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Mean sales of each row."""
-        found = features[list(LIKE)].join(self.like.rename("median"), on=list(LIKE))["median"]
+        found = features[list(GROUP_COLUMNS)].join(self.like.rename("median"), on=list(GROUP_COLUMNS))["median"]
         by_store = features["store"].map(self.store)
         return found.fillna(by_store).fillna(self.overall).to_numpy(float)
 
@@ -32,7 +32,7 @@ def fit(train: pd.DataFrame, seed: int) -> SeasonalMedian:  # noqa: ARG001 (noth
     """Medians over all of `train`."""
     sales = train["sales"]
     return SeasonalMedian(
-        like=sales.groupby([train[name] for name in LIKE]).median(),
+        like=sales.groupby([train[name] for name in GROUP_COLUMNS]).median(),
         store=sales.groupby(train["store"]).median(),
         overall=float(sales.median()),
     )

@@ -10,8 +10,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DRAWS = 1_000
-LEVEL = 0.95
+BOOTSTRAP_DRAWS = 1_000
+CONFIDENCE = 0.95
 
 
 def rmspe_difference(
@@ -32,7 +32,7 @@ def rmspe_difference(
     at = [pd.factorize(rows[name], sort=True)[0] for name in ("store", "day")]
     shape = tuple(int(codes.max()) + 1 for codes in at)
     rng = np.random.default_rng(seed)
-    stores, days = (rng.multinomial(size, np.full(size, 1 / size), DRAWS).astype(float) for size in shape)
+    stores, days = (rng.multinomial(size, np.full(size, 1 / size), BOOTSTRAP_DRAWS).astype(float) for size in shape)
 
     def drawn(values: NDArray[np.float64]) -> NDArray[np.float64]:
         grid = np.zeros(shape)
@@ -41,5 +41,5 @@ def rmspe_difference(
 
     count = drawn(np.ones(len(rows)))
     errors = [np.sqrt(drawn((forecast / sales - 1) ** 2) / count) for forecast in (one, other)]
-    low, high = np.quantile(errors[0] - errors[1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(errors[0] - errors[1], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from pipeline.lake.tables import Lake
 
-DAYS, STORES, PLANS = "store_days", "stores", "store_plans"
-CALENDAR = ("store", "day", "open", "promo", "state_holiday", "school_holiday")
-FOUND_OUT = ("sales", "customers")  # what only the day itself tells
-ABOUT_STORES = (
+STORE_DAYS_TABLE, STORES_TABLE, PLANS_TABLE = "store_days", "stores", "store_plans"
+DAY_COLUMNS = ("store", "day", "open", "promo", "state_holiday", "school_holiday")
+OUTCOME_COLUMNS = ("sales", "customers")  # what only the day itself tells
+STORE_COLUMNS = (
     "store",
     "store_type",
     "assortment",
@@ -39,8 +39,8 @@ class Snapshot:
     """What is known on the morning of a day, as tables of the engine.
 
     Attributes:
-        past: store days before it: `CALENDAR` and `FOUND_OUT`.
-        plan: `CALENDAR` of the days from it on.
+        past: store days before it: `DAY_COLUMNS` and `OUTCOME_COLUMNS`.
+        plan: `DAY_COLUMNS` of the days from it on.
         stores: one row a store of either.
     """
 
@@ -51,11 +51,11 @@ class Snapshot:
     @property
     def store_days(self) -> ir.Table:
         """Past and plan in one; what the planned days will sell is null."""
-        nothing = {name: ibis.null(self.past[name].type()) for name in FOUND_OUT}
+        nothing = {name: ibis.null(self.past[name].type()) for name in OUTCOME_COLUMNS}
         return self.past.union(self.plan.mutate(**nothing).select(self.past.columns))
 
 
-def known(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapshot:
+def read_snapshot(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapshot:
     """Read what is known on the morning of a day.
 
     A day that has been planned is as the plan says. Days that came in the meantime without ever being planned are as
@@ -65,28 +65,34 @@ def known(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapshot:
         RefusedError: if no store day came before it, or nothing is known of the stores.
     """
     end = as_of + timedelta(days=horizon)
-    days = engine.table(con, lake, DAYS, until=end)
-    past = _stored(con, days.filter(days.day < ibis.date(as_of)).select(*CALENDAR, *FOUND_OUT))
+    days = engine.table(con, lake, STORE_DAYS_TABLE, until=end)
+    past = _materialised(con, days.filter(days.day < ibis.date(as_of)).select(*DAY_COLUMNS, *OUTCOME_COLUMNS))
     if not past.count().to_pyarrow().as_py():
         raise RefusedError(
-            "No store day is known", where=f"table {DAYS}, before {as_of}", todo=f"aisle ingest {DAYS} first"
+            "No store day is known",
+            where=f"table {STORE_DAYS_TABLE}, before {as_of}",
+            todo=f"aisle ingest {STORE_DAYS_TABLE} first",
         )
-    plan = days.filter(days.day >= ibis.date(as_of)).select(*CALENDAR)
-    if lake.exists(PLANS):
-        planned = engine.table(con, lake, PLANS, since=as_of, until=end)
+    plan = days.filter(days.day >= ibis.date(as_of)).select(*DAY_COLUMNS)
+    if lake.exists(PLANS_TABLE):
+        planned = engine.table(con, lake, PLANS_TABLE, since=as_of, until=end)
         planned = planned.filter(planned.day.between(ibis.date(as_of), ibis.date(end - timedelta(days=1))))
-        planned = planned.select(*CALENDAR)
+        planned = planned.select(*DAY_COLUMNS)
         plan = planned.union(plan.anti_join(planned, ["store", "day"]))
-    plan = _stored(con, plan)
-    return Snapshot(past, plan, _stored(con, _stores(con, lake, past, plan)))
+    plan = _materialised(con, plan)
+    return Snapshot(past, plan, _materialised(con, _store_attributes(con, lake, past, plan)))
 
 
-def _stores(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table) -> ir.Table:
+def _store_attributes(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table) -> ir.Table:
     """A row for every store that has days: one that the table of stores lacks is of unknown kind, not left out."""
-    if not lake.exists(STORES):
-        raise RefusedError("Nothing is known of the stores", where=f"table {STORES}", todo=f"aisle ingest {STORES}")
+    if not lake.exists(STORES_TABLE):
+        raise RefusedError(
+            "Nothing is known of the stores", where=f"table {STORES_TABLE}", todo=f"aisle ingest {STORES_TABLE}"
+        )
     numbers = past.select("store").union(plan.select("store"), distinct=True)
-    joined = numbers.left_join(engine.table(con, lake, STORES).select(*ABOUT_STORES), "store").drop("store_right")
+    joined = numbers.left_join(engine.table(con, lake, STORES_TABLE).select(*STORE_COLUMNS), "store").drop(
+        "store_right"
+    )
     return joined.mutate(
         store_type=joined.store_type.fill_null(UNKNOWN),
         assortment=joined.assortment.fill_null(UNKNOWN),
@@ -94,6 +100,6 @@ def _stores(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table) -> ir.Tabl
     )
 
 
-def _stored(con: Backend, rows: ir.Table) -> ir.Table:
+def _materialised(con: Backend, rows: ir.Table) -> ir.Table:
     """Rows in the engine, so that a table of a thousand files is read once."""
     return con.create_table(ibis.util.gen_name("known"), rows)

@@ -15,17 +15,22 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pipeline.errors import RefusedError
-from pipeline.stores.calendar import PLANNED, WORDS, Calendar, Plan
-from pipeline.stores.grids import Grids, Stores, read
-from pipeline.stores.levels import LAST, RECENT, DailyLevels, Levels
-from pipeline.stores.linear import LEVELS, NAMES, Linear, fit
+from pipeline.stores.calendar import CATEGORICAL_COLUMNS, PLAN_GRIDS, Calendar, Plan
+from pipeline.stores.grids import Grids, StoreAttributes, read_grids
+from pipeline.stores.levels import LAST_YEAR_COLUMNS, RECENT_COLUMNS, DailyLevels, Levels
+from pipeline.stores.linear import DESIGN_COLUMNS, LEVEL_DAYS, LinearModels, fit_linear_models
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
     from numpy.typing import NDArray
 
-_LAYOUT = {"design": list(NAMES), "levels": list(LEVELS), "last": list(LAST), "recent": list(RECENT)}
+_LAYOUT = {
+    "design": list(DESIGN_COLUMNS),
+    "levels": list(LEVEL_DAYS),
+    "last": list(LAST_YEAR_COLUMNS),
+    "recent": list(RECENT_COLUMNS),
+}
 """What the numbers of a state stand for: code that would read them otherwise refuses it."""
 
 
@@ -41,9 +46,9 @@ class StoreState:
 
     as_of: dt.date
     horizon: int
-    about: Stores
+    about: StoreAttributes
     plan: Plan
-    linear: Linear
+    linear: LinearModels
     past: Levels
 
     @property
@@ -57,7 +62,7 @@ class StoreState:
         arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
         for part in (self.about, self.linear, self.past):
             arrays |= {field.name: getattr(part, field.name) for field in fields(part) if field.name != "words"}
-        arrays |= {name: getattr(self.plan, name) for name in PLANNED}
+        arrays |= {name: getattr(self.plan, name) for name in PLAN_GRIDS}
         arrays |= {f"word_{name}": words.astype(str) for name, words in self.about.words.items()}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -88,9 +93,11 @@ class StoreState:
         return cls(
             as_of,
             header["horizon"],
-            about=part(Stores, words={name: arrays[f"word_{name}"].astype(object) for name in WORDS}),
+            about=part(
+                StoreAttributes, words={name: arrays[f"word_{name}"].astype(object) for name in CATEGORICAL_COLUMNS}
+            ),
             plan=part(Plan, as_of=np.datetime64(as_of), first=header["first"]),
-            linear=part(Linear),
+            linear=part(LinearModels),
             past=part(Levels),
         )
 
@@ -109,11 +116,11 @@ def store_state(
     Raises:
         RefusedError: no open day lies before as_of.
     """
-    grids = read(con, store_days, stores, as_of, horizon)
-    (linear,), adjusted = fit(grids, Calendar.of(grids.plan), [0])
-    return state_of(grids, linear, DailyLevels(grids.stores, adjusted), as_of, horizon)
+    grids = read_grids(con, store_days, stores, as_of, horizon)
+    (linear,), adjusted = fit_linear_models(grids, Calendar.of(grids.plan), [0])
+    return build_state(grids, linear, DailyLevels(grids.stores, adjusted), as_of, horizon)
 
 
-def state_of(grids: Grids, linear: Linear, levels: DailyLevels, as_of: dt.date, horizon: int) -> StoreState:
+def build_state(grids: Grids, linear: LinearModels, levels: DailyLevels, as_of: dt.date, horizon: int) -> StoreState:
     """The state on the morning of `as_of` from models fitted as of it."""
     return StoreState(as_of, horizon, grids.stores, grids.plan.enough(), linear, levels.as_of(0, horizon))

@@ -10,7 +10,7 @@ from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.settings import Settings
-from pipeline.stores.snapshot import DAYS, PLANS, STORES
+from pipeline.stores.snapshot import PLANS_TABLE, STORE_DAYS_TABLE, STORES_TABLE
 from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Decision, Rule, Window, Within, decide
 from pipeline.training.lifecycle import Trained, note_decision
 
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.registry.records import ModelVersion
-    from pipeline.stores.evaluation import Trial
+    from pipeline.stores.evaluation import CandidateEvaluation
     from pipeline.stores.snapshot import Snapshot
     from pipeline.stores.state import StoreState
 
 MODEL = "store_sales"
-INPUT_TABLE, FEATURES_TABLE, SCORES_TABLE, TRIALS_TABLE = DAYS, "store_features", "store_forecasts", "store_trials"
+INPUT_TABLE, FEATURES_TABLE, SCORES_TABLE, TRIALS_TABLE = (
+    STORE_DAYS_TABLE,
+    "store_features",
+    "store_forecasts",
+    "store_trials",
+)
 STATES = f"state/{MODEL}"
 """Where the state of each as-of day is, below home."""
 INTERVALS_FILE, EVIDENCE_FILE = "intervals.json", "evidence.json"
@@ -119,7 +124,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
     from pipeline.stores.features import FEATURE_COLUMNS as COLUMNS
     from pipeline.stores.features import store_features
     from pipeline.stores.intervals import calibrate
-    from pipeline.stores.model import frame, history
+    from pipeline.stores.model import to_frame, training_rows
 
     tried = {name: _tried(settings, as_of, name) for name in CANDIDATES}
     trials = {name: trial for name, trial in tried.items() if trial} or {
@@ -130,7 +135,7 @@ def train(settings: Settings, model: str, as_of: date) -> Trained:
 
     con = engine.connect(settings)
     known = _known(settings, con, as_of)
-    rows = history(frame(store_features(con, known.past, known.stores, as_of)))
+    rows = training_rows(to_frame(store_features(con, known.past, known.stores, as_of)))
     fitted = load_fit(best)(rows, settings.seed)
     made_from = trial.evidence["made_from"]
     lake = Lake(settings)
@@ -170,7 +175,7 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
     kind then tie, and the champion stays: nothing unseen could tell them apart.
     """
     from pipeline.registry.client import Registry
-    from pipeline.stores.backtest import metrics
+    from pipeline.stores.backtest import error_metrics
     from pipeline.stores.evaluation import newest_fold
     from pipeline.stores.significance import rmspe_difference
 
@@ -185,14 +190,14 @@ def gate(settings: Settings, model: str, version: int) -> Decision:
     champion = registry.champion(model)
     if champion is not None and champion.version != version:
         said = _champion_on(settings, champion, made_from.as_of, rows)
-        other = metrics(sales, said)
+        other = error_metrics(sales, said)
         _, high = rmspe_difference(rows, rows["mean"].to_numpy(float), said, seed=settings.seed)
         challenger |= {DIFFERENCE_HIGH: high}
         rules = (*RULES, AGAINST_CHAMPION)
     decision = decide(
         challenger,
         other,
-        metrics(sales, rows["baseline"].to_numpy(float)),
+        error_metrics(sales, rows["baseline"].to_numpy(float)),
         rules,
         window=Window(INPUT_TABLE, made_from.tables[INPUT_TABLE], made_from.as_of),
     )
@@ -223,8 +228,8 @@ def score(settings: Settings, as_of: date) -> TableRef | None:
     if plan.empty:
         raise RefusedError(
             "Nothing is planned, so there are no days to forecast",
-            where=f"{PLANS}, from {as_of} on",
-            todo=f"aisle ingest {PLANS} with the days after {as_of - timedelta(days=1)}",
+            where=f"{PLANS_TABLE}, from {as_of} on",
+            todo=f"aisle ingest {PLANS_TABLE} with the days after {as_of - timedelta(days=1)}",
         )
     mean = champion.model.predict(features)
     ends = Intervals.from_record(champion.artefacts[INTERVALS_FILE]).around(features, mean)
@@ -248,7 +253,7 @@ def write_report(settings: Settings, as_of: date) -> str:
         RefusedError: if nothing was forecast on that day.
     """
     from pipeline.registry.client import Registry
-    from pipeline.stores.explain import first_days
+    from pipeline.stores.explain import explain_first_days
     from pipeline.stores.gradient_boosting import GradientBoosting
     from pipeline.stores.report import StoresReport, write_stores_report
 
@@ -265,7 +270,7 @@ def write_report(settings: Settings, as_of: date) -> str:
     told = {}
     if isinstance(champion.model, GradientBoosting):
         features = lake.read(FEATURES_TABLE, where={"as_of": [as_of]}).to_pandas()
-        told = {"explained": first_days(champion.model, features)}
+        told = {"explained": explain_first_days(champion.model, features)}
     return write_stores_report(
         lake,
         con,
@@ -313,9 +318,9 @@ def backtest(settings: Settings, model: str, *candidates: str) -> dict[str, Any]
 
 def _known(settings: Settings, con: Backend, as_of: date) -> Snapshot:
     from pipeline.stores.backtest import HORIZON
-    from pipeline.stores.snapshot import known
+    from pipeline.stores.snapshot import read_snapshot
 
-    return known(con, Lake(settings), as_of, HORIZON)
+    return read_snapshot(con, Lake(settings), as_of, HORIZON)
 
 
 def _made_from(settings: Settings) -> dict[str, Any]:
@@ -323,30 +328,34 @@ def _made_from(settings: Settings) -> dict[str, Any]:
     from pipeline.code_version import code_version
 
     lake = Lake(settings)
-    tables = {name: lake.version(name) for name in (DAYS, STORES)}
+    tables = {name: lake.version(name) for name in (STORE_DAYS_TABLE, STORES_TABLE)}
     return {"tables": tables, "seed": settings.seed, "code": code_version(settings)}
 
 
-def _trial(settings: Settings, as_of: date, candidate: str, made_from: dict[str, Any] | None = None) -> Trial:
+def _trial(
+    settings: Settings, as_of: date, candidate: str, made_from: dict[str, Any] | None = None
+) -> CandidateEvaluation:
     """The trial of a candidate, made now if there is none of these tables, seed and code (`made_from`: today's)."""
     import pyarrow as pa
 
-    from pipeline.stores.evaluation import Trial, try_candidate
+    from pipeline.stores.evaluation import CandidateEvaluation, evaluate_candidate
 
     if found := _tried(settings, as_of, candidate, made_from):
         return found
     lake, con = Lake(settings), engine.connect(settings)
     made_from = _made_from(settings)
-    trial = try_candidate(con, _known(settings, con, as_of), candidate, settings.seed)
-    trial = Trial(trial.evidence | {"made_from": made_from}, trial.forecasts)
+    trial = evaluate_candidate(con, _known(settings, con, as_of), candidate, settings.seed)
+    trial = CandidateEvaluation(trial.evidence | {"made_from": made_from}, trial.forecasts)
     rows = pa.Table.from_pandas(trial.forecasts.assign(as_of=as_of, candidate=candidate), preserve_index=False)
     lake.replace(TRIALS_TABLE, {"as_of": [as_of], "candidate": [candidate]}, rows)
     lake.write_blob(_evidence(as_of, candidate), json.dumps(trial.evidence, allow_nan=False).encode())
     return trial
 
 
-def _tried(settings: Settings, as_of: date, candidate: str, made_from: dict[str, Any] | None = None) -> Trial | None:
-    from pipeline.stores.evaluation import Trial
+def _tried(
+    settings: Settings, as_of: date, candidate: str, made_from: dict[str, Any] | None = None
+) -> CandidateEvaluation | None:
+    from pipeline.stores.evaluation import CandidateEvaluation
 
     lake = Lake(settings)
     if not lake.path(_evidence(as_of, candidate)).exists():
@@ -356,7 +365,7 @@ def _tried(settings: Settings, as_of: date, candidate: str, made_from: dict[str,
     if evidence["made_from"] != (made_from or _made_from(settings)):
         return None
     rows = lake.read(TRIALS_TABLE, where={"as_of": [as_of], "candidate": [candidate]})
-    return Trial(evidence, rows.drop_columns(["as_of", "candidate"]).to_pandas())
+    return CandidateEvaluation(evidence, rows.drop_columns(["as_of", "candidate"]).to_pandas())
 
 
 def _evidence(as_of: date, candidate: str) -> str:
@@ -369,14 +378,14 @@ def _champion_on(settings: Settings, champion: ModelVersion, as_of: date, rows: 
     from pipeline.stores.backtest import HORIZON
     from pipeline.stores.evaluation import newest_fold
     from pipeline.stores.features import store_features
-    from pipeline.stores.model import frame
+    from pipeline.stores.model import to_frame
 
     registry, keys = Registry(settings), ["store", "day"]
     start = rows["made_on"].iloc[0]
     if champion.provenance.as_of <= start:
         con = engine.connect(settings)
         known = _known(settings, con, as_of)
-        features = frame(store_features(con, known.past, known.stores, start, horizon=HORIZON, train=False))
+        features = to_frame(store_features(con, known.past, known.stores, start, horizon=HORIZON, train=False))
         said = features.assign(mean=registry.load(MODEL, champion.version).model.predict(features))
     else:
         candidate = registry.artefacts(MODEL, champion.version)[EVIDENCE_FILE]["candidate"]

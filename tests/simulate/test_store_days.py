@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.simulate.store_days import STORE_DAYS, STORES, Chain, Effects, holiday_of, promotion_on
 from pipeline.stores.features import store_features
-from pipeline.stores.model import frame
+from pipeline.stores.model import to_frame
 
 START, AS_OF = dt.date(2013, 1, 1), dt.date(2014, 9, 2)
 CHAIN = Chain(count=12)
@@ -49,7 +49,7 @@ def test_the_features_recover_what_was_planted(days: pd.DataFrame) -> None:
     con = ibis.duckdb.connect(threads=2)
     table = con.create_table("store_days", days).mutate(day=ibis._.day.cast("date"))
     stores = con.create_table("stores", CHAIN.stores())
-    found = frame(store_features(con, table, stores, AS_OF, train=False)).groupby("store").first()
+    found = to_frame(store_features(con, table, stores, AS_OF, train=False)).groupby("store").first()
     truth = CHAIN.truth().set_index("store")
     monday_promotion = found["effect_promo"]  # of the weekday the others are held against
     np.testing.assert_allclose(monday_promotion.mean(), CHAIN.effects.promotion, atol=0.03)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores import linear_store, seasonal_median
-from pipeline.stores.backtest import backtest, folds, metrics
+from pipeline.stores.backtest import backtest, error_metrics, folds
 from tests.stores.conftest import plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_folds_need_history() -> None:
 
 
 def test_figures_by_hand() -> None:
-    found = metrics(np.array([100.0, 200.0]), np.array([110.0, 180.0]))
+    found = error_metrics(np.array([100.0, 200.0]), np.array([110.0, 180.0]))
     assert found["rmspe"] == pytest.approx(0.1)
     assert found["mape"] == pytest.approx(0.1)
     assert found["rmse"] == pytest.approx(np.sqrt(250))
@@ -52,7 +52,9 @@ def test_figures_by_hand() -> None:
 def test_rmspe_does_not_depend_on_the_currency(rate: float, sales: list[float]) -> None:
     actual = np.array(sales)
     forecast = actual[::-1]
-    assert metrics(actual * rate, forecast * rate)["rmspe"] == pytest.approx(metrics(actual, forecast)["rmspe"])
+    assert error_metrics(actual * rate, forecast * rate)["rmspe"] == pytest.approx(
+        error_metrics(actual, forecast)["rmspe"]
+    )
 
 
 def test_a_backtest_in_full(con: Backend) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stores.calendar import FAR, LONG, UNSEEN, Calendar, Plan
+from pipeline.stores.calendar import LONG_CLOSURE, MAX_DISTANCE, NEVER, Calendar, Plan
 
 AS_OF, DAYS = np.datetime64("2024-03-18"), 130
 seeds = st.integers(0, 2**32 - 1)
@@ -35,10 +35,10 @@ def test_distances_are_those_of_counting(seed: int) -> None:
         closed = known & ~days.open[store]
 
         def behind(flags: np.ndarray, day: int = day) -> int:
-            return min(next((k for k in range(day + 1) if flags[day - k]), FAR), FAR)
+            return min(next((k for k in range(day + 1) if flags[day - k]), MAX_DISTANCE), MAX_DISTANCE)
 
         def ahead(flags: np.ndarray, day: int = day) -> int:
-            return min(next((k for k in range(DAYS - day) if flags[day + k]), FAR), FAR)
+            return min(next((k for k in range(DAYS - day) if flags[day + k]), MAX_DISTANCE), MAX_DISTANCE)
 
         assert found["promo_since"][store, day] == behind(promo)
         assert found["promo_day"][store, day] == behind(known & ~promo)
@@ -62,15 +62,17 @@ def test_closures_are_those_of_counting(seed: int) -> None:
         ends = [*opened[1:], DAYS]
         lengths = [int(closed[day:end].sum()) for day, end in zip(opened, ends, strict=True)]
         for k, day in enumerate(opened):
-            later = next((j for j in range(k, len(opened)) if lengths[j] >= LONG), None)
-            assert found["closing"][store, day] == (FAR if later is None else min(later - k + 1, FAR))
+            later = next((j for j in range(k, len(opened)) if lengths[j] >= LONG_CLOSURE), None)
+            assert found["closing"][store, day] == (MAX_DISTANCE if later is None else min(later - k + 1, MAX_DISTANCE))
             assert found["closing_length"][store, day] == (0 if later is None else lengths[later])
-            start = UNSEEN if later is None else opened[later] + 1 + days.first
+            start = NEVER if later is None else opened[later] + 1 + days.first
             assert found["closing_start"][store, day] == start
-            earlier = next((j for j in range(k - 1, -1, -1) if lengths[j] >= LONG), None)
-            assert found["reopened"][store, day] == (FAR if earlier is None else min(k - earlier, FAR))
+            earlier = next((j for j in range(k - 1, -1, -1) if lengths[j] >= LONG_CLOSURE), None)
+            assert found["reopened"][store, day] == (
+                MAX_DISTANCE if earlier is None else min(k - earlier, MAX_DISTANCE)
+            )
             assert found["reopened_length"][store, day] == (
-                0 if earlier is None or k - earlier >= FAR else min(lengths[earlier], FAR)
+                0 if earlier is None or k - earlier >= MAX_DISTANCE else min(lengths[earlier], MAX_DISTANCE)
             )
 
 
@@ -88,7 +90,7 @@ def test_what_is_kept_describes_the_days_to_forecast(seed: int) -> None:
 def test_only_what_is_needed_is_kept() -> None:
     always = np.ones((1, 942), bool)
     days = Plan(AS_OF, -900, always, always, ~always, ~always, np.zeros((1, 942), np.int8))
-    assert days.enough().first == -FAR - 1
+    assert days.enough().first == -MAX_DISTANCE - 1
 
 
 def test_dates_are_those_of_the_calendar() -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RefusedError
 from pipeline.stores import features, state
-from pipeline.stores.calendar import WORDS
+from pipeline.stores.calendar import CATEGORICAL_COLUMNS
 from pipeline.stores.features import FEATURE_COLUMNS, store_features
-from pipeline.stores.grids import read
+from pipeline.stores.grids import read_grids
 from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_the_leak_test_sees_a_shift_of_one_day(con: Backend, monkeypatch: pytest
     """Every feature of sales is shifted by one day, so that the first day to forecast slips into history."""
 
     def shifted(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, horizon: int) -> Grids:
-        honest = read(con, store_days, stores, as_of, horizon)
+        honest = read_grids(con, store_days, stores, as_of, horizon)
         first = store_days.filter(store_days.day == as_of).order_by("store").to_pandas()
         return replace(
             honest,
@@ -85,7 +85,7 @@ def test_the_leak_test_sees_a_shift_of_one_day(con: Backend, monkeypatch: pytest
         )
 
     for module in (features, state):
-        monkeypatch.setattr(module, "read", shifted)
+        monkeypatch.setattr(module, "read_grids", shifted)
     days = plain_days(COUNT)
     with pytest.raises(AssertionError, match="are different"):
         pd.testing.assert_frame_equal(built(con, days, train=train), built(con, blanked(days), train=train))
@@ -111,7 +111,7 @@ def test_history_is_described_as_of_its_own_origin(con: Backend) -> None:
     exact = [
         name
         for name in FEATURE_COLUMNS
-        if name not in WORDS and not name.startswith(("last_", "recent_", "effect_trend"))
+        if name not in CATEGORICAL_COLUMNS and not name.startswith(("last_", "recent_", "effect_trend"))
     ]
     for name in exact:
         np.testing.assert_allclose(rows[name], rows[f"{name}_then"], rtol=2e-3, atol=2e-2, err_msg=name)

@@ -14,7 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.stores import gradient_boosting
 from pipeline.stores.explain import explain_day, mean_contributions, partial_effect, permutation_importance
 from pipeline.stores.features import FEATURE_COLUMNS, store_features
-from pipeline.stores.model import history, to_forecast
+from pipeline.stores.model import forecast_rows, training_rows
 from tests.stores.conftest import AS_OF, NOISE, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         gradient_boosting.PARAMETERS, "num_threads", 1
     )  # two wait for each other on rows as few as these
     monkeypatch.setattr("pipeline.stores.random_forest.TREES", 10)
-    monkeypatch.setattr("pipeline.stores.lstm.WINDOWS", 1500)
-    monkeypatch.setattr("pipeline.stores.lstm.HIDDEN", 16)
-    monkeypatch.setattr("pipeline.stores.lstm.TESTED", 4)
+    monkeypatch.setattr("pipeline.stores.lstm.TRAINING_WINDOWS", 1500)
+    monkeypatch.setattr("pipeline.stores.lstm.HIDDEN_UNITS", 16)
+    monkeypatch.setattr("pipeline.stores.lstm.TESTED_STORES", 4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_forecasts_near_the_truth(name: str, frame: pd.DataFrame) -> None:
-    ahead = to_forecast(frame)
-    once, again = (model(name).fit(history(frame), 7).predict(ahead) for _ in range(2))
+    ahead = forecast_rows(frame)
+    once, again = (model(name).fit(training_rows(frame), 7).predict(ahead) for _ in range(2))
     np.testing.assert_array_equal(once, again)
     assert (once > 0).all()
     rmspe = np.sqrt(np.mean((once / ahead["truth"] - 1) ** 2))
@@ -64,8 +64,8 @@ def test_same_seed_same_forecasts_near_the_truth(name: str, frame: pd.DataFrame)
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "lstm"])  # it reads the horizon as a sequence
 def test_a_forecast_depends_on_its_own_row(name: str, frame: pd.DataFrame) -> None:
-    ahead = to_forecast(frame)
-    fitted = model(name).fit(history(frame), 7)
+    ahead = forecast_rows(frame)
+    fitted = model(name).fit(training_rows(frame), 7)
     some = ahead.sample(20, random_state=1)
     np.testing.assert_allclose(
         fitted.predict(some), fitted.predict(ahead)[ahead.index.get_indexer(some.index)], rtol=1e-5
@@ -73,26 +73,26 @@ def test_a_forecast_depends_on_its_own_row(name: str, frame: pd.DataFrame) -> No
 
 
 def test_the_baseline_falls_back_for_what_it_has_not_seen(frame: pd.DataFrame) -> None:
-    fitted = model("seasonal_median").fit(history(frame), 7)
-    odd = to_forecast(frame).head(2).assign(weekday=[6.0, 6.0], store=[1, 999])
-    of_store = history(frame).query("store == 1")["sales"].median()
-    np.testing.assert_allclose(fitted.predict(odd), [of_store, history(frame)["sales"].median()])
+    fitted = model("seasonal_median").fit(training_rows(frame), 7)
+    odd = forecast_rows(frame).head(2).assign(weekday=[6.0, 6.0], store=[1, 999])
+    of_store = training_rows(frame).query("store == 1")["sales"].median()
+    np.testing.assert_allclose(fitted.predict(odd), [of_store, training_rows(frame)["sales"].median()])
 
 
 def test_a_missing_column_is_named(frame: pd.DataFrame) -> None:
-    fitted = gradient_boosting.fit(history(frame), 7)
+    fitted = gradient_boosting.fit(training_rows(frame), 7)
     with pytest.raises(UsageError, match="level_28"):
-        fitted.predict(to_forecast(frame).drop(columns="level_28"))
+        fitted.predict(forecast_rows(frame).drop(columns="level_28"))
 
 
 def test_an_unknown_word_is_no_error(frame: pd.DataFrame) -> None:
-    fitted = gradient_boosting.fit(history(frame), 7)
-    assert np.isfinite(fitted.predict(to_forecast(frame).assign(state="nowhere"))).all()
+    fitted = gradient_boosting.fit(training_rows(frame), 7)
+    assert np.isfinite(fitted.predict(forecast_rows(frame).assign(state="nowhere"))).all()
 
 
 def test_contributions_add_up(frame: pd.DataFrame) -> None:
-    fitted = gradient_boosting.fit(history(frame), 7)
-    ahead = to_forecast(frame)
+    fitted = gradient_boosting.fit(training_rows(frame), 7)
+    ahead = forecast_rows(frame)
     row = ahead.iloc[0]
     day = explain_day(fitted, ahead, int(row["store"]), row["day"].date())
     assert day.start + day.contributions.sum() == pytest.approx(day.forecast / day.linear, rel=1e-6)
@@ -102,24 +102,24 @@ def test_contributions_add_up(frame: pd.DataFrame) -> None:
 
 
 def test_what_matters_is_seen(frame: pd.DataFrame) -> None:
-    fitted = gradient_boosting.fit(history(frame), 7)
-    rows = to_forecast(frame).assign(sales=lambda rows: rows["truth"])
+    fitted = gradient_boosting.fit(training_rows(frame), 7)
+    rows = forecast_rows(frame).assign(sales=lambda rows: rows["truth"])
     grows = permutation_importance(fitted, rows, ["linear", "competition_months"], seed=1)
     assert grows.index[0] == "linear"
     assert grows["linear"] > 0.1 > abs(grows["competition_months"])
 
 
 def test_partial_effect_of_what_the_baseline_knows(frame: pd.DataFrame) -> None:
-    fitted = model("seasonal_median").fit(history(frame), 7)
-    weekday = to_forecast(frame).query("weekday < 5")
+    fitted = model("seasonal_median").fit(training_rows(frame), 7)
+    weekday = forecast_rows(frame).query("weekday < 5")
     effect = partial_effect(fitted, weekday, "promo", [0.0, 1.0], seed=1)
     assert np.log(effect[1.0] / effect[0.0]) == pytest.approx(0.35, abs=0.03)
 
 
 def test_the_lstm_says_what_it_was_given_and_refuses_other_days(frame: pd.DataFrame) -> None:
-    fitted = model("lstm").fit(history(frame), 7)
+    fitted = model("lstm").fit(training_rows(frame), 7)
     said = fitted.stationarity
     assert said.acf[0] == pytest.approx(1)
     assert 0 <= said.rejected <= 1
     with pytest.raises(UsageError, match="after its own history"):
-        fitted.predict(history(frame).head(5))
+        fitted.predict(training_rows(frame).head(5))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.stores.outliers import FAR, MIN_DAYS, outliers
+from pipeline.stores.outliers import MIN_DAYS, SCORE_THRESHOLD, mark_outliers
 from tests.stores.conftest import AS_OF, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def days() -> pd.DataFrame:
 
 def marked(con: Backend, days: pd.DataFrame, as_of: dt.date = AS_OF) -> pd.DataFrame:
     table, _ = tables(con, days, plain_stores(STORES))
-    found = con.to_pandas(outliers(table, as_of))
+    found = con.to_pandas(mark_outliers(table, as_of))
     return found.assign(day=pd.to_datetime(found["day"]).dt.date).sort_values(["store", "day"], ignore_index=True)
 
 
@@ -87,4 +87,4 @@ def test_a_store_that_always_sells_the_same(con: Backend, days: pd.DataFrame) ->
         row = (same["store"] == 1) & (same["day"] == pd.Timestamp("2024-02-06"))
         found = marked(con, same.assign(sales=same["sales"] * np.where(row, factor, 1)))
         assert found["outlier"].sum() == odd
-        assert (found["score"].max() > FAR) == odd
+        assert (found["score"].max() > SCORE_THRESHOLD) == odd

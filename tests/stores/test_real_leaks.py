@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.stores import clean_tables
 from pipeline.stores import gradient_boosting
-from pipeline.stores.features import planned, rows, store_features
-from pipeline.stores.model import frame, history, to_forecast
+from pipeline.stores.features import feature_rows, planned_days, store_features
+from pipeline.stores.model import forecast_rows, to_frame, training_rows
 from pipeline.stores.state import store_state
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def real(con: Backend, open_data: Path) -> tuple[ibis.Table, ibis.Table]:
 
 def forecasts(con: Backend, days: ibis.Table, stores: ibis.Table) -> tuple[pd.DataFrame, np.ndarray]:
     """Features of history and of the fold, and what is forecast from them."""
-    made = frame(store_features(con, days, stores, AS_OF))
-    return made, gradient_boosting.fit(history(made), 7).predict(to_forecast(made))
+    made = to_frame(store_features(con, days, stores, AS_OF))
+    return made, gradient_boosting.fit(training_rows(made), 7).predict(forecast_rows(made))
 
 
 def test_no_sale_of_the_fold_reaches_its_forecasts(
@@ -72,5 +72,5 @@ def test_no_sale_of_the_fold_reaches_its_forecasts(
 def test_a_state_forecasts_what_training_saw(con: Backend, real: tuple[ibis.Table, ibis.Table]) -> None:
     """The rows to forecast by themselves are those at the end of training's pass."""
     state = store_state(con, *real, AS_OF)
-    ahead = to_forecast(frame(store_features(con, *real, AS_OF))).reset_index(drop=True)
-    pd.testing.assert_frame_equal(rows(state, planned(state)), ahead)
+    ahead = forecast_rows(to_frame(store_features(con, *real, AS_OF))).reset_index(drop=True)
+    pd.testing.assert_frame_equal(feature_rows(state, planned_days(state)), ahead)

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import RefusedError, UsageError
-from pipeline.stores.features import planned, rows, store_features
-from pipeline.stores.model import frame
+from pipeline.stores.features import feature_rows, planned_days, store_features
+from pipeline.stores.model import to_frame
 from pipeline.stores.state import StoreState, store_state
 from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
 
@@ -30,7 +30,7 @@ def made() -> tuple[StoreState, pd.DataFrame, pd.DataFrame]:
     con = ibis.duckdb.connect(threads=2)
     days, stores = tables(con, plain_days(COUNT), plain_stores(COUNT))
     state = store_state(con, days, stores, AS_OF)
-    ahead, trained = (frame(store_features(con, days, stores, AS_OF, train=train)) for train in (False, True))
+    ahead, trained = (to_frame(store_features(con, days, stores, AS_OF, train=train)) for train in (False, True))
     return state, ahead, trained[trained["origin"] == 0].reset_index(drop=True)
 
 
@@ -41,7 +41,7 @@ def state(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> StoreState:
 
 def asked(state: StoreState, **changed: Any) -> pd.DataFrame:
     """A planned Monday of store 3 without promotion, otherwise as changed."""
-    days = planned(state)
+    days = planned_days(state)
     monday = days[(days["store"] == 3) & (days["day"].dt.weekday == 0) & ~days["promo"]].head(1)
     return monday.assign(**changed)
 
@@ -54,8 +54,8 @@ def test_what_is_known_of_itself(state: StoreState) -> None:
 def test_there_and_back(state: StoreState) -> None:
     back = StoreState.from_bytes(state.to_bytes())
     assert (back.as_of, back.horizon, back.plan.first) == (state.as_of, state.horizon, state.plan.first)
-    pd.testing.assert_frame_equal(planned(back), planned(state))
-    pd.testing.assert_frame_equal(rows(back, planned(back)), rows(state, planned(state)))
+    pd.testing.assert_frame_equal(planned_days(back), planned_days(state))
+    pd.testing.assert_frame_equal(feature_rows(back, planned_days(back)), feature_rows(state, planned_days(state)))
 
 
 def test_a_state_of_other_features_is_refused(state: StoreState) -> None:
@@ -71,39 +71,39 @@ def test_a_state_of_other_features_is_refused(state: StoreState) -> None:
 
 def test_rows_are_the_features_to_forecast(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
     state, ahead, trained = made
-    found = rows(state, planned(state))
+    found = feature_rows(state, planned_days(state))
     pd.testing.assert_frame_equal(found, ahead)
     pd.testing.assert_frame_equal(found, trained)
 
 
 def test_each_row_by_itself_and_in_any_order(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
     state, ahead, _ = made
-    some = planned(state).sample(60, random_state=5)
-    pd.testing.assert_frame_equal(rows(state, some), ahead.loc[some.index].reset_index(drop=True))
+    some = planned_days(state).sample(60, random_state=5)
+    pd.testing.assert_frame_equal(feature_rows(state, some), ahead.loc[some.index].reset_index(drop=True))
     for at in some.index[:10]:
-        pd.testing.assert_frame_equal(rows(state, some.loc[[at]]), ahead.loc[[at]].reset_index(drop=True))
+        pd.testing.assert_frame_equal(feature_rows(state, some.loc[[at]]), ahead.loc[[at]].reset_index(drop=True))
 
 
 def test_a_day_may_be_a_date_or_its_name(state: StoreState) -> None:
     one = asked(state)
     for day in (one["day"].dt.date, one["day"].dt.strftime("%Y-%m-%d"), one["day"].astype("datetime64[ns]")):
-        pd.testing.assert_frame_equal(rows(state, one.assign(day=day)), rows(state, one))
+        pd.testing.assert_frame_equal(feature_rows(state, one.assign(day=day)), feature_rows(state, one))
 
 
 def test_no_days_no_rows(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
     state, ahead, _ = made
-    none = rows(state, planned(state).head(0))
+    none = feature_rows(state, planned_days(state).head(0))
     assert list(none.columns) == list(ahead.columns)
     assert none.empty
 
 
 def test_what_if_there_were_a_promotion(state: StoreState) -> None:
     before, kept = asked(state), state.to_bytes()
-    plan, promoted = (rows(state, asked(state, promo=promo)).iloc[0] for promo in (False, True))
+    plan, promoted = (feature_rows(state, asked(state, promo=promo)).iloc[0] for promo in (False, True))
     assert (plan["promo"], promoted["promo"], promoted["promo_since"], promoted["promo_until"]) == (0, 1, 0, 0)
     assert promoted["linear"] - plan["linear"] == pytest.approx(promoted["effect_promo"], abs=0.1)
     assert state.to_bytes() == kept
-    pd.testing.assert_series_equal(rows(state, before).iloc[0], plan)
+    pd.testing.assert_series_equal(feature_rows(state, before).iloc[0], plan)
 
 
 def test_the_days_around_see_what_is_asked(state: StoreState) -> None:
@@ -111,20 +111,20 @@ def test_the_days_around_see_what_is_asked(state: StoreState) -> None:
     one = asked(state)
     both = pd.concat([one, one.assign(day=one["day"] + pd.Timedelta(days=2))])
     both["school_holiday"] = [True, False]
-    found = rows(state, both)
+    found = feature_rows(state, both)
     assert found["school_since"].tolist() == [0, 2]
     assert found["school_day"].tolist() == [1, 0]
-    alone = rows(state, both.tail(1)).iloc[0]
+    alone = feature_rows(state, both.tail(1)).iloc[0]
     assert alone["school_since"] > 2
 
 
 def test_a_planned_closure_can_be_asked_open(state: StoreState) -> None:
     sunday = asked(state)
     sunday["day"] -= pd.Timedelta(days=1)
-    planned_ones = planned(state)[["store", "day"]].merge(sunday[["store", "day"]])
+    planned_ones = planned_days(state)[["store", "day"]].merge(sunday[["store", "day"]])
     assert planned_ones.empty
-    monday = rows(state, asked(state)).iloc[0]
-    found = rows(state, pd.concat([sunday, asked(state)]))
+    monday = feature_rows(state, asked(state)).iloc[0]
+    found = feature_rows(state, pd.concat([sunday, asked(state)]))
     assert found["weekday"].tolist() == [6, 0]
     assert found["open_week"].iloc[1] == monday["open_week"] + 1
 
@@ -140,21 +140,21 @@ def test_a_planned_closure_can_be_asked_open(state: StoreState) -> None:
 )
 def test_what_cannot_be_answered_is_refused(state: StoreState, changed: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        rows(state, asked(state, **changed))
+        feature_rows(state, asked(state, **changed))
 
 
 def test_missing_columns_and_days_asked_for_twice_are_refused(state: StoreState) -> None:
     one = asked(state)
     with pytest.raises(UsageError, match="promo"):
-        rows(state, one.drop(columns="promo"))
+        feature_rows(state, one.drop(columns="promo"))
     with pytest.raises(UsageError, match="twice"):
-        rows(state, pd.concat([one, one]))
+        feature_rows(state, pd.concat([one, one]))
 
 
 def test_without_a_plan_there_is_a_state_but_no_planned_day(con: ibis.backends.duckdb.Backend) -> None:
     days, stores = tables(con, plain_days(COUNT, until=AS_OF), plain_stores(COUNT))
     state = store_state(con, days, stores, AS_OF)
-    assert planned(state).empty
+    assert planned_days(state).empty
     day = pd.DataFrame(
         {
             "store": [1],
@@ -164,4 +164,4 @@ def test_without_a_plan_there_is_a_state_but_no_planned_day(con: ibis.backends.d
             "school_holiday": False,
         }
     )
-    assert np.isfinite(rows(state, day)["linear"].iloc[0])
+    assert np.isfinite(feature_rows(state, day)["linear"].iloc[0])

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import ibis
 import pandas as pd
 
-from pipeline.stores.calendar import HOLIDAYS, LONG
+from pipeline.stores.calendar import HOLIDAY_CODES, LONG_CLOSURE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-KINDS = tuple(HOLIDAYS)[1:]
+KINDS = tuple(HOLIDAY_CODES)[1:]
 NEAR = 14
 """Days (open days for closures) that are near enough to a holiday or a closure to be told apart."""
 
@@ -28,7 +28,7 @@ def open_days(con: Backend, store_days: ir.Table) -> ir.Table:
         store, day, weekday (0 is Monday), promo, school, holiday (none, public, ...), sales, customers (null where
         there were none), log_sales, level (log sales less the store's mean), excess, and, null further than `NEAR`
         away: to_holiday (days from the nearest holiday, below 0 before it) and near (its kind); closes_in, reopened
-        (the how manieth open day before or after a closure of `LONG` days or more, from 1) of a store.
+        (the how manieth open day before or after a closure of `LONG_CLOSURE` days or more, from 1) of a store.
     """
     every = store_days.select(
         "store",
@@ -82,7 +82,7 @@ def smallest(values: pd.Series) -> Any:
 def _holidays(days: ir.Table) -> ir.Table:
     """Adds to_holiday and near."""
     # Day and kind in one number: the last (next) holiday is the largest (smallest) of them.
-    code = ibis.ifelse(days.holiday == "none", None, days.t * 4 + days.holiday.cases(*HOLIDAYS.items(), else_=0))
+    code = ibis.ifelse(days.holiday == "none", None, days.t * 4 + days.holiday.cases(*HOLIDAY_CODES.items(), else_=0))
     last = code.max().over(ibis.window(group_by="store", order_by="t", following=0))
     coming = code.min().over(ibis.window(group_by="store", order_by="t", preceding=0))
     d = days.mutate(last=last, coming=coming)
@@ -90,7 +90,7 @@ def _holidays(days: ir.Table) -> ir.Table:
     nearest = ibis.ifelse(until <= since, d.coming, d["last"])
     offset = d.t - nearest // 4
     is_near = offset.abs() <= NEAR
-    kind = (nearest % 4).cases(*((code, name) for name, code in HOLIDAYS.items()), else_=None)
+    kind = (nearest % 4).cases(*((code, name) for name, code in HOLIDAY_CODES.items()), else_=None)
     return d.mutate(to_holiday=ibis.ifelse(is_near, offset, None), near=ibis.ifelse(is_near, kind, None)).drop(
         "last", "coming"
     )
@@ -109,8 +109,8 @@ def _closures(days: ir.Table) -> ir.Table:
     )
     behind = ibis.window(group_by="store", order_by="t", following=0)
     ahead = ibis.window(group_by="store", order_by="t", preceding=0)
-    last = ibis.ifelse(d.shut >= LONG, d.nth, None).max().over(behind)
-    coming = ibis.ifelse(d.shuts >= LONG, d.nth, None).min().over(ahead)
+    last = ibis.ifelse(d.shut >= LONG_CLOSURE, d.nth, None).max().over(behind)
+    coming = ibis.ifelse(d.shuts >= LONG_CLOSURE, d.nth, None).min().over(ahead)
     d = d.mutate(reopened=d.nth - last + 1, closes_in=coming - d.nth + 1)
     return d.mutate(
         reopened=ibis.ifelse(d.reopened <= NEAR, d.reopened, None),

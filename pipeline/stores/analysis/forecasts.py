@@ -16,7 +16,7 @@ from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import above_or_below, counted, long_date, more_or_less, signed_percent
 from pipeline.stores.analysis.base import dates, largest, smallest
 from pipeline.stores.analysis.promotions import SHOWN_BEFORE
-from pipeline.stores.backtest import metrics
+from pipeline.stores.backtest import error_metrics
 
 if TYPE_CHECKING:
     from datetime import date
@@ -141,7 +141,7 @@ def earlier_section(earlier: pd.DataFrame) -> Section:
     figure = stacked_figure(["all stores by day", "stores by how far off their days were (RMSPE)"])
     if len(sold):
         actual, mean = sold["sales"].to_numpy(float), sold["mean"].to_numpy(float)
-        found = metrics(actual, mean)
+        found = error_metrics(actual, mean)
         covered = {
             level: float(((sold["sales"] >= sold[f"low_{level}"]) & (sold["sales"] <= sold[f"high_{level}"])).mean())
             for level in ("80", "95")

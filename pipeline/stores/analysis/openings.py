@@ -13,7 +13,7 @@ from pipeline.reports.charts import COLOURS, GREY, SYMBOLS, figure_json, stacked
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import WEEKDAYS, above_or_below, counted, long_date, percent_change
 from pipeline.stores.analysis.base import NEAR, dates, largest
-from pipeline.stores.calendar import LONG, SUNDAY
+from pipeline.stores.calendar import LONG_CLOSURE, SUNDAY
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -31,9 +31,9 @@ MOSTLY = 0.5
 class Openings:
     """Attributes:
     weeks: by week (its Monday): open (share of store days), stores (that have rows), days (of it), rows.
-    closures: store, start, days: closed for `LONG` days or more in a row, without those that still last.
+    closures: store, start, days: closed for `LONG_CLOSURE` days or more in a row, without those that still last.
     missing: store, start, days: gaps of `GAP` days or more between a store's rows.
-    lasting: stores that have been closed for `LONG` days or more on their last day.
+    lasting: stores that have been closed for `LONG_CLOSURE` days or more on their last day.
     around: place (-1 is the last open day before a closure, 1 the first after), excess, n.
     """
 
@@ -79,10 +79,10 @@ def openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
     missing = d.filter(d.gap >= GAP).select("store", start=d.day - d.gap.as_interval("D"), days="gap")
     doors = d.filter(d.open)
     doors = doors.mutate(shut=doors.place - doors.place.lag().over(by_store) - 1, last=doors.day.lag().over(by_store))
-    closures = doors.filter(doors.shut >= LONG)
+    closures = doors.filter(doors.shut >= LONG_CLOSURE)
     closures = closures.select("store", start=closures["last"] + ibis.interval(days=1), days="shut")
     ends = d.group_by("store").agg(open=d.place.max(where=d.open), last=d.place.max())
-    lasting = ends.filter(ends["last"] - ends.open >= LONG).count().to_pyarrow().as_py()
+    lasting = ends.filter(ends["last"] - ends.open >= LONG_CLOSURE).count().to_pyarrow().as_py()
     place = {"closes_in": -1, "reopened": 1}
     around = [
         open_days.filter(open_days[name].notnull())
@@ -109,7 +109,7 @@ def openings_section(found: Openings) -> Section:
     if len(closures):
         longest = closures.loc[largest(closures["days"])]
         sentences.append(
-            f"{counted(closures['store'].nunique(), 'store')} closed for {LONG} days or more in a row, "
+            f"{counted(closures['store'].nunique(), 'store')} closed for {LONG_CLOSURE} days or more in a row, "
             f"{counted(len(closures), 'time')} in all; the longest closure was store {longest['store']}'s, "
             f"{counted(longest['days'], 'day')} from {long_date(longest['start'])}."
         )
@@ -126,9 +126,11 @@ def openings_section(found: Openings) -> Section:
                 f"them, on the first open day after it {above_or_below(percent_change(around[1]))} the usual{later}."
             )
     else:
-        sentences.append(f"No store closed for {LONG} days or more in a row and opened again.")
+        sentences.append(f"No store closed for {LONG_CLOSURE} days or more in a row and opened again.")
     if found.lasting:
-        sentences.append(f"{counted(found.lasting, 'store is', 'stores are')} still closed, for {LONG} days or more.")
+        sentences.append(
+            f"{counted(found.lasting, 'store is', 'stores are')} still closed, for {LONG_CLOSURE} days or more."
+        )
     if len(missing):
         longest = missing.loc[largest(missing["days"])]
         sentences.append(

@@ -12,7 +12,7 @@ from pipeline.reports.charts import COLOURS, GREY, figure_json
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import counted, long_date, share, signed_percent
 from pipeline.stores.analysis.base import dates
-from pipeline.stores.outliers import FAR, outliers
+from pipeline.stores.outliers import SCORE_THRESHOLD, mark_outliers
 
 if TYPE_CHECKING:
     from datetime import date
@@ -48,7 +48,7 @@ def marked(store_days: ir.Table, as_of: date, *, seed: int) -> Marked:
     Args:
         seed: of the sample, which a hash of store and day draws: the same days each time.
     """
-    days = outliers(store_days, as_of)
+    days = mark_outliers(store_days, as_of)
     signs = days.agg(
         days=days.count(),
         above=(days.outlier & (days.score > 0)).cast("int64").sum(),
@@ -78,7 +78,7 @@ def marked_section(found: Marked) -> Section:
     sentences = [
         f"{counted(total, 'open store day is', 'open store days are')} marked, {share(total, found.days)} of all: "
         f"{found.above:,} above and {found.below:,} below what is usual for the store on that weekday, with or without "
-        f"promotion (modified z-score beyond {FAR}). They stay in the data.",
+        f"promotion (modified z-score beyond {SCORE_THRESHOLD}). They stay in the data.",
         f"They are of {counted(len(found.by_store), 'store')}"
         + (f"; most, {times:,}, are store {most}'s." if len(found.by_store) > 1 else "."),
     ]
