@@ -22,12 +22,12 @@ the day after it up to today, by the form.
 - `score` fails on a feature that is missing: the champion was trained by other code. Train again, or `aisle rollback`.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
-The wiring is Airflow's for every domain: `aisle_dags/factories.py`.
+Airflow wires the tasks of every domain alike: `aisle_dags/scoring.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import scoring_dag
+from aisle_dags.scoring import scoring_dag
 
 customers = scoring_dag(
     "customers",

@@ -19,12 +19,12 @@ before it), the page of the day, and events of the assets `footfall_features` an
 - `build_features` says that a table does not exist: nothing was ingested yet.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
-The wiring is Airflow's for every domain: `aisle_dags/factories.py`.
+Airflow wires the tasks of every domain alike: `aisle_dags/scoring.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import scoring_dag
+from aisle_dags.scoring import scoring_dag
 
 footfall = scoring_dag(
     "footfall",

@@ -18,11 +18,11 @@ by hand, the form's *From* and *Until* say which days; *Source* picks one of sev
 - `refusals` is red: a whole delivery was refused and nothing of it was committed. The log names each reason.
 - Rows in quarantine do not fail a run: codes that nobody knows, a person twice, gaps. See `aisle quarantine list`.
 
-The wiring is Airflow's for every table: `aisle_dags/factories.py`.
+Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import ingestion_dag
+from aisle_dags.ingestion import ingestion_dag
 
 ingest_people = ingestion_dag("people", __doc__)

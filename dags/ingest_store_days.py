@@ -20,11 +20,11 @@ Started by hand, the form's *From* and *Until* say which days; *Source* picks on
   nobody knows. See `aisle quarantine list`.
 - A store that was open and sold nothing is only a warning on the delivery's page: the row stands.
 
-The wiring is Airflow's for every table: `aisle_dags/factories.py`.
+Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import ingestion_dag
+from aisle_dags.ingestion import ingestion_dag
 
 ingest_store_days = ingestion_dag("store_days", __doc__)

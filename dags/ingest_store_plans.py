@@ -20,11 +20,11 @@ Of two deliveries that plan the same day of a store, the one that landed last is
 - Rows in quarantine do not fail a run: a store's day twice, a holiday that nobody knows, a day of which it
   is not said whether the store is open. See `aisle quarantine list`.
 
-The wiring is Airflow's for every table: `aisle_dags/factories.py`.
+Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import ingestion_dag
+from aisle_dags.ingestion import ingestion_dag
 
 ingest_store_plans = ingestion_dag("store_plans", __doc__)

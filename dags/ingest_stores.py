@@ -20,11 +20,11 @@ several sources.
 - Rows in quarantine do not fail a run: a store twice, a type that is missing, months that cannot be read. See
   `aisle quarantine list`.
 
-The wiring is Airflow's for every table: `aisle_dags/factories.py`.
+Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import ingestion_dag
+from aisle_dags.ingestion import ingestion_dag
 
 ingest_stores = ingestion_dag("stores", __doc__)

@@ -21,11 +21,11 @@ Backfill from *Trigger → Backfill* or with *From* and *Until*.
   committed; other deliveries of the run were. The log names each reason. Correct the file or `sources.yaml`, run again.
 - Rows in quarantine do not fail a run: see `aisle quarantine list`, mend, `aisle quarantine replay`.
 
-The wiring is Airflow's for every table: `aisle_dags/factories.py`.
+Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import ingestion_dag
+from aisle_dags.ingestion import ingestion_dag
 
 ingest_transactions = ingestion_dag("transactions", __doc__)

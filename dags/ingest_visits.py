@@ -19,11 +19,11 @@ by hand, the form's *From* and *Until* say which days; *Source* picks one of sev
 - Rows in quarantine do not fail a run: a brand without a price, a negative price, units without a purchase, a
   person's day twice. See `aisle quarantine list`.
 
-The wiring is Airflow's for every table: `aisle_dags/factories.py`.
+Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import ingestion_dag
+from aisle_dags.ingestion import ingestion_dag
 
 ingest_visits = ingestion_dag("visits", __doc__)

@@ -23,12 +23,12 @@ asset event for each table.
 - `build_features` says that a table does not exist: nothing was ingested yet.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
-The wiring is Airflow's for every domain: `aisle_dags/factories.py`.
+Airflow wires the tasks of every domain alike: `aisle_dags/scoring.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import scoring_dag
+from aisle_dags.scoring import scoring_dag
 
 stores = scoring_dag(
     "stores",

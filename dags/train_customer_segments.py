@@ -3,7 +3,7 @@
 
 Makes a challenger, and lets it replace the champion if it is better.
 
-**Purpose:** features → train, choose k, register as challenger → gate → promote at once, or when a person agrees.
+**Purpose:** features → train, choose k, register as challenger → gate → promote, at once or after approval.
 
 **Inputs:** table `transactions` up to the as-of day. Runs each Monday, when `watch` asks (asset
 `retrain_customer_segments`), or by hand: the form's defaults are those of the weekly run. The window is that of the
@@ -22,11 +22,11 @@ champion on a tie.
 - `train` refuses for lack of customers: the window holds too few. Ingest more history, or choose a later as-of day.
 - `train` finds no admissible k: the message holds the curve. Look at the features' page for what changed.
 
-The wiring is Airflow's for every model: `aisle_dags/factories.py`.
+Airflow wires the tasks of every model alike: `aisle_dags/training.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import training_dag
+from aisle_dags.training import training_dag
 
 train_customer_segments = training_dag("customer_segments", "customers", __doc__)

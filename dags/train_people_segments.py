@@ -3,7 +3,7 @@
 
 Makes a challenger, and lets it replace the champion if it is better.
 
-**Purpose:** features → train, register as challenger → gate → promote at once, or when a person agrees. What kinds of
+**Purpose:** features → train, register as challenger → gate → promote, at once or after approval. What kinds of
 people there are.
 
 **Inputs:** table `people` as it stands, for it knows no days. `visits` give the as-of day; where there are none, the
@@ -22,11 +22,11 @@ tie.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses: too few people, or columns that are the same for all of them.
 
-The wiring is Airflow's for every model: `aisle_dags/factories.py`.
+Airflow wires the tasks of every model alike: `aisle_dags/training.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import training_dag
+from aisle_dags.training import training_dag
 
 train_people_segments = training_dag("people_segments", "shoppers", __doc__)

@@ -3,7 +3,7 @@
 
 Makes a challenger, and lets it replace the champion if it is better.
 
-**Purpose:** features → train, register as challenger → gate → promote at once, or when a person agrees. Whether a
+**Purpose:** features → train, register as challenger → gate → promote, at once or after approval. Whether a
 visit ends in a purchase.
 
 **Inputs:** tables `visits` and `people` up to the as-of day. Runs each Monday, when `watch` asks (asset
@@ -21,11 +21,11 @@ tie.
 - `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
 - `train` refuses: prices or outcomes never vary in the days it knows. Ingest more of them.
 
-The wiring is Airflow's for every model: `aisle_dags/factories.py`.
+Airflow wires the tasks of every model alike: `aisle_dags/training.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import training_dag
+from aisle_dags.training import training_dag
 
 train_purchase_probability = training_dag("purchase_probability", "shoppers", __doc__)

@@ -4,7 +4,7 @@
 Makes a challenger, and lets it replace the champion if it is better.
 
 **Purpose:** features → each candidate tried on the newest six weeks as if they had not come → the best fitted on all
-days, registered as challenger → gate → promote at once, or when a person agrees. What every store sells on a day.
+days, registered as challenger → gate → promote, at once or after approval. What every store sells on a day.
 
 **Inputs:** tables `store_days` and `stores` up to the as-of day; a year of history or more. Runs each Monday, when
 `watch` asks for it, or by hand: the form's defaults are those of the weekly run.
@@ -24,12 +24,12 @@ tie.
 - `try_candidate` refuses: history is too short. Ingest earlier days.
 - Out of memory: two candidates run at a time, at 3 GB each for a chain of a thousand stores. Choose fewer in the form.
 
-The wiring is Airflow's for every model: `aisle_dags/factories.py`.
+Airflow wires the tasks of every model alike: `aisle_dags/training.py`.
 """
 
 from __future__ import annotations
 
-from aisle_dags.factories import training_dag
+from aisle_dags.training import training_dag
 from pipeline.domains import CANDIDATES
 
 train_store_sales = training_dag("store_sales", "stores", __doc__, candidates=CANDIDATES["store_sales"])

@@ -12,6 +12,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LOGGERS = ("pipeline", "aisle_dags")
+"""The loggers whose level the setting `AISLE_LOG_LEVEL` gives: the library's, and that of the DAGs' own lines."""
+
+# Without a handler Python prints warnings on standard error; whoever wants the lines adds a handler.
+logging.getLogger("pipeline").addHandler(logging.NullHandler())
+
+
+def set_level(level: str) -> None:
+    """Log lines of `level` and above; whoever runs the pipeline decides where they go."""
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(level)
+
+
+def log_to_stderr(level: str) -> None:
+    """Write log lines of `level` and above on standard error, one line of text each."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger("pipeline").addHandler(handler)
+    set_level(level)
+
 
 def log_event(logger: logging.Logger, event: str, level: int = logging.INFO, /, **fields: object) -> None:
     """Write one line, such as `promoted model=store_sales version=3`. Fields that are None are left out.

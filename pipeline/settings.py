@@ -15,6 +15,8 @@ Scope = Literal["predict", "read", "admin"]
 """What a key may do: ask for predictions; read models, metrics and reports; all of it, and have champions reloaded."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
 
 class ApiKey(BaseModel):
     """A key of the prediction service, of which only the hash is kept (`aisle key` makes both)."""
@@ -48,7 +50,8 @@ class Settings(BaseSettings):
         description="The engine's memory limit; beyond it, it spills to disk.",
     )
     threads: int = Field(2, ge=1, description="Threads of the engine.")
-    seed: int = Field(7, description="Seed of everything that draws.")
+    seed: int = Field(7, description="Random seed.")
+    log_level: LogLevel = Field("INFO", description="The least level of log lines: DEBUG, INFO, WARNING or ERROR.")
     window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
     code_version: str = Field("", description="Commit of the running code, recorded with every model.")
 

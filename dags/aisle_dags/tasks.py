@@ -1,82 +1,70 @@
-"""How a task calls the library: faults become task outcomes, and the seconds are told apart."""
+"""How a task calls the library: errors become task outcomes, and its log lines go to the task's log."""
 
 from __future__ import annotations
 
-import builtins
 import functools
+import logging
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from airflow.sdk import get_current_context
 
 from pipeline.errors import RefusedError, UsageError
+from pipeline.logs import log_event, set_level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SECONDS = "seconds"
+log = logging.getLogger(__name__)
 
 
 def step(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a task of a function that calls `pipeline`.
+    """Make a function that calls `pipeline` fit to be a task.
 
-    A refusal or a wrong setting fails the task at once, with its message and no retry: trying again cannot help.
-    Anything else is retried as the DAG says. The seconds spent on imports and on work go to XCom as `seconds`.
+    A refusal or a wrong setting fails the task at once, with its message and without a retry, because another attempt
+    cannot help. Any other error is retried as the DAG says. The task's log gets the lines that `pipeline` logs, at the
+    level of `AISLE_LOG_LEVEL`, and one when the task starts and one when it ends.
     """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _seconds() as spent:
-            try:
-                return function(*args, **kwargs)
-            except (RefusedError, UsageError) as error:
-                raise _fail(str(error)) from error
-            finally:
-                get_current_context()["ti"].xcom_push(SECONDS, spent())
+        from airflow.providers.common.compat.sdk import AirflowSkipException
+
+        from pipeline.settings import load_settings
+
+        task = get_current_context()["ti"]
+        fields = {"dag": task.dag_id, "task": task.task_id, "run": task.run_id}
+        start, outcome = time.monotonic(), "failed"
+        try:
+            set_level(load_settings().log_level)
+            log_event(log, "task started", **fields)
+            result = function(*args, **kwargs)
+            outcome = "finished"
+            return result
+        except AirflowSkipException:
+            outcome = "skipped"
+            raise
+        except (RefusedError, UsageError) as error:
+            raise _fail(str(error)) from error
+        finally:
+            level = logging.ERROR if outcome == "failed" else logging.INFO
+            log_event(log, f"task {outcome}", level, **fields, seconds=round(time.monotonic() - start, 3))
 
     return run
 
 
 def _fail(message: str) -> Exception:
-    # The provider finds the exception under the name that the running Airflow has for it (3.1 and 3.3 differ).
+    # The provider exports the exception under the name it has in the running Airflow (3.1 and 3.3 differ).
     from airflow.providers.common.compat.sdk import AirflowFailException
 
     return AirflowFailException(message)
 
 
 def skip(message: str) -> Exception:
-    """What a task raises when there is nothing to do: it shows as skipped, with the reason in its log."""
+    """The exception for a task that has nothing to do: the task is shown as skipped, with the reason in its log."""
     from airflow.providers.common.compat.sdk import AirflowSkipException
 
     return AirflowSkipException(message)
-
-
-@contextmanager
-def _seconds() -> Iterator[Callable[[], dict[str, float]]]:
-    """Yield a function that says how long imports and everything else took so far, by timing `import` itself."""
-    plain, started, importing, depth = builtins.__import__, time.perf_counter(), 0.0, 0
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        nonlocal importing, depth
-        depth += 1
-        begun = time.perf_counter()
-        try:
-            return plain(*args, **kwargs)
-        finally:
-            depth -= 1
-            if depth == 0:
-                importing += time.perf_counter() - begun
-
-    def spent() -> dict[str, float]:
-        total = time.perf_counter() - started
-        return {"imports": round(importing, 3), "work": round(total - importing, 3)}
-
-    builtins.__import__ = timed
-    try:
-        yield spent
-    finally:
-        builtins.__import__ = plain

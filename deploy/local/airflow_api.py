@@ -131,14 +131,6 @@ class AirflowApi:
         """Every task instance of every run: state, start, duration in seconds."""
         return list(self._pages("/dags/~/dagRuns/~/taskInstances", "task_instances"))
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """What a task handed on under `key`; None if nothing."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        answer = self._http.get(path, params={"deserialize": True})
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            return None
-        return answer.raise_for_status().json()["value"]
-
     def _pages(self, path: str, key: str, size: int = 100) -> Iterator[dict[str, Any]]:
         offset = 0
         while page := self._get(path, limit=size, offset=offset)[key]:

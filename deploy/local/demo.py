@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from rich.table import Table
 from deploy.local.airflow_api import AirflowApi, RunError
 from deploy.local.installation import PROJECT, LocalAirflow
 from deploy.local.services import StartError, end_as_if_by_hand
-from deploy.local.summary import DemoSummary, Spent, gather, spent_on
+from deploy.local.summary import DemoSummary, Durations, gather, task_durations
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -107,12 +107,12 @@ def play(story: Story, api: AirflowApi, progress: Progress) -> None:
         raise RunError(", ".join(f"{run['dag_id']} {run['dag_run_id']} failed" for run in failed))
 
 
-def show(console: Console, outcome: DemoSummary, spent: Spent) -> None:
+def show(console: Console, outcome: DemoSummary, durations: Durations) -> None:
     """The short table at the end."""
     table = Table(title="What happened", show_header=False, title_justify="left", pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, lines in outcome.lines() + spent.lines():
+    for name, lines in outcome.lines() + durations.lines():
         table.add_row(name, "\n".join(lines))
         table.add_section()
     console.print(table)
@@ -151,7 +151,7 @@ def main(console: Console) -> int:
                 started = time.monotonic()
                 play(story, api, progress)
                 ended = time.monotonic()
-                spent = spent_on(api)
+                durations = task_durations(api)
                 step = progress.add_task("stopping what was started", total=None)
             progress.update(step, total=1, completed=1)
         outcome = gather(load_settings(home=str(HOME), sources=HOME / "sources.yaml"))
@@ -162,8 +162,9 @@ def main(console: Console) -> int:
     except KeyboardInterrupt:
         console.print("Stopped; nothing is left running.")
         return 130
-    spent = spent.around(before=started - begun, story=ended - started, total=time.monotonic() - begun)
-    show(console, outcome, spent)
+    total = time.monotonic() - begun
+    durations = replace(durations, starting=started - begun, story=ended - started, total=total)
+    show(console, outcome, durations)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,47 +59,42 @@ class DemoSummary:
 
 
 @dataclass(frozen=True)
-class Spent:
-    """Where the seconds went. Tasks run side by side, so their seconds add up to more than the clock's."""
+class Durations:
+    """Where the seconds went.
+
+    Attributes:
+        tasks: how many task instances ran.
+        running: the sum of their durations as Airflow recorded them. Tasks run side by side, so it may exceed `story`.
+        starting: until Airflow was up.
+        story: from the first run to the last.
+        total: of the whole demo.
+    """
 
     tasks: int
-    imports: float
-    work: float
-    overhead: float
+    running: float
     starting: float = 0.0
     story: float = 0.0
     total: float = 0.0
 
-    def around(self, *, before: float, story: float, total: float) -> Spent:
-        """With the clock's seconds: until Airflow was up, of the story, and of all."""
-        return replace(self, starting=before, story=story, total=total)
-
     def lines(self) -> Lines:
-        """As the table shows it."""
+        """The rows of the closing table."""
         stopping = self.total - self.starting - self.story
         return [
             (
                 "seconds",
                 [
-                    f"{self.total:.0f} in all: Airflow starting {self.starting:.0f}, the story {self.story:.0f}, "
+                    f"{self.total:.0f} in all: starting Airflow {self.starting:.0f}, the runs {self.story:.0f}, "
                     f"stopping and reading the results {stopping:.0f}",
-                    f"in {self.tasks} tasks, some side by side: our code {self.work:.0f}, imports {self.imports:.0f}, "
-                    f"Airflow around them {self.overhead:.0f}",
+                    f"{self.tasks} tasks, some side by side, of {self.running:.0f} seconds together",
                 ],
             )
         ]
 
 
-def spent_on(api: AirflowApi) -> Spent:
-    """Add up what the tasks say of themselves, and what Airflow says of them."""
-    imports = work = durations = 0.0
-    ran = [task for task in api.task_instances() if task["duration"]]
-    for task in ran:
-        own = api.xcom(task["dag_id"], task["dag_run_id"], task["task_id"], "seconds") or {}
-        imports += own.get("imports", 0.0)
-        work += own.get("work", 0.0)
-        durations += task["duration"]
-    return Spent(len(ran), imports, work, durations - imports - work)
+def task_durations(api: AirflowApi) -> Durations:
+    """Add up the durations that Airflow recorded for its tasks."""
+    durations = [task["duration"] for task in api.task_instances() if task["duration"]]
+    return Durations(len(durations), sum(durations))
 
 
 def gather(settings: Settings) -> DemoSummary:
