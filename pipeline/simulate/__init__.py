@@ -1,1 +1,1 @@
-"""Shops that do not exist, with known truths planted in them."""
+"""Simulated shops whose true parameters are known, so that estimates can be compared with them."""

@@ -10,12 +10,15 @@ from pipeline.errors import UsageError
 
 
 def kind_of(address: str) -> str:
-    """What is simulated at an address: `shop`, `visits`, `people`, `footfall`, `store_days`, …"""
+    """What an address simulates: `shop`, `visits`, `people`, `footfall`, `store_days`, …"""
     return urlsplit(address).netloc
 
 
 def options_of(address: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """The values of an address's options.
+    """Parse the options of an address.
+
+    Args:
+        known: a parser for each option that is allowed.
 
     Raises:
         UsageError: naming every option that is unknown, unreadable or given twice.
@@ -34,7 +37,7 @@ def options_of(address: str, known: Mapping[str, Callable[[str], Any]]) -> dict[
                 faults.append(f"{name}: cannot read {text!r}")
     if faults:
         raise UsageError(
-            "the simulated source's address is wrong",
+            "The simulated source's address is wrong",
             where=address,
             observed="; ".join(faults),
             allowed=", ".join(sorted(known)),

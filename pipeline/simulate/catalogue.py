@@ -1,4 +1,4 @@
-"""What the simulated shop sells, and the codes on its invoices that are not products."""
+"""The catalogue of the simulated shop: its products, and the codes on its invoices that are not products."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _THINGS = (
     "PAPER NAPKINS|JUMBO BAG|STORAGE TIN|HOT WATER BOTTLE|ALARM CLOCK|KEY RING|LANTERN"
 )
 
-# Codes that are not merchandise, as UCI Online Retail has them: code -> what the till prints.
+# Codes that are not merchandise, as UCI Online Retail has them, with their descriptions.
 SPECIALS = {
     "POST": "POSTAGE",
     "DOT": "DOTCOM POSTAGE",
@@ -33,47 +33,52 @@ SPECIALS = {
     "AMAZONFEE": "AMAZON FEE",
     "B": "Adjust bad debt",
 }
-# What people type beside a stock movement; the repeated blanks stand for nothing typed at all.
+# Descriptions that people type for a stock movement; None, nothing typed, is the most frequent.
 NOTES = (None,) * 12 + ("check", "?", "damages", "damaged", " found", "Damaged", "thrown away ", "adjustment")
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Products first, then the special codes.
+    """Items by position: the products first, then the special codes.
 
-    codes: stock code of each item. texts: every description that can be printed; product `i` may be printed as
-    `texts[i + variant * PRODUCTS]`, variants being as listed, in mixed case, and with blanks around it; then come
-    the specials from `specials_at` and the notes from `notes_at`. prices: of products. popularity: cumulative share.
+    Attributes:
+        codes: the stock code of each item.
+        texts: every description. Product `i` has `texts[i + variant * PRODUCTS]`, where the variants are the listed
+            text, mixed case, and blanks around it. Specials start at `specials_at`, notes at `notes_at`.
+        prices: of products, in the shop's currency.
+        popularity: cumulative share of the lines, by product.
+        variants: how many variants of a product's description there are.
     """
 
     codes: pa.StringArray
     texts: pa.StringArray
     prices: npt.NDArray[np.float64]
     popularity: npt.NDArray[np.float64]
-
     variants: int = 3
 
     @property
     def specials_at(self) -> int:
+        """Position in `texts` of the first special code's description."""
         return self.variants * PRODUCTS
 
     @property
     def notes_at(self) -> int:
+        """Position in `texts` of the first note."""
         return self.specials_at + len(SPECIALS)
 
     def special(self, code: str) -> tuple[int, int]:
-        """The item and the text of a special code."""
+        """The positions of a special code among the items and of its description in `texts`."""
         position = list(SPECIALS).index(code)
         return PRODUCTS + position, self.specials_at + position
 
 
 @lru_cache(maxsize=8)
 def catalogue(seed: int) -> Catalogue:
-    """The catalogue of the shop with this seed."""
+    """Draw the catalogue of the shop with this seed."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     names = [" ".join(words) for words in product(_STYLES.split("|"), _MOTIFS.split("|"), _THINGS.split("|"))]
     listed = [names[i] for i in rng.permutation(len(names))[:PRODUCTS]]
-    # About one description in five has blanks around it, always the same ones: that is how the real shop listed them.
+    # About one description in five has blanks around it, always the same ones, as in the real shop.
     blanks = rng.choice(4, PRODUCTS, p=(0.79, 0.17, 0.02, 0.02))
     printed = [("", "", " ", "  ")[b] + name + ("", " ", "", " ")[b] for name, b in zip(listed, blanks, strict=True)]
     numbers = np.sort(rng.choice(np.arange(20_000, 90_000), PRODUCTS, replace=False))

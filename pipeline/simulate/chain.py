@@ -1,4 +1,4 @@
-"""The simulated chain's tables in the form in which its tills and its planning hand them over."""
+"""The simulated chain's tables with the column names and codes of its deliveries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.simulate.addresses import options_of
 from pipeline.simulate.store_days import Chain
 
 PLANNED_DAYS = 48
-"""How far ahead of its day a delivery of plans reaches."""
+"""How many days ahead a delivery of plans covers."""
 DAYS = {
     "store": "Store",
     "day": "Date",
@@ -37,19 +37,19 @@ HOLIDAYS = {"none": "0", "public": "a", "easter": "b", "christmas": "c"}
 
 
 def store_days(address: str, start: date, end: date) -> pa.Table:
-    """The store days of `[start, end)`, with the columns of DAYS."""
+    """The store days of `[start, end)`, with the column names of `DAYS`."""
     return _delivered(_chain(address).days(start, end), DAYS)
 
 
 def store_plans(address: str, start: date, end: date) -> pa.Table:
-    """What is known, at the end of each day of `[start, end)`, of the 48 days after it: DAYS without what is not."""
+    """The plans for the 48 days after each day of `[start, end)`: `DAYS` without sales and customers."""
     last = end + timedelta(days=PLANNED_DAYS)
     plan = _chain(address).days(start + timedelta(days=1), last).drop_columns(["sales", "customers"])
     return _delivered(plan, DAYS)
 
 
-def stores(address: str, start: date, end: date) -> pa.Table:  # noqa: ARG001 (what they are does not change)
-    """Every store, with the columns of STORES."""
+def stores(address: str, start: date, end: date) -> pa.Table:  # noqa: ARG001 (stores do not change)
+    """All stores, with the column names of `STORES`."""
     return _delivered(_chain(address).stores(), STORES)
 
 
@@ -59,14 +59,14 @@ def _chain(address: str) -> Chain:
 
 
 def _delivered(table: pa.Table, names: dict[str, str]) -> pa.Table:
-    """Under the source's names, truth values as 0 and 1, holidays as letters."""
+    """Rename the columns to the source's names; write truth values as 0 and 1, and holidays as letters."""
     columns = {}
     for name in table.column_names:
         column = table[name]
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int64())
         if name == "state_holiday":
-            at = pc.index_in(column, value_set=pa.array(list(HOLIDAYS)))
-            column = pc.take(pa.array(list(HOLIDAYS.values())), at)
+            position = pc.index_in(column, value_set=pa.array(list(HOLIDAYS)))
+            column = pc.take(pa.array(list(HOLIDAYS.values())), position)
         columns[names[name]] = column
     return pa.table(columns)

@@ -1,7 +1,7 @@
-"""Defects on request: what a till, a network or a person does to a delivery, planted where we know it.
+"""Plant known defects in a delivery, as a till, a network or a person causes them.
 
-Works on the CSV bytes of our own deliveries (comma, UTF-8, a header, no line break inside a field). Bytes of rows that
-get no defect stay as they were, except where the whole file is what is wrong.
+The input is the CSV of the simulated shop (comma, UTF-8, a header, no line break inside a field). Rows without a defect
+keep their bytes, except where the defect is one of the whole file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HUGE_FIELD = 10 * 1024 * 1024  # characters
 
 
 class Defect(StrEnum):
-    """Everything that can be planted: first the kinds that spoil a row, then those that spoil the file."""
+    """The defects that can be planted: first those of a row, then those of the whole file."""
 
     TEXT_QUANTITY = "text_quantity"
     FRACTIONAL_QUANTITY = "fractional_quantity"
@@ -57,7 +57,7 @@ class Defect(StrEnum):
 
 @dataclass(frozen=True)
 class Planted:
-    """One defect: `row` counts from 1 below the header (None: the file), `value` is what now stands there."""
+    """A planted defect: its 1-based row below the header (None: the whole file), its column and the new value."""
 
     defect: Defect
     row: int | None = None
@@ -69,7 +69,7 @@ def _day_first(stamp: str) -> str:
     return datetime.fromisoformat(stamp).strftime("%d/%m/%Y %H:%M")
 
 
-# Column, and the text that takes the place of what was there.
+# The column, and its new text or a function of the old one.
 _FIELDS: dict[Defect, tuple[str, str | Callable[[str], str]]] = {
     Defect.TEXT_QUANTITY: ("Quantity", "a dozen"),
     Defect.FRACTIONAL_QUANTITY: ("Quantity", "1.5"),
@@ -90,11 +90,11 @@ _FIELDS: dict[Defect, tuple[str, str | Callable[[str], str]]] = {
 }
 ROW_DEFECTS = (*_FIELDS, Defect.SHORT_ROW, Defect.REPEATED_HEADER)
 FILE_DEFECTS = tuple(defect for defect in Defect if defect not in ROW_DEFECTS)
-_SHORT = 4  # fields that are left of a short row
+_SHORT = 4  # number of fields of a short row
 
 
 def parse_defects(text: str) -> dict[Defect, int]:
-    """Read `negative_price:3,nan_price` (rows each; one where no number is given).
+    """Parse `negative_price:3,nan_price` into the number of rows of each defect; one where no number is given.
 
     Raises:
         UsageError: naming every part that is not a known defect with a positive number.
@@ -109,36 +109,47 @@ def parse_defects(text: str) -> dict[Defect, int]:
             faults.append(part)
     if faults:
         raise UsageError(
-            "unknown defects", observed=", ".join(faults), allowed="name or name:rows, of " + ", ".join(Defect)
+            "Unknown defects", observed=", ".join(faults), allowed="name or name:rows, of " + ", ".join(Defect)
         )
     return wanted
 
 
 def plant(data: bytes, defects: Mapping[Defect, int], seed: int = 7) -> tuple[bytes, list[Planted]]:
-    """Plant `defects` (kind -> number of rows) in a delivery: each in a row of its own, chosen by `seed`.
+    """Plant defects in a delivery, each in a row of its own.
+
+    Args:
+        data: the delivery's bytes.
+        defects: the number of rows of each defect.
+        seed: decides which rows.
 
     Returns:
-        the new bytes, and exactly what was planted, by row.
+        The new bytes, and what was planted, by row.
 
     Raises:
-        UsageError: more defects than rows; or a defect of the file beside another one, which it could hide.
+        UsageError: if there are more defects than rows, or a defect of the whole file with another, which it may hide.
     """
-    of_file = [defect for defect in defects if defect in FILE_DEFECTS]
-    if of_file:
-        if len(defects) > 1 or defects[of_file[0]] != 1:
-            raise UsageError("a defect of the whole file stands alone", observed=", ".join(defects), allowed=of_file[0])
-        return _spoil_file(data, of_file[0])
+    file_defects = [defect for defect in defects if defect in FILE_DEFECTS]
+    if file_defects:
+        if len(defects) > 1 or defects[file_defects[0]] != 1:
+            raise UsageError(
+                "A defect of the whole file cannot be combined with others",
+                observed=", ".join(defects),
+                allowed=file_defects[0],
+            )
+        return _spoil_file(data, file_defects[0])
 
     lines = data.splitlines(keepends=True)
-    kinds = [defect for defect, count in defects.items() for _ in range(count)]
-    if len(kinds) > len(lines) - 1:
-        raise UsageError("more defects than rows", observed=len(kinds), allowed=f"at most {max(len(lines) - 1, 0)}")
-    if not kinds:
+    wanted = [defect for defect, count in defects.items() for _ in range(count)]
+    if len(wanted) > len(lines) - 1:
+        raise UsageError(
+            "There are more defects than rows", observed=len(wanted), allowed=f"at most {max(len(lines) - 1, 0)}"
+        )
+    if not wanted:
         return data, []
     header = _fields(lines[0])
-    rows = np.random.default_rng(seed).choice(np.arange(1, len(lines)), len(kinds), replace=False).tolist()
+    rows = np.random.default_rng(seed).choice(np.arange(1, len(lines)), len(wanted), replace=False).tolist()
     planted = []
-    for row, defect in zip(rows, kinds, strict=True):
+    for row, defect in zip(rows, wanted, strict=True):
         fields = _fields(lines[row])
         if defect is Defect.SHORT_ROW:
             fields = fields[:_SHORT]
@@ -158,21 +169,23 @@ def plant(data: bytes, defects: Mapping[Defect, int], seed: int = 7) -> tuple[by
 def _spoil_file(data: bytes, defect: Defect) -> tuple[bytes, list[Planted]]:
     lines = data.splitlines(keepends=True)
     if len(lines) < 2:
-        raise UsageError("nothing to spoil", observed=f"{len(lines)} lines", allowed="a header and at least a row")
+        raise UsageError(
+            "The delivery has no row to spoil", observed=f"{len(lines)} lines", allowed="a header and at least a row"
+        )
     if defect is Defect.EMPTY_FILE:
         return b"", [Planted(defect)]
     if defect is Defect.HEADER_ONLY:
         return lines[0], [Planted(defect)]
-    if defect is Defect.TRUNCATED:  # in the second field of a row past the middle, as when a connection breaks
+    if defect is Defect.TRUNCATED:  # in the second field of a row past the middle
         row = len(lines) // 2 if len(lines) > 2 else 1
         cut = lines[row].index(b",") + 3
         return b"".join(lines[:row]) + lines[row][:cut], [Planted(defect, row)]
-    if defect is Defect.WRONG_ENCODING:  # one letter that UTF-8 writes differently, then a Windows code page
+    if defect is Defect.WRONG_ENCODING:  # a letter that the two encodings write differently
         table = [_fields(line) for line in lines]
         at = table[0].index("Description")
         table[1][at] = "CAFÉ BOWL"
-        spoilt = _join(table).decode().encode("cp1252")
-        return spoilt, [Planted(defect, 1, "Description", table[1][at])]
+        encoded = _join(table).decode().encode("cp1252")
+        return encoded, [Planted(defect, 1, "Description", table[1][at])]
     table = [_fields(line) for line in lines]
     if defect is Defect.WRONG_DELIMITER:
         return _join(table, delimiter=";"), [Planted(defect, value=";")]

@@ -1,4 +1,4 @@
-"""The simulated shop's lines as its tills deliver them: CSV files, a file a day or one for all days."""
+"""Deliveries of the simulated sources, as CSV bytes or as files: one a day, or one for all days."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SECONDS = SCHEMA.set(SCHEMA.get_field_index("InvoiceDate"), pa.field("InvoiceDa
 
 @dataclass(frozen=True)
 class Written:
-    """A delivery that was written: its file, the rows it had before anything was planted, and what was planted."""
+    """A written delivery: its file, its rows before defects were planted, and those defects."""
 
     path: UPath
     rows: int
@@ -42,7 +42,7 @@ class Written:
 
 
 def csv_bytes(table: pa.Table, *, header: bool = True) -> bytes:
-    """Source lines as CSV: UTF-8, comma, text in quotes, `YYYY-MM-DD HH:MM:SS`, nothing where a value is missing."""
+    """Write the shop's lines as CSV: UTF-8, comma, text in quotes, `YYYY-MM-DD HH:MM:SS`, missing values empty."""
     out = io.BytesIO()
     csv.write_csv(table.cast(_SECONDS), out, csv.WriteOptions(include_header=header))
     return out.getvalue()
@@ -52,7 +52,7 @@ def _visits(address: str, start: date, end: date) -> pa.Table:
     return Shelf.from_uri(address).visits(start, end)
 
 
-def _people(address: str, start: date, end: date) -> pa.Table:  # noqa: ARG001 (who they are does not change)
+def _people(address: str, start: date, end: date) -> pa.Table:  # noqa: ARG001 (people do not change)
     return Shelf.from_uri(address).people_table()
 
 
@@ -60,7 +60,7 @@ def _footfall(address: str, start: date, end: date) -> pa.Table:
     return Door.from_uri(address).days(start, end)
 
 
-OTHERS: Mapping[str, Callable[[str, date, date], pa.Table]] = {
+TABLES: Mapping[str, Callable[[str, date, date], pa.Table]] = {
     "visits": _visits,
     "people": _people,
     "footfall": _footfall,
@@ -68,7 +68,7 @@ OTHERS: Mapping[str, Callable[[str, date, date], pa.Table]] = {
     "stores": chain.stores,
     "store_plans": chain.store_plans,
 }
-"""What is simulated beside the shop, by the word behind `simulate://`."""
+"""What is simulated besides the shop, by the word after `simulate://`; each makes the rows of `[start, end)`."""
 
 
 def _plain_csv(table: pa.Table) -> bytes:
@@ -78,21 +78,21 @@ def _plain_csv(table: pa.Table) -> bytes:
 
 
 def delivery_bytes(address: str, start: date, end: date) -> bytes:
-    """What the simulated source at an address hands over for `[start, end)`.
+    """The delivery of a simulated source for `[start, end)`, as CSV.
 
-    Beside the options of `Shop.from_uri` the address may name defects (`&defects=negative_price:2,zero_quantity:1`),
-    which are then planted in every delivery.
+    The shop's address may also name defects (`&defects=negative_price:2,zero_quantity:1`), which are planted in every
+    delivery.
     """
-    if kind_of(address) in OTHERS:
-        return _plain_csv(OTHERS[kind_of(address)](address, start, end))
+    if kind_of(address) in TABLES:
+        return _plain_csv(TABLES[kind_of(address)](address, start, end))
     shop, _, planted = address.partition(DEFECTS)
     data = csv_bytes(Shop.from_uri(shop).lines(start, end))
     return plant(data, parse_defects(planted))[0] if planted else data
 
 
 def is_trading_day(address: str, day: date) -> bool:
-    """Whether the source at an address has anything for a day."""
-    if kind_of(address) in OTHERS:
+    """Whether the simulated source delivers anything for a day."""
+    if kind_of(address) in TABLES:
         return True
     return Shop.from_uri(address.partition(DEFECTS)[0]).is_open(day)
 
@@ -106,19 +106,20 @@ def write_deliveries(
     one_file: bool = False,
     defects: Mapping[date, Mapping[Defect, int]] | None = None,
 ) -> list[Written]:
-    """Write the lines of `[start, end)` below `out`, in `transactions/`.
+    """Write the lines of `[start, end)` to files in `out/transactions/`.
 
-    One file a day of trade, `2025-01-05.csv`; or with `one_file` a single `2025-01-01_2026-01-01.csv`, written in as
-    little memory as a day takes. A file appears under its name only when it is complete.
+    There is one file per trading day, `2025-01-05.csv`, or with `one_file` a single `2025-01-01_2026-01-01.csv`, which
+    takes no more memory than one day. A file gets its name only when it is complete.
 
     Args:
-        defects: what to plant, by day of the delivery (with `one_file`: by `start`; the file is then held in memory).
+        defects: what to plant, by the delivery's day (with `one_file` by `start`; the file is then held in memory).
 
     Raises:
-        UsageError: no day between `start` and `end`, no line in them, or defects for a delivery that is not written.
+        UsageError: if `start` is not before `end`, if there is no line, or if defects are for a delivery that is not
+            written.
     """
     if start >= end:
-        raise UsageError("no day to write", observed=f"[{start}, {end})", allowed="a start before the end")
+        raise UsageError("There is no day to write", observed=f"[{start}, {end})", allowed="a start before the end")
     defects = dict(defects or {})
     misplaced = [
         day
@@ -127,7 +128,7 @@ def write_deliveries(
     ]
     if misplaced:
         raise UsageError(
-            "defects for deliveries that will not be written",
+            "Defects are planned for deliveries that will not be written",
             observed=", ".join(map(str, misplaced)),
             allowed=f"{start}, the first day" if one_file else f"days in [{start}, {end}) on which the shop is open",
         )
@@ -159,13 +160,15 @@ def _write(shop: Shop, path: UPath, tables: Iterable[pa.Table], defects: Mapping
 
 
 def _nothing_sold() -> UsageError:
-    return UsageError("the shop sold nothing on these days", allowed="days on which it is open, from its opening on")
+    return UsageError(
+        "The simulated shop sold nothing on these days", allowed="days on which it is open, from its opening on"
+    )
 
 
 @contextmanager
 def _replacing(path: UPath) -> Iterator[BinaryIO]:
-    """A file to write to that takes its name when the block ends well, and leaves nothing behind when it does not."""
-    if not isinstance(path, Path):  # a bucket has no cheap rename, and would keep half a file that was begun there
+    """Open a file for writing that gets its name only if the block succeeds, and is removed otherwise."""
+    if not isinstance(path, Path):  # a bucket has no cheap rename, and would keep an incomplete file
         with tempfile.TemporaryFile() as spool:
             yield spool
             spool.seek(0)

@@ -1,4 +1,4 @@
-"""Change on request: what differs in the simulated shop from a day on."""
+"""Planted drift: what changes in the simulated shop from a day on."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drift:
-    """Nothing changes before `since`; from that day on, only what is set.
+    """A planted drift; what is not set does not change.
 
-    since: the first day that is different. prices: factor on the prices of products. baskets: factor on the quantity
-    of each product line, rounded up. stops: a segment that no longer buys (what it bought may still come back).
-    countries: share of customers who from now on buy from countries never seen before.
+    Attributes:
+        since: the first day that differs.
+        prices: factor on the prices of products.
+        baskets: factor on the quantity of each product line, rounded up.
+        stops: a segment that no longer buys; its returns still come.
+        countries: share of customers who from that day on buy from countries not seen before.
     """
 
     since: date
@@ -39,10 +42,10 @@ class Drift:
         ):
             if not good:
                 allowed = "a share from 0 to 1" if name == "countries" else "a factor above 0, at most 1000"
-                raise UsageError("a planted drift is out of range", where=name, observed=value, allowed=allowed)
+                raise UsageError("A planted drift is out of range", where=name, observed=value, allowed=allowed)
 
     def change(self, sold: Lines, who: People) -> Lines:
-        """The same lines at the prices, in the quantities and from the countries of the changed shop."""
+        """Apply the changed prices, quantities and countries to lines; the input is not modified."""
         changed = sold.copy()
         goods = sold["item"] < PRODUCTS
         changed["price"][goods] = np.maximum((sold["price"][goods] * self.prices).round(2), 0.01)
@@ -55,7 +58,7 @@ class Drift:
         return changed
 
     def without_stopped(self, lines: Lines, who: People) -> Lines:
-        """`lines` without those of the segment that stopped buying."""
+        """Remove the lines of the segment that stopped buying."""
         if self.stops is None:
             return lines
         known = lines["customer"] != GUEST

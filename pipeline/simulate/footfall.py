@@ -1,4 +1,4 @@
-"""A door that does not exist: visitors and buyers a day, by a planted line."""
+"""Simulated footfall: visitors and buyers a day, related by a known line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ SCHEMA = pa.schema([("Day", pa.string()), ("Visitor", pa.int64()), ("Buyer", pa.
 
 @dataclass(frozen=True)
 class Door:
-    """The simulated door: buyers are intercept + slope x visitors, give or take `spread`.
+    """The simulated door: buyers = intercept + slope · visitors + normal noise of standard deviation `spread`.
 
-    A day depends on these values and on itself alone.
+    A day's counts depend on these values and the day only.
+
+    Attributes:
+        seed: random seed.
+        visitors: mean visitors a day.
     """
 
     seed: int = 7
@@ -32,17 +36,17 @@ class Door:
     def __post_init__(self) -> None:
         if self.seed < 0 or self.visitors <= 0 or self.spread < 0:
             raise UsageError(
-                "the door cannot be simulated",
+                "The door cannot be simulated",
                 observed=f"seed {self.seed}, visitors {self.visitors}, spread {self.spread}",
                 allowed="a seed of 0 or more, visitors above 0, a spread of 0 or more",
             )
 
     @classmethod
     def from_uri(cls, uri: str) -> Door:
-        """The door of an address such as `simulate://footfall?seed=7&visitors=200`.
+        """Make the door of an address such as `simulate://footfall?seed=7&visitors=200`.
 
         Raises:
-            UsageError: naming every option that is unknown, unreadable or given twice.
+            UsageError: listing every option that is unknown, unreadable or given twice.
         """
         return cls(**options_of(uri, _OPTIONS))
 

@@ -1,4 +1,4 @@
-"""One day at the tills, as arrays of numbers: sales, what comes back later, and what the office books."""
+"""A simulated day's invoice lines as arrays of numbers: sales, later returns, and office bookings."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Lines = npt.NDArray[np.void]
 PREFIXES = ("", "C", "A")  # sold, cancelled, written off
 SOLD, CANCELLED, WRITTEN_OFF = range(3)
 GUEST = -1
-LONGEST_RETURN = 28  # days; a due day on which the shop is shut moves to the next open one
-LOOK_BACK = LONGEST_RETURN + 21  # a shop open one day a week may be shut on two of them in a row, at Christmas
+LONGEST_RETURN = 28  # days; a return due on a closed day moves to the next open one
+LOOK_BACK = LONGEST_RETURN + 21  # a shop open one day a week may be closed on two of them in a row, at Christmas
 
-_PACKS = np.array(  # the quantities in which people order
+_PACKS = np.array(  # order quantities
     [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 96, 144, 192, 288, 480, 720, 1440, 2880, 7200, 20_000]
 )
 _EIRE = COUNTRIES.index("EIRE")
 _GUEST_VISITS = 0.47  # guest invoices a year for each customer of the shop
-_GUEST_BASKET = 38.0  # mean lines of one: the orders of another window come as one guest
-_ADJUSTMENTS = 0.28  # stock movements at price 0, likewise
-_RETURNED = 0.13  # share of invoices of which something comes back
-_MANUAL = 0.009  # share of invoices with a line keyed in by hand
-# What the office books: code, prefix, lines a year for each customer, lines an open day, price (median and sigma)
+_GUEST_BASKET = 38.0  # mean lines of a guest invoice, which collects the orders of another sales channel
+_ADJUSTMENTS = 0.28  # stock movements at price 0 a year for each customer
+_RETURNED = 0.13  # share of invoices with a return
+_MANUAL = 0.009  # share of invoices with a manual line
+# Office bookings: code, prefix, lines a year for each customer, lines an open day, price (median and log sigma)
 _OFFICE = (
     ("D", CANCELLED, 0.013, 0.0, 25.0, 1.2),
     ("M", CANCELLED, 0.050, 0.0, 15.0, 1.7),
@@ -55,7 +55,7 @@ _OFFICE = (
 
 
 def lines(size: int, **columns: Any) -> Lines:
-    """`size` lines with these columns; a scalar fills its column."""
+    """Make `size` lines with these columns; a scalar fills its column, other columns are 0."""
     out = np.zeros(size, dtype=LINE)
     for name, values in columns.items():
         out[name] = values
@@ -63,12 +63,12 @@ def lines(size: int, **columns: Any) -> Lines:
 
 
 def sell(rng: np.random.Generator, day: date, busy: float, who: People, goods: Catalogue, customers: int) -> Lines:
-    """What customers and guests buy on `day`, with postage and lines keyed in by hand."""
+    """Draw what customers and guests buy on a day, with postage and manual lines."""
     today = day.toordinal()
     chance = who.visits / 365 * busy * np.where(who.weekday == day.weekday(), 2.2, 0.8)
     chance = np.where(who.segment == SEGMENTS.index(Segment.ONE_OFF), 1.0, chance)
-    here = (rng.random(len(chance)) < chance) & (who.joined <= today) & (today < who.left)
-    buyers = np.flatnonzero(here)
+    present = (rng.random(len(chance)) < chance) & (who.joined <= today) & (today < who.left)
+    buyers = np.flatnonzero(present)
     guests = rng.poisson(_GUEST_VISITS / 365 * busy * customers)
 
     customer = np.concatenate([who.number[buyers], np.full(guests, GUEST)])
@@ -86,7 +86,7 @@ def sell(rng: np.random.Generator, day: date, busy: float, who: People, goods: C
     item = np.searchsorted(goods.popularity, rng.random(total) * goods.popularity[-1])
     listed = goods.prices[item]
     quantity = _quantities(rng, units[invoice], listed)
-    # Guests come through another shop window, with a mark-up that is the same for everything.
+    # Guests buy through another channel, at a mark-up that is the same for all products.
     price = np.where(customer[invoice] == GUEST, listed * 1.6, listed)
     sold = lines(
         total,
@@ -104,14 +104,14 @@ def sell(rng: np.random.Generator, day: date, busy: float, who: People, goods: C
 
 
 def _quantities(rng: np.random.Generator, units: Floats, price: Floats) -> Ints:
-    """Whole packs: the dearer the fewer, with now and then a very large order."""
-    wish = units * (price / 2.5) ** -0.35 * np.exp(1.2 * rng.standard_normal(len(units)))
-    wish = np.where(rng.random(len(units)) < 0.0015, wish * (1 + rng.pareto(1.0, len(units))) * 8, wish)
-    return _PACKS[np.searchsorted(_PACKS, np.maximum(wish, 1), side="right") - 1]
+    """Draw quantities in whole packs: fewer of expensive products, and rarely a very large order."""
+    wanted = units * (price / 2.5) ** -0.35 * np.exp(1.2 * rng.standard_normal(len(units)))
+    wanted = np.where(rng.random(len(units)) < 0.0015, wanted * (1 + rng.pareto(1.0, len(units))) * 8, wanted)
+    return _PACKS[np.searchsorted(_PACKS, np.maximum(wanted, 1), side="right") - 1]
 
 
 def _extras(rng: np.random.Generator, head: Lines, size: Ints, goods: Catalogue) -> list[Lines]:
-    """Postage, carriage and lines keyed in by hand, as further lines of the invoices of `head`."""
+    """Draw postage, carriage and manual lines as further lines of the invoices in `head`."""
     luck = rng.random((4, len(head)))
     dear = np.exp(rng.standard_normal(len(head)))
     guest, home = head["customer"] == GUEST, head["country"] == 0
@@ -131,7 +131,7 @@ def _extras(rng: np.random.Generator, head: Lines, size: Ints, goods: Catalogue)
 
 
 def plan_returns(rng: np.random.Generator, day: date, sold: Lines, closed: tuple[int, ...]) -> dict[date, Lines]:
-    """What of the day's sales will come back, by the day it does: negative quantity, same customer, same price."""
+    """Draw the returns of the day's sales, by due day: negative quantity, same customer, same price."""
     candidates = sold[(sold["customer"] != GUEST) & (sold["item"] < PRODUCTS)]
     count = int(sold["invoice"].max()) + 1 if len(sold) else 0
     comes_back = rng.random(count) < _RETURNED
@@ -141,7 +141,7 @@ def plan_returns(rng: np.random.Generator, day: date, sold: Lines, closed: tuple
     chosen = comes_back[candidates["invoice"]] & (first | (rng.random(len(candidates)) < 0.09))
     part = rng.random(len(candidates))
     back = candidates[chosen]
-    # Half the time all of it comes back, otherwise some.
+    # Half of the returned lines are returned in full.
     back["quantity"] = -np.ceil(back["quantity"] * np.minimum(2 * part[chosen], 1)).astype(np.int64)
     back["prefix"], back["text"] = CANCELLED, back["item"]
     due = np.array([next_open(day + timedelta(days=int(n)), closed).toordinal() for n in range(LONGEST_RETURN + 1)])
@@ -149,7 +149,7 @@ def plan_returns(rng: np.random.Generator, day: date, sold: Lines, closed: tuple
     planned = {}
     for ordinal in np.unique(due_of_line).tolist():
         part_due = back[due_of_line == ordinal]
-        # One credit note a customer and day, whenever the goods were bought.
+        # One credit note per customer and day, whenever the goods were bought.
         part_due["minute"] = 9 * 60 + (part_due["customer"] * 37 + ordinal * 11) % (8 * 60)
         part_due["invoice"] = 10**9 + part_due["customer"]
         planned[date.fromordinal(ordinal)] = part_due
@@ -157,7 +157,7 @@ def plan_returns(rng: np.random.Generator, day: date, sold: Lines, closed: tuple
 
 
 def book(rng: np.random.Generator, busy: float, sold: Lines, goods: Catalogue, customers: int) -> Lines:
-    """What the office books on a day: stock movements at price 0, discounts, samples, fees, bad debt."""
+    """Draw the office bookings of a day: stock movements at price 0, discounts, samples, fees, bad debt."""
     parts = []
     moves = rng.poisson(_ADJUSTMENTS / 365 * busy * customers)
     amount = np.ceil(np.exp(rng.normal(2.0, 1.7, moves))).astype(np.int64)
@@ -172,7 +172,7 @@ def book(rng: np.random.Generator, busy: float, sold: Lines, goods: Catalogue, c
         part = lines(n, item=item_at, text=text_at, quantity=1 if prefix == WRITTEN_OFF else -1, prefix=prefix)
         part["price"] = np.maximum(median * np.exp(sigma * rng.standard_normal(n)), 0.01).round(2)
         part["customer"] = GUEST
-        if code in ("D", "M") and len(known):  # given to somebody who is in the shop
+        if code in ("D", "M") and len(known):  # for a customer who bought that day
             part[["customer", "country"]] = rng.choice(known, n)[["customer", "country"]]
         parts.append(part)
     booked: Lines = np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""Who shops: customers with a planted segment, a day they join and perhaps a day they leave."""
+"""The simulated customers: each has a known segment, a day of joining and perhaps a day of leaving."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Floats = npt.NDArray[np.float64]
 
 
 class Segment(StrEnum):
-    """The planted segments."""
+    """The known segments."""
 
     INSIDER = "insider"  # few, come often, spend the most
     REGULAR = "regular"
     OCCASIONAL = "occasional"
     ONE_OFF = "one_off"  # buys once, on the day of joining
-    LAPSED = "lapsed"  # buys like a regular until a planted day, then never again
-    RESELLER = "reseller"  # comes seldom and buys in bulk
+    LAPSED = "lapsed"  # buys like a regular until a known day, then never again
+    RESELLER = "reseller"  # buys rarely and in bulk
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,25 @@ NEVER = date.max.toordinal()
 HOME = "United Kingdom"
 ABROAD = {"Germany": 18, "France": 16, "EIRE": 15, "Spain": 5, "Netherlands": 4, "Belgium": 4, "Switzerland": 4}
 ABROAD |= {"Portugal": 3, "Australia": 2, "Norway": 2, "Italy": 2}
-NEW_COUNTRIES = ("Japan", "Brazil", "Poland")  # sold to only once a drift says so
+NEW_COUNTRIES = ("Japan", "Brazil", "Poland")  # only with a planted drift
 COUNTRIES = (HOME, *ABROAD, *NEW_COUNTRIES)
 _HOME_SHARE = 0.90
 
 
 @dataclass(frozen=True)
 class People:
-    """Customers, one position of every array each.
+    """Customers as arrays of equal length.
 
-    number: customer number, counting on from FIRST_ID. segment: position in SEGMENTS. joined, left: ordinals of the
-    first day and of the day after the last. visits: expected invoices a year. basket: mean lines an invoice. units:
-    median quantity of a line. country: position in COUNTRIES. weekday, hour: the favoured ones. mover: uniform in
-    [0, 1), picks whom a drift moves abroad.
+    Attributes:
+        number: customer number, counted from FIRST_ID.
+        segment: position in SEGMENTS.
+        joined, left: ordinals of the first day and of the day after the last.
+        visits: expected invoices a year.
+        basket: mean lines an invoice.
+        units: median quantity of a line.
+        country: position in COUNTRIES.
+        weekday, hour: the preferred ones; weekday 0 is Monday.
+        mover: uniform in [0, 1); a drift moves the customers below its share abroad.
     """
 
     number: Ints
@@ -82,13 +88,13 @@ class People:
 
 
 def cohorts_by(opened: date, day: date) -> int:
-    """How many yearly cohorts have begun by `day`."""
+    """The number of yearly cohorts that have started by a day."""
     return (day - opened).days // 365 + 1
 
 
 @lru_cache(maxsize=4)
 def people(seed: int, customers: int, opened: date, closed: tuple[int, ...], cohorts: int) -> People:
-    """Everybody of the first `cohorts` years; a longer list begins with the shorter one."""
+    """The customers of the first `cohorts` years; more years append to the same list."""
     parts = [_cohort(seed, customers, opened, closed, year) for year in range(cohorts)]
     return People(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(People)})
 
@@ -107,7 +113,7 @@ def _cohort(seed: int, customers: int, opened: date, closed: tuple[int, ...], ye
     start = opened.toordinal() + 365 * year
     one_off, lapsed = SEGMENTS.index(Segment.ONE_OFF), SEGMENTS.index(Segment.LAPSED)
     joined = start + rng.integers(0, 365, size)
-    if not year:  # most of those who stay were there when the books open
+    if not year:  # most of those who stay were customers before the first day
         joined[(segment != one_off) & (rng.random(size) < 0.75)] = start
     trading = np.array([next_open(opened + timedelta(days=365 * year + d), closed).toordinal() for d in range(365)])
     joined = np.where(segment == one_off, trading[joined - start], joined)

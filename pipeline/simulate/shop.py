@@ -1,4 +1,4 @@
-"""A shop that does not exist: its invoice lines, day by day, and the truths planted in them."""
+"""The simulated shop: its invoice lines day by day, and the true attributes of its customers."""
 
 from __future__ import annotations
 
@@ -42,11 +42,14 @@ FIRST_INVOICE = 500_000
 class Shop:
     """The simulated shop.
 
-    seed: everything random follows from it. customers: those of the opening year, known by number; a year of 900 is
-    about 55,000 lines, and lines are proportional to it. opened: the first day of the books. closed: weekdays
-    (0 = Monday) on which it never opens. drift: what changes from a day on.
+    The lines of a day depend on these values and the day only, never on which other days are requested.
 
-    The lines of a day depend on these values and on the day alone, never on which days are asked for with it.
+    Attributes:
+        seed: random seed.
+        customers: number of customers of the opening year; 900 make about 55,000 lines a year, in proportion.
+        opened: the first day with lines.
+        closed: weekdays (0 = Monday) on which it never opens.
+        drift: what changes from a day on.
     """
 
     seed: int = 7
@@ -63,18 +66,20 @@ class Shop:
             ("closed", self.closed, set(self.closed) < set(range(7)), "weekdays 0 (Monday) to 6, not all of them"),
         ):
             if not good:
-                raise UsageError("the shop cannot be simulated", where=name, observed=observed, allowed=allowed)
+                raise UsageError("The shop cannot be simulated", where=name, observed=observed, allowed=allowed)
 
     @classmethod
     def from_uri(cls, uri: str) -> Shop:
-        """The shop of an address such as `simulate://shop?seed=7&customers=900&drift_from=2026-01-01&drift_prices=1.6`.
+        """Make the shop of an address such as `simulate://shop?seed=7&customers=900&drift_from=2026-01-01&drift_prices=1.6`.
 
         Raises:
-            UsageError: naming every option that is unknown, unreadable or given twice.
+            UsageError: listing every option that is unknown, unreadable or given twice.
         """
         parts = urlsplit(uri)
         if (parts.scheme, parts.netloc, parts.path.strip("/")) != ("simulate", "shop", ""):
-            raise UsageError("not the address of the simulated shop", observed=uri, allowed="simulate://shop?seed=7&…")
+            raise UsageError(
+                "This is not the address of the simulated shop", observed=uri, allowed="simulate://shop?seed=7&…"
+            )
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         values: dict[str, Any] = {}
         faults = []
@@ -94,19 +99,19 @@ class Shop:
         if faults:
             allowed = ", ".join(sorted(_OPTIONS)) + f"; drift_stops is one of {', '.join(Segment)}"
             raise UsageError(
-                "the simulated shop's address is wrong", where=uri, observed="; ".join(faults), allowed=allowed
+                "The simulated shop's address is wrong", where=uri, observed="; ".join(faults), allowed=allowed
             )
         return cls(**values, drift=Drift(since=drift.pop("from"), **drift) if drift else None)
 
     def is_open(self, day: date) -> bool:
-        """Whether anything is sold on a day."""
+        """Whether the shop sells anything on a day."""
         return day >= self.opened and is_open(day, self.closed)
 
     def days(self, start: date, end: date) -> Iterator[tuple[date, pa.Table]]:
-        """Each day of `[start, end)` with its lines, in the order in which the tills printed them."""
+        """Simulate the days of `[start, end)`, each with its lines in the order of their time."""
         goods = catalogue(self.seed)
         due: defaultdict[date, list[Lines]] = defaultdict(list)
-        # What comes back on a day was bought on one of the days before, so those are played through first.
+        # Returns stem from sales of the days before, so those are simulated first.
         day = max(self.opened, start - timedelta(days=LOOK_BACK))
         while day < end:
             seeds = np.random.SeedSequence(self.seed, spawn_key=(2, day.toordinal())).spawn(3)
@@ -115,11 +120,11 @@ class Shop:
             lines = np.zeros(0, dtype=LINE)
             if busy:
                 who = people(self.seed, self.customers, self.opened, self.closed, cohorts_by(self.opened, day))
-                # The drift bends what was drawn and never what is drawn, so that the rest of the shop stays as it was.
+                # A drift changes values after they are drawn, so that all other random draws stay the same.
                 drift = self.drift if self.drift and self.drift.since <= day else Drift(since=day)
                 sold = drift.change(sell(sales, day, busy, who, goods, self.customers), who)
-                for back_on, back in plan_returns(returns, day, sold, self.closed).items():
-                    due[back_on].append(drift.without_stopped(back, who))
+                for due_day, returned in plan_returns(returns, day, sold, self.closed).items():
+                    due[due_day].append(drift.without_stopped(returned, who))
                 if day >= start:
                     booked = book(office, busy, sold, goods, self.customers)
                     lines = drift.without_stopped(np.concatenate([sold, booked]), who)
@@ -129,14 +134,16 @@ class Shop:
             day += timedelta(days=1)
 
     def lines(self, start: date, end: date) -> pa.Table:
-        """The lines of `[start, end)` with the columns of SCHEMA; no rows where the shop was shut or not yet open."""
+        """The lines of `[start, end)` with the columns of SCHEMA; no rows where the shop is closed or not yet open."""
         return pa.concat_tables([SCHEMA.empty_table(), *(table for _, table in self.days(start, end))]).combine_chunks()
 
     def truth(self, until: date | None = None) -> pd.DataFrame:
-        """What was planted, one row a customer who joins before `until` (left out: within ten years of the opening).
+        """The true attributes of the customers who join before `until` (None: within ten years of the opening).
 
-        customer_id str · segment str (of Segment) · joined, left datetime64: first day, and the day from which nothing
-        more is bought (missing: never) · visits float64: expected invoices a year (0 for one-offs) · country str.
+        Returns:
+            One row a customer: customer_id str, segment str (of Segment), joined and left datetime64 (the first day,
+            and the day from which the customer buys nothing; missing: never), visits float64 (expected invoices a
+            year, 0 for one-offs), country str.
         """
         until = until or self.opened + timedelta(days=3650)
         who = people(
@@ -157,12 +164,12 @@ class Shop:
         return frame[who.joined < until.toordinal()].reset_index(drop=True)
 
     def _table(self, day: date, lines: Lines) -> pa.Table:
-        """Numbers to source columns, invoices numbered in the order of their time."""
+        """Convert lines to the source's columns, with invoices numbered in the order of their time."""
         goods = catalogue(self.seed)
         lines = lines[np.lexsort((lines["invoice"], lines["minute"]))]
         new = np.ones(len(lines), dtype=np.int64)
         new[1:] = lines["invoice"][1:] != lines["invoice"][:-1]
-        # Each day has its own block of numbers, far larger than a day's invoices, so that no day needs the one before.
+        # Each day has a block of numbers larger than a day's invoices, so that days do not depend on each other.
         block = max(1_000, 10 ** len(str(self.customers // 10)))
         number = FIRST_INVOICE + (day - self.opened).days * block + np.cumsum(new) - 1
         customer = pa.array(lines["customer"], mask=lines["customer"] == GUEST)

@@ -1,4 +1,4 @@
-"""A chain of stores that does not exist: its store days, and the effects planted in them."""
+"""The simulated chain of stores: its sales by store and day, with known effects."""
 
 from __future__ import annotations
 
@@ -37,18 +37,23 @@ STORES = pa.schema(
         ("state", pa.string()),
     ]
 )
-_EPOCH = dt.date(2013, 1, 7)  # a Monday, in a week with promotion; stores have their level here
+_EPOCH = dt.date(2013, 1, 7)  # a Monday in a week with promotion; a store's level refers to this day
 _TYPES, _ASSORTMENTS, _STATES = ("a", "b", "c", "d"), ("a", "c"), ("BE", "BY", "HE", "NW")
 
 
 @dataclass(frozen=True)
 class Effects:
-    """What is planted, in log sales: 0.3 is 35 % more.
+    """The true effects, in log sales: 0.3 is 35 % more.
 
-    promotion: on a day with promotion. weekday: Monday to Sunday. eve: the day before a holiday. advent: grows to this
-    on Christmas Eve, over four weeks. season: of a yearly wave, highest at midsummer, lowest at New Year. trend: a
-    year, the mean over stores, which differ by a third of it. competitor: once one has opened within a kilometre, and
-    less by distance. noise: standard deviation of a day.
+    Attributes:
+        promotion: on a day with promotion.
+        weekday: Monday to Sunday.
+        eve: on the day before a holiday.
+        advent: on Christmas Eve, growing linearly over the four weeks before.
+        season: amplitude of a yearly wave, highest at midsummer and lowest at New Year.
+        trend: a year, the mean over stores, whose standard deviation is a third of it.
+        competitor: once one has opened within a kilometre; beyond, in inverse proportion to the distance.
+        noise: standard deviation of a day.
     """
 
     promotion: float = 0.3
@@ -65,8 +70,12 @@ class Effects:
 class Chain:
     """The simulated chain.
 
-    seed: everything random follows from it. count: stores, numbered from 1; every tenth is open on Sundays. A store's
-    day depends on these values and the day alone, never on which days are asked for with it.
+    A store's day depends on these values and the day only, never on which other days are requested.
+
+    Attributes:
+        seed: random seed.
+        count: number of stores, numbered from 1; every tenth is open on Sundays.
+        effects: the true effects.
     """
 
     seed: int = 7
@@ -76,13 +85,13 @@ class Chain:
     def __post_init__(self) -> None:
         if self.count < 1 or self.seed < 0:
             raise UsageError(
-                "the chain cannot be simulated",
+                "The chain cannot be simulated",
                 observed=f"seed {self.seed}, {self.count} stores",
                 allowed="a seed of 0 or more, 1 store or more",
             )
 
     def stores(self) -> pa.Table:
-        """One row a store, with the columns of STORES."""
+        """The stores, one row each, with the columns of STORES."""
         truth = self.truth()
         return pa.table(
             {
@@ -100,8 +109,12 @@ class Chain:
         )
 
     def truth(self) -> pd.DataFrame:
-        """What was planted, one row a store: store, level and trend (of log sales), competition_distance (m),
-        competition_since, competitor (its effect from then on) and a_customer (sales of one customer)."""
+        """The true attributes of the stores.
+
+        Returns:
+            One row a store: store, level and trend (of log sales), competition_distance (metres), competition_since,
+            competitor (its effect from that date on) and a_customer (mean sales of a customer).
+        """
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(3,)))
         distance = np.round(np.exp(rng.normal(7.3, 1.0, self.count)), -1) + 10
         opened = [_EPOCH + dt.timedelta(days=int(days)) for days in rng.integers(-1500, 1500, self.count)]
@@ -118,7 +131,7 @@ class Chain:
         )
 
     def days(self, start: dt.date, end: dt.date) -> pa.Table:
-        """The store days of `[start, end)`, with the columns of STORE_DAYS, by day and store."""
+        """The store days of `[start, end)` with the columns of STORE_DAYS, ordered by day and store."""
         truth, stores = self.truth(), np.arange(self.count)
         parts = [self._day(start + dt.timedelta(days=k), truth, stores) for k in range((end - start).days)]
         return pa.concat_tables([STORE_DAYS.empty_table(), *parts]).combine_chunks()
@@ -161,12 +174,12 @@ class Chain:
 
 
 def promotion_on(day: dt.date) -> bool:
-    """Every other week, from Monday to Friday."""
+    """Whether there is a promotion: every other week, from Monday to Friday."""
     return (day - _EPOCH).days // 7 % 2 == 0 and day.weekday() < 5
 
 
 def holiday_of(day: dt.date) -> str:
-    """none, public, easter or christmas, the same in all states."""
+    """The holiday of a day: none, public, easter or christmas, the same in all states."""
     if day.month == 12 and day.day in (25, 26):
         return "christmas"
     if (day - easter(day.year)).days in (-2, 1):

@@ -1,8 +1,8 @@
-"""A supermarket shelf that does not exist: who comes, whether they buy, what and how much, by planted coefficients.
+"""Simulated visits to a supermarket shelf: who comes, whether they buy, which brand and how many units.
 
-What is planted is what `pipeline/shoppers` estimates, so that the estimates can be held against the truth: the
-probability of a purchase by price, promotion and who the person is; the brand by price, promotion, what was bought last
-and loyalty; the units by price and promotion. See `Truth`.
+The coefficients are known, so that the estimates of `pipeline/shoppers` can be compared with them: the probability of a
+purchase depends on price, promotion and the person; the brand on price, promotion, the last brand and loyalty; the
+units on price and promotion. See `Truth`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BRANDS = ("1", "2", "3", "4", "5")
 USUAL_PRICES = np.array([1.40, 1.75, 2.00, 2.15, 2.60])
 FIRST_PERSON = 300_000_001
 MEMORY_DAYS = 180.0
-CREDIT = 0.2  # purchases of each brand that loyalty begins with
+CREDIT = 0.2  # purchases of each brand with which loyalty starts
 PEOPLE = pa.schema(
     [("ID", pa.string())]
     + [(name, pa.int64()) for name in ("Sex", "Marital status", "Age", "Education")]
@@ -39,11 +39,14 @@ PEOPLE = pa.schema(
 
 @dataclass(frozen=True)
 class Truth:
-    """What is planted.
+    """The true coefficients.
 
-    price, promotion: of the log odds of a purchase, per unit of the mean price and of the share of promoted brands.
-    constants, log_price: of a brand's utility. brand_promotion, last_brand, loyalty: of any brand's.
-    log_price_quantity, promotion_quantity: of the log of expected units.
+    Attributes:
+        purchase, price, promotion: of the log odds of a purchase: constant, per unit of the mean price, and per unit
+            of the share of brands on promotion.
+        constants, log_price: of each brand's utility.
+        brand_promotion, last_brand, loyalty: of every brand's utility.
+        quantity, log_price_quantity, promotion_quantity: of the log of expected units.
     """
 
     purchase: float = 3.0
@@ -63,10 +66,14 @@ class Truth:
 class Shelf:
     """The simulated supermarket.
 
-    seed: everything random follows from it. people: how many. opened: its first day. prices: factor on all prices from
-    `prices_from` on, a planted drift.
+    A day depends on these values and the days since the opening, never on which days are requested.
 
-    What happens on a day depends on these values and the days since the opening, never on which days are asked for.
+    Attributes:
+        seed: random seed.
+        people: number of people.
+        opened: the first day.
+        prices: factor on all prices from `prices_from` on, a planted drift.
+        truth: the true coefficients.
     """
 
     seed: int = 7
@@ -83,45 +90,45 @@ class Shelf:
             ("prices", self.prices, 0 < self.prices <= 100, "a factor above 0, at most 100"),
         ):
             if not good:
-                raise UsageError("the shelf cannot be simulated", where=name, observed=observed, allowed=allowed)
+                raise UsageError("The shelf cannot be simulated", where=name, observed=observed, allowed=allowed)
 
     @classmethod
     def from_uri(cls, uri: str) -> Shelf:
-        """The shelf of an address such as `simulate://visits?seed=7&people=400`.
+        """Make the shelf of an address such as `simulate://visits?seed=7&people=400`.
 
         Raises:
-            UsageError: naming every option that is unknown, unreadable or given twice.
+            UsageError: listing every option that is unknown, unreadable or given twice.
         """
         return cls(**options_of(uri, _OPTIONS))
 
     def visits(self, start: date, end: date) -> pa.Table:
         """The visits of `[start, end)`: ID, Day, Incidence, Brand, Quantity, Price_1 …, Promotion_1 …."""
-        days = [day for day in _played(self, end) if day["day"] >= start]
+        days = [day for day in _simulated_days(self, end) if day["day"] >= start]
         parts = [_table(day) for day in days]
         return pa.concat_tables([_SCHEMA.empty_table(), *parts]).combine_chunks()
 
     def people_table(self) -> pa.Table:
-        """Everybody who may come."""
+        """The demographics of all people, with the columns of PEOPLE."""
         return _people(self.seed, self.people)
 
 
 @lru_cache(maxsize=4)
 def _people(seed: int, count: int) -> pa.Table:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(11,)))
-    kind = rng.choice(4, count, p=(0.30, 0.25, 0.25, 0.20))
-    chance = {  # by kind: at home with a family, settled and well paid, starting out, older and schooled
+    group = rng.choice(4, count, p=(0.30, 0.25, 0.25, 0.20))
+    chance = {  # by group: at home with a family, settled and well paid, starting out, older and educated
         "sex": np.array([0.95, 0.05, 0.20, 0.50]),
         "marital": np.array([0.97, 0.10, 0.05, 0.70]),
     }
-    age = np.clip(np.array([30, 36, 33, 56])[kind] + rng.normal(0, 5, count), 18, 80).astype(np.int64)
-    education = np.clip(np.round(np.array([1.0, 0.8, 0.7, 2.1])[kind] + rng.normal(0, 0.35, count)), 0, 3)
-    income = np.round(np.array([100e3, 140e3, 92e3, 158e3])[kind] * np.exp(rng.normal(0, 0.15, count)), 2)
-    occupation = np.clip(np.round(np.array([0.7, 1.4, 0.2, 1.1])[kind] + rng.normal(0, 0.3, count)), 0, 2)
-    size = np.clip(np.round(np.array([0.4, 1.6, 0.1, 1.1])[kind] + rng.normal(0, 0.3, count)), 0, 2)
+    age = np.clip(np.array([30, 36, 33, 56])[group] + rng.normal(0, 5, count), 18, 80).astype(np.int64)
+    education = np.clip(np.round(np.array([1.0, 0.8, 0.7, 2.1])[group] + rng.normal(0, 0.35, count)), 0, 3)
+    income = np.round(np.array([100e3, 140e3, 92e3, 158e3])[group] * np.exp(rng.normal(0, 0.15, count)), 2)
+    occupation = np.clip(np.round(np.array([0.7, 1.4, 0.2, 1.1])[group] + rng.normal(0, 0.3, count)), 0, 2)
+    size = np.clip(np.round(np.array([0.4, 1.6, 0.1, 1.1])[group] + rng.normal(0, 0.3, count)), 0, 2)
     columns = [
         pa.array((FIRST_PERSON + np.arange(count)).astype(str)),
-        (rng.random(count) < chance["sex"][kind]).astype(np.int64),
-        (rng.random(count) < chance["marital"][kind]).astype(np.int64),
+        (rng.random(count) < chance["sex"][group]).astype(np.int64),
+        (rng.random(count) < chance["marital"][group]).astype(np.int64),
         age,
         education.astype(np.int64),
         income,
@@ -131,13 +138,13 @@ def _people(seed: int, count: int) -> pa.Table:
     return pa.Table.from_arrays([pa.array(column) for column in columns], schema=PEOPLE)
 
 
-def _played(shelf: Shelf, end: date) -> tuple[dict[str, Any], ...]:
-    return _play(shelf, max((end - shelf.opened).days, 0))
+def _simulated_days(shelf: Shelf, end: date) -> tuple[dict[str, Any], ...]:
+    return _simulate(shelf, max((end - shelf.opened).days, 0))
 
 
 @lru_cache(maxsize=2)
-def _play(shelf: Shelf, days: int) -> tuple[dict[str, Any], ...]:
-    """Every day from the opening on: what people remember is what they did."""
+def _simulate(shelf: Shelf, days: int) -> tuple[dict[str, Any], ...]:
+    """Simulate every day from the opening on, because loyalty depends on all earlier purchases."""
     truth, count = shelf.truth, shelf.people
     people = _people(shelf.seed, count)
     age, income = people["Age"].to_numpy(), people["Income"].to_numpy()
@@ -145,43 +152,45 @@ def _play(shelf: Shelf, days: int) -> tuple[dict[str, Any], ...]:
     often = 0.10 + 0.12 * np.random.default_rng(np.random.SeedSequence(shelf.seed, spawn_key=(12,))).random(count)
     last = np.full(count, -1)
     remembered = np.zeros((count, len(BRANDS)))
-    played = []
+    simulated = []
     for number in range(days):
         day = shelf.opened + timedelta(days=number)
         rng = np.random.default_rng(np.random.SeedSequence(shelf.seed, spawn_key=(13, number)))
         prices, promoted = _offer(shelf, number, day)
         remembered *= np.exp(-1 / MEMORY_DAYS)
         luck = rng.random((3, count))
-        came = np.flatnonzero(luck[0] < often)
-        odds = truth.purchase + truth.price * prices.mean() + truth.promotion * promoted.mean() + appetite[came]
-        bought = luck[1, came] < 1 / (1 + np.exp(-odds))
-        share = (remembered[came] + CREDIT) / (remembered[came].sum(axis=1, keepdims=True) + CREDIT * len(BRANDS))
+        visitors = np.flatnonzero(luck[0] < often)
+        odds = truth.purchase + truth.price * prices.mean() + truth.promotion * promoted.mean() + appetite[visitors]
+        bought = luck[1, visitors] < 1 / (1 + np.exp(-odds))
+        share = (remembered[visitors] + CREDIT) / (
+            remembered[visitors].sum(axis=1, keepdims=True) + CREDIT * len(BRANDS)
+        )
         utility = np.array(truth.constants) + np.array(truth.log_price) * np.log(prices)
         utility = utility + truth.brand_promotion * promoted + truth.loyalty * np.log(share)
-        utility = utility + truth.last_brand * (last[came, None] == np.arange(len(BRANDS)))
+        utility = utility + truth.last_brand * (last[visitors, None] == np.arange(len(BRANDS)))
         weight = np.exp(utility - utility.max(axis=1, keepdims=True))
-        upto = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
-        brand = np.minimum((luck[2, came, None] > upto).sum(axis=1), len(BRANDS) - 1)
+        cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
+        brand = np.minimum((luck[2, visitors, None] > cumulative).sum(axis=1), len(BRANDS) - 1)
         mean = np.exp(truth.quantity + truth.log_price_quantity * np.log(prices[brand]))
         mean = mean * np.exp(truth.promotion_quantity * promoted[brand])
-        # One unit at least, and the planted mean nevertheless.
+        # At least one unit, and the true mean nevertheless.
         units = np.where(bought, 1 + rng.poisson(np.maximum(mean - 1, 0)), 0)
-        who = came[bought]
-        last[who] = brand[bought]
-        remembered[who, brand[bought]] += 1
-        played.append(
-            {"day": day, "came": came, "bought": bought, "brand": brand, "units": units, "prices": prices}
+        buyers = visitors[bought]
+        last[buyers] = brand[bought]
+        remembered[buyers, brand[bought]] += 1
+        simulated.append(
+            {"day": day, "visitors": visitors, "bought": bought, "brand": brand, "units": units, "prices": prices}
             | {"promoted": promoted}
         )
-    return tuple(played)
+    return tuple(simulated)
 
 
 def _offer(shelf: Shelf, number: int, day: date) -> tuple[Floats, NDArray[np.bool_]]:
-    """The shelf's prices and promotions, which change by the week."""
+    """The prices and promotions of a day, which change weekly."""
     rng = np.random.default_rng(np.random.SeedSequence(shelf.seed, spawn_key=(14, number // 7)))
     factor = np.exp(rng.normal(0, 0.08, len(BRANDS)))
     promoted = rng.random(len(BRANDS)) < 0.2
-    # A promotion is a better place on the shelf, and a lower price only every other time.
+    # A promotion is a better place on the shelf, and in half of the cases also a lower price.
     cheaper = promoted & (rng.random(len(BRANDS)) < 0.5)
     prices = USUAL_PRICES * factor * np.where(cheaper, 0.85, 1.0)
     return np.round(prices * (shelf.prices if day >= shelf.prices_from else 1.0), 2), promoted
@@ -196,10 +205,10 @@ _SCHEMA = pa.schema(
 
 
 def _table(day: dict[str, Any]) -> pa.Table:
-    rows = len(day["came"])
+    rows = len(day["visitors"])
     brand = pa.array(BRANDS).take(pa.array(day["brand"]))
     columns = [
-        pa.array((FIRST_PERSON + day["came"]).astype(str), pa.string()),
+        pa.array((FIRST_PERSON + day["visitors"]).astype(str), pa.string()),
         pa.array([day["day"].isoformat()] * rows, pa.string()),
         pa.array(day["bought"].astype(np.int64)),
         pc.if_else(pa.array(day["bought"]), brand, pa.scalar("0")),
