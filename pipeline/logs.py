@@ -29,7 +29,7 @@ def log_to_stderr(level: str) -> None:
     """Write log lines of `level` and above on standard error, one line of text each."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.getLogger("pipeline").addHandler(handler)
+    logging.getLogger("pipeline").handlers = [handler]
     set_level(level)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import typer
 
 from pipeline.cli import data, models, service
+from pipeline.cli.options import Verbose
 from pipeline.cli.output import print_error
 from pipeline.errors import AisleError, RefusedError
+from pipeline.logs import log_to_stderr
+from pipeline.settings import load_settings
 
 HELP = """Run any step of the pipeline by hand, for any day, without Airflow.
 
@@ -37,15 +43,32 @@ QUARANTINE: Mapping[str, Callable[..., None]] = {
 }
 
 
+def _with_verbose(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option `--verbose` to a command."""
+
+    @functools.wraps(command)
+    def run(*, verbose: bool, **arguments: Any) -> None:
+        if verbose:
+            log_to_stderr(load_settings().log_level)
+        command(**arguments)
+
+    signature = inspect.signature(command, eval_str=True)
+    option = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose)
+    parameters = [*signature.parameters.values(), option]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
 def assemble() -> typer.Typer:
     """Make the command line from the commands of its modules."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
     for heading, commands in COMMANDS.items():
         for command in commands:
-            app.command(rich_help_panel=heading)(command)
+            app.command(rich_help_panel=heading)(_with_verbose(command))
     quarantine = typer.Typer(no_args_is_help=True, help="List, show and replay rows that break their contract.")
     for name, command in QUARANTINE.items():
-        quarantine.command(name)(command)
+        quarantine.command(name)(_with_verbose(command))
     app.add_typer(quarantine, name="quarantine", rich_help_panel="Data")
     return app
 

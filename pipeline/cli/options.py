@@ -35,6 +35,9 @@ Candidates = Annotated[
     list[str] | None,
     typer.Option("--candidate", metavar="NAME", help="Candidate to evaluate; repeatable. Default: the usual one."),
 ]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Write the log on standard error, from the level AISLE_LOG_LEVEL up.")
+]
 TableName = Annotated[str, typer.Argument(help="A table of sources.yaml, such as transactions.")]
 By = Annotated[str, typer.Option(help="Who made the change, for the record.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]

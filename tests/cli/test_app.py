@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ NAME = "2025-03-03.csv"
 
 
 @dataclass(frozen=True)
-class Said:
+class CliResult:
     code: int
     out: str
     err: str
@@ -44,18 +45,19 @@ def environment(till: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def aisle(till: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def aisle(till: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
     """Runs the command line in this process, just as its script does."""
     for name, value in environment(till).items():
         monkeypatch.setenv(name, value)
 
-    def run(*arguments: str) -> Said:
+    def run(*arguments: str) -> CliResult:
         monkeypatch.setattr(sys, "argv", ["aisle", *arguments])
         capfd.readouterr()
         with pytest.raises(SystemExit) as stop:
             app.main()
-        said = capfd.readouterr()
-        return Said(int(stop.value.code or 0), said.out, said.err)
+        logging.getLogger("pipeline").handlers = [logging.NullHandler()]
+        done = capfd.readouterr()
+        return CliResult(int(stop.value.code or 0), done.out, done.err)
 
     return run
 
@@ -84,7 +86,7 @@ REFUSED = {
     "ends in a quoted field": ((HEADER + LINE + '2,10002,"a thi').encode(), "quote"),
     "wrong delimiter": ((HEADER + LINE).replace(",", ";").encode(), "delimiter"),
     "wrong encoding": ((HEADER + LINE).replace("a thing", "café").encode("cp1252"), "encoding 'utf-8'"),
-    "double header": ((HEADER + LINE).replace("Country", "Quantity").encode(), "twice in the header"),
+    "double header": ((HEADER + LINE).replace("Country", "Quantity").encode(), "a column more than once"),
     "missing column": ((HEADER + LINE).replace("Country", "Land").encode(), "missing 'Country'"),
     "extra column": (
         HEADER.replace("\n", ",Till\n").encode() + LINE.replace("\n", ",4\n").encode(),
@@ -97,16 +99,16 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_delivery_that_cannot_be_taken_is_refused_with_the_reason(
-    aisle: Callable[..., Said], till: Any, case: str
+    aisle: Callable[..., CliResult], till: Any, case: str
 ) -> None:
     data, reason = REFUSED[case]
     till.write(NAME, data)
-    said = aisle("ingest", "transactions", "--all", "--json")
-    assert said.code == 1
-    assert reason in said.err
-    assert reason in said.json["refused"][f"till--{NAME}"]
-    assert {k: said.json[k] for k in ("deliveries", "read", "clean")} == {"deliveries": 0, "read": 0, "clean": 0}
-    assert "Traceback" not in said.err
+    done = aisle("ingest", "transactions", "--all", "--json")
+    assert done.code == 1
+    assert reason in done.err
+    assert reason in done.json["refused"][f"till--{NAME}"]
+    assert {k: done.json[k] for k in ("deliveries", "read", "clean")} == {"deliveries": 0, "read": 0, "clean": 0}
+    assert "Traceback" not in done.err
     page = till.lake.path("reports", "validation", "transactions", f"till--{NAME}.html")
     assert "refused" in page.read_text()
 
@@ -130,12 +132,12 @@ def test_a_delivery_that_cannot_be_taken_is_refused_with_the_reason(
     ids=lambda value: next(iter(value)) + " " + str(next(iter(value.values())))[:9] if isinstance(value, dict) else "",
 )
 def test_a_row_that_breaks_the_contract_goes_to_quarantine(
-    aisle: Callable[..., Said], till: Any, spoilt: dict[str, Any], reason: str
+    aisle: Callable[..., CliResult], till: Any, spoilt: dict[str, Any], reason: str
 ) -> None:
     till.write(NAME, [till.line(), till.line(**spoilt)])
-    said = aisle("ingest", "transactions", "--day", "2025-03-03", "--json")
-    assert (said.code, said.err) == (0, "")
-    result = said.json
+    done = aisle("ingest", "transactions", "--day", "2025-03-03", "--json")
+    assert (done.code, done.err) == (0, "")
+    result = done.json
     assert isinstance(result["seconds"], float)
     assert {**result, "seconds": 0} == {
         "table": "transactions",
@@ -154,26 +156,26 @@ def test_a_row_that_breaks_the_contract_goes_to_quarantine(
     assert reason.strip("'").split("'")[-1] in page
 
 
-def test_a_gzip_that_ends_early_is_refused(aisle: Callable[..., Said], till: Any) -> None:
+def test_a_gzip_that_ends_early_is_refused(aisle: Callable[..., CliResult], till: Any) -> None:
     till.write("files/a.csv.gz", gzip.compress((HEADER + LINE * 1000).encode())[:-20])
-    said = aisle("ingest", "transactions", "--source", "files", "--all", "--json")
-    assert (said.code, said.json["deliveries"]) == (1, 0)
-    assert "ends early" in said.err
+    done = aisle("ingest", "transactions", "--source", "files", "--all", "--json")
+    assert (done.code, done.json["deliveries"]) == (1, 0)
+    assert "ends early" in done.err
 
 
-def test_a_workbook_of_two_sheets_must_say_which(aisle: Callable[..., Said], till: Any) -> None:
+def test_a_workbook_of_two_sheets_must_say_which(aisle: Callable[..., CliResult], till: Any) -> None:
     till.write("books/one.xlsx", spreadsheet(till.folder / "one.xlsx", "lines"))
     till.write("books/two.xlsx", spreadsheet(till.folder / "two.xlsx", "lines", "notes"))
-    said = aisle("ingest", "transactions", "--source", "books", "--all", "--json")
-    assert (said.code, said.json["deliveries"], said.json["clean"]) == (1, 1, 1)
-    assert "sheets lines, notes" in said.err
+    done = aisle("ingest", "transactions", "--source", "books", "--all", "--json")
+    assert (done.code, done.json["deliveries"], done.json["clean"]) == (1, 1, 1)
+    assert "sheets lines, notes" in done.err
 
 
-def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., Said], till: Any) -> None:
+def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., CliResult], till: Any) -> None:
     till.write(NAME, b"")
     till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
-    said = aisle("ingest", "transactions", "--from", "2025-03-03", "--until", "2025-03-05", "--json")
-    assert (said.code, said.json["deliveries"], said.json["clean"], len(said.json["refused"])) == (1, 1, 1, 1)
+    done = aisle("ingest", "transactions", "--from", "2025-03-03", "--until", "2025-03-05", "--json")
+    assert (done.code, done.json["deliveries"], done.json["clean"], len(done.json["refused"])) == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -194,25 +196,25 @@ def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., Said],
     ids=" ".join,
 )
 def test_wrong_usage_exits_with_2_and_says_so_on_standard_error(
-    aisle: Callable[..., Said], arguments: list[str]
+    aisle: Callable[..., CliResult], arguments: list[str]
 ) -> None:
-    said = aisle(*arguments)
-    assert (said.code, said.out) == (2, "")
-    assert said.err.strip()
-    assert "Traceback" not in said.err
+    done = aisle(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.strip()
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("AISLE_THREADS", "many"), ("AISLE_SOURCES", "/no/sources.yaml"), ("AISLE_EXPECTATIONS", "/no")]
 )
 def test_wrong_settings_exit_with_2(
-    aisle: Callable[..., Said], till: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    aisle: Callable[..., CliResult], till: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     till.write(NAME, [till.line()])
     monkeypatch.setenv(name, value)
-    said = aisle("ingest", "transactions", "--all", "--json")
-    assert (said.code, said.out) == (2, "")
-    assert "do next" in said.err or name in said.err
+    done = aisle("ingest", "transactions", "--all", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert "do next" in done.err or name in done.err
 
 
 @pytest.mark.parametrize(
@@ -226,13 +228,15 @@ def test_wrong_settings_exit_with_2(
     ],
     ids=" ".join,
 )
-def test_what_is_not_there_exits_with_1_and_says_what_to_do(aisle: Callable[..., Said], arguments: list[str]) -> None:
-    said = aisle(*arguments)
-    assert (said.code, said.out) == (1, "")
-    assert "do next" in said.err
+def test_what_is_not_there_exits_with_1_and_says_what_to_do(
+    aisle: Callable[..., CliResult], arguments: list[str]
+) -> None:
+    done = aisle(*arguments)
+    assert (done.code, done.out) == (1, "")
+    assert "do next" in done.err
 
 
-def test_the_quarantine_round_trip(aisle: Callable[..., Said], till: Any, tmp_path: Path) -> None:
+def test_the_quarantine_round_trip(aisle: Callable[..., CliResult], till: Any, tmp_path: Path) -> None:
     till.write(NAME, [till.line(1), till.line(2, quantity=0)])
     aisle("ingest", "transactions", "--all")
     file = tmp_path / "bad.csv"
@@ -240,24 +244,48 @@ def test_the_quarantine_round_trip(aisle: Callable[..., Said], till: Any, tmp_pa
     assert aisle("quarantine", "show", "transactions", f"till--{NAME}", "--csv", str(file)).code == 0
     # As a spreadsheet saves it: with a byte order mark.
     file.write_text(file.read_text().replace("a thing,0", "a thing,3"), encoding="utf-8-sig")
-    said = aisle("quarantine", "replay", "transactions", f"till--{NAME}", "--csv", str(file), "--json")
-    assert said.code == 0, said.err
-    assert {k: said.json[k] for k in ("read", "clean", "quarantined")} == {"read": 1, "clean": 1, "quarantined": 0}
+    done = aisle("quarantine", "replay", "transactions", f"till--{NAME}", "--csv", str(file), "--json")
+    assert done.code == 0, done.err
+    assert {k: done.json[k] for k in ("read", "clean", "quarantined")} == {"read": 1, "clean": 1, "quarantined": 0}
     assert till.clean("invoice", "quantity") == [("1", 1), ("2", 3)]
     assert aisle("quarantine", "list", "transactions").out.strip() == "The quarantine is empty."
     file.write_bytes("é".encode("cp1252"))
     assert aisle("quarantine", "replay", "transactions", f"till--{NAME}", "--csv", str(file)).code == 2
 
 
-def test_simulated_deliveries_are_written_and_taken(aisle: Callable[..., Said], till: Any) -> None:
-    said = aisle(
+def test_simulated_deliveries_are_written_and_taken(aisle: Callable[..., CliResult], till: Any) -> None:
+    done = aisle(
         "simulate", str(till.folder), "--from", "2025-03-03", "--days", "2", "--customers", "300",
         "--defects", "zero_quantity:2", "--json",
     )  # fmt: skip
-    assert (said.code, len(said.json["files"]), len(said.json["planted"])) == (0, 2, 2)
+    assert (done.code, len(done.json["files"]), len(done.json["planted"])) == (0, 2, 2)
     result = aisle("ingest", "transactions", "--all", "--json").json
     assert (result["deliveries"], result["quarantined"]) == (2, 2)
     assert result["read"] == result["clean"] + 2
+
+
+def test_verbose_writes_the_log_on_standard_error_without_rows_or_keys(
+    aisle: Callable[..., CliResult], till: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AISLE_LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("AISLE_STORAGE_OPTIONS", '{"token": "token-77-abc"}')
+    good, bad = till.line(stock="STOCK77"), till.line(stock="STOCK78", quantity=0)
+    till.write(NAME, [good.replace("a thing", "a private thing"), bad.replace("a thing", "another private thing")])
+    done = aisle("ingest", "transactions", "--all", "--json", "--verbose")
+    assert (done.code, done.json["clean"]) == (0, 1)
+    assert "INFO pipeline.ingestion" in done.err
+    assert "table=transactions" in done.err
+    for private in ("STOCK7", "private", "token-77-abc", "France"):
+        assert private not in done.err
+
+
+@pytest.mark.parametrize("options", [[], ["--verbose"]])
+def test_without_verbose_or_below_the_level_nothing_is_logged(
+    aisle: Callable[..., CliResult], till: Any, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.setenv("AISLE_LOG_LEVEL", "ERROR")
+    till.write(NAME, [till.line()])
+    assert aisle("ingest", "transactions", "--all", *options).err == ""
 
 
 def test_from_outside_standard_output_is_one_json_object(till: Any) -> None:
