@@ -1,42 +1,42 @@
-"""Invoice lines in, one row of features a customer out, as of a day.
+"""Features of customers: invoice lines in, one row per customer out, as of a day.
 
-What counts
-    Product lines (`is_product`) of kind `sale` or `return` with a customer, from `window_days` days before midnight of
-    `as_of` (included) to that midnight (left out). Nothing later is read, nor anything earlier: the same table comes
-    from the full history and from the history cut at `as_of`. A customer without a product sale in the window has no
-    row. Guests are left out; `guest_revenue` says how much they are.
+Which lines count
+    Product lines (`is_product`) of kind `sale` or `return` that name a customer, from `window_days` days before
+    midnight of `as_of` (included) to that midnight (excluded). Nothing later and nothing earlier is read: the full
+    history and the history cut at `as_of` give the same table. A customer without a product sale in the window has no
+    row. Guests, who are lines without a customer, are left out; `guest_revenue` measures them.
 
-Words
-    invoice   the lines of one customer under one invoice number; its instant is its first line's. It is a purchase when
-              it holds at least one sale, and a cancellation when it only gives back.
-    money     in the currency of the table. Unit prices are taken to four decimals and summed as whole numbers, so the
-              sums are exact and do not depend on the order of the rows: same lines, same bits.
-    month     one of round(window_days / 30), at least one, near equal parts of the window in whole days, counted back
-              from `as_of`: for 365 days twelve of 30 or 31 days. No calendar, so `as_of` cuts no month short.
+Terms
+    invoice   the lines of one customer under one invoice number; its time is that of its first line. It is a purchase
+              if it has at least one sale, and a cancellation if it has returns only.
+    money     in the currency of the table. Unit prices are rounded to four decimals and summed as whole numbers, so the
+              sums are exact and do not depend on the order of the rows.
+    month     one of round(window_days / 30), at least one, nearly equal parts of the window in whole days, counted back
+              from `as_of`: 365 days give twelve months of 30 or 31 days. They are not calendar months, so the latest
+              month is never incomplete.
 
-The features: all float64, never null, NaN or infinite. "Single" is the value where one purchase, or one month, gives
-the definition no answer.
+The features are float64, and never null, NaN or infinite. "Single" is the value for a customer with one purchase, or
+one month, for whom the definition has no value. docs/features.md has the formulas.
 
     recency_days           days    from the day of the last purchase to as_of; yesterday is 1
     invoices               count   purchases
     units                  units   sold, before returns
-    revenue                money   sold minus given back; negative when returns of older purchases outweigh
-    average_ticket         money   sold, before returns, a purchase
-    distinct_products      count   stock codes among the sales
+    revenue                money   sales minus returns; negative if returns of older purchases exceed the sales
+    average_ticket         money   sales, before returns / purchases
+    distinct_products      count   different stock codes among the sales
     days_between_invoices  days    from the first purchase to the last / (invoices - 1); single: window_days
-    favourite_weekday      0..6    the weekday of most purchases, 0 = Monday; the earliest of equals
-    favourite_hour         0..23   the hour of most purchases; the earliest of equals
-    is_home_country        0 or 1  1 when at least half of the purchases name the home country; a missing one does not
-    cancellations          count   cancellations, whenever their goods were bought
+    favourite_weekday      0..6    the weekday with most purchases, 0 = Monday; the earliest on a tie
+    favourite_hour         0..23   the hour with most purchases; the earliest on a tie
+    is_home_country        0 or 1  1 if at least half of the purchases name the home country; a missing one does not
+    cancellations          count   cancellations, whenever the goods were bought
     cancellation_rate      0..1    cancellations / (invoices + cancellations)
-    monthly_spend_mean     money   sold minus given back a month, over the months from that of the first purchase to
-                                   the latest; months without any count as 0; what was given back in months before
-                                   that of the first purchase counts in none
+    monthly_spend_mean     money   mean over months of sales minus returns, from the month of the first purchase to the
+                                   latest month; a month without lines is 0, returns in earlier months are left out
     monthly_spend_std      money   population standard deviation of the same months; single: 0
-    monthly_spend_trend    money   least-squares slope of the same months, a month, positive when growing; single: 0
-    return_units           units   given back, as a positive number
-    purchase_frequency     count   purchases in 30 days, between the day of the first purchase and as_of, taken as at
-                                   least 30 days: one purchase yesterday is not thirty a month
+    monthly_spend_trend    money   least-squares slope of the same months, per month; positive is growing; single: 0
+    return_units           units   returned, as a positive number
+    purchase_frequency     count   purchases per 30 days, from the day of the first purchase to as_of, taken as at least
+                                   30 days so that one purchase yesterday does not count as thirty a month
     median_basket_units    units   median over purchases of the units sold in each
 """
 
@@ -78,21 +78,23 @@ FEATURE_COLUMNS: tuple[str, ...] = (
 )
 
 MONTH_DAYS = 30
-SECONDS_A_DAY = 86_400
-MONEY_PARTS = 10_000  # money is summed in ten-thousandths, as whole numbers
+SECONDS_PER_DAY = 86_400
+MONEY_PARTS = 10_000
+"""Money is summed in whole ten-thousandths."""
 
 
 def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: int = 365, home_country: str) -> ir.Table:
-    """One row of `FEATURE_COLUMNS` for each customer with a product sale in the window; the module's text defines each.
+    """Compute the features of every customer with a product sale in the window.
 
     Args:
-        transactions: the clean table, one row an invoice line.
-        as_of: only what happened before midnight of this day is known.
-        window_days: length of the window, in days.
+        transactions: the clean table, one row per invoice line.
+        as_of: only what happened before midnight of this day is used.
+        window_days: length of the window in days.
         home_country: the shop's own country, as the table writes it.
 
     Returns:
-        An expression with customer_id (str), as_of (date) and FEATURES (float64), in no particular order.
+        An expression with customer_id (str), as_of (date) and `FEATURE_COLUMNS` (float64), in no particular order; the
+        module's docstring defines each.
 
     Raises:
         UsageError: window_days is below 1.
@@ -101,7 +103,7 @@ def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: in
     sales = lines.filter(lines.quantity > 0)
     products = sales.group_by("customer_id").agg(distinct_products=sales.stock_code.nunique())
     customers = _customers(_invoices(lines, as_of, window_days, home_country), window_days)
-    # The inner join also drops customers who only gave back: they have no sale, hence no row in `products`.
+    # The inner join also drops customers who only returned goods: they have no sale, hence no row in `products`.
     joined = customers.join(products, "customer_id")
     return joined.select(
         "customer_id", as_of=ibis.date(as_of), **{name: joined[name].cast("float64") for name in FEATURE_COLUMNS}
@@ -109,11 +111,16 @@ def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: in
 
 
 def guest_revenue(transactions: ir.Table, as_of: dt.date, *, window_days: int = 365) -> ir.Table:
-    """What the customer features leave out: the revenue of guests beside that of known customers.
+    """Compute the revenue of guests, whom the customer features leave out, and of known customers.
+
+    Args:
+        transactions: the clean table, one row per invoice line.
+        as_of: only what happened before midnight of this day is used.
+        window_days: length of the window in days.
 
     Returns:
-        One row: guest_revenue and known_revenue (money, sold minus given back, product lines of the window) and
-        guest_share (guests' part of both together; 0 where they come to nothing or less).
+        One row: guest_revenue and known_revenue (money, sales minus returns of the window's product lines) and
+        guest_share (guest_revenue / total, a fraction; 0 if the total is not positive).
 
     Raises:
         UsageError: window_days is below 1.
@@ -132,16 +139,16 @@ def guest_revenue(transactions: ir.Table, as_of: dt.date, *, window_days: int = 
 
 
 def _window(transactions: ir.Table, as_of: dt.date, window_days: int) -> ir.Table:
-    """The lines that count, cut to the columns that are needed; guests included.
+    """Select the lines that count, guests included, and the columns that are needed.
 
-    Among sales and returns the sign of the quantity says which is which, so the kind travels no further than this.
+    The sign of the quantity tells sales from returns, so the kind is not among the columns.
     """
     if window_days < 1:
         raise UsageError(
             "the feature window is empty",
             observed=window_days,
             allowed="1 day or more",
-            todo="set window_days to the number of days that features may look back",
+            todo="set window_days to the number of days before as_of that features may use",
         )
     until = dt.datetime.combine(as_of, dt.time.min)
     since = until - dt.timedelta(days=window_days)
@@ -164,7 +171,7 @@ def _window(transactions: ir.Table, as_of: dt.date, window_days: int) -> ir.Tabl
 
 
 def _invoices(lines: ir.Table, as_of: dt.date, window_days: int, home_country: str) -> ir.Table:
-    """Lines to invoices: one row a (customer, invoice)."""
+    """Aggregate lines to one row per customer and invoice."""
     sold = lines.quantity > 0
     invoices = lines.group_by("customer_id", "invoice").agg(
         at=lines.invoiced_at.min(),
@@ -180,17 +187,17 @@ def _invoices(lines: ir.Table, as_of: dt.date, window_days: int, home_country: s
         purchase=purchase,
         days=days,
         month=((days - 1) * _months(window_days) // window_days).cast("int64"),
-        # Null for cancellations, so that counting skips them.
+        # Null for cancellations, which are not counted.
         weekday=ibis.ifelse(purchase, invoices.at.day_of_week.index(), ibis.null()),
         hour=ibis.ifelse(purchase, invoices.at.hour(), ibis.null()),
     )
 
 
 def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
-    """Invoices to customers: every feature but distinct_products.
+    """Aggregate invoices to one row per customer, with every feature except distinct_products.
 
-    Counts a weekday and an hour and sums a month stand side by side as columns, which one pass fills; as groupings of
-    their own each would cost a pass and a join.
+    Counts by weekday and hour and sums by month are columns, which one pass over the invoices fills; separate groupings
+    would each need a pass and a join.
     """
     i, months = invoices, range(_months(window_days))
     counted = i.group_by("customer_id").agg(
@@ -212,16 +219,16 @@ def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
         **{f"month_{k}": ibis.ifelse(i.month == k, i.net, 0).sum() for k in months},
     )
     c = counted.filter(counted.invoices > 0)
-    # Spend in whole parts of money; months are numbered backwards, from the latest to the customer's oldest.
+    # Spend is in whole parts of money; month 0 is the latest, and `oldest_month` the month of the first purchase.
     spend = [ibis.ifelse(c.oldest_month >= k, c[f"month_{k}"], 0) for k in months]
     c = c.mutate(months=c.oldest_month + 1, mean=_total(spend) / (c.oldest_month + 1))
     gaps = [ibis.ifelse(c.oldest_month >= k, c[f"month_{k}"] - c["mean"], 0.0) for k in months]
-    # From the middle of the customer's months, at oldest / 2, month k is oldest / 2 - k away, forwards in time.
+    # Least-squares slope: the middle of the customer's months is at oldest / 2, and month k is oldest / 2 - k after it.
     rise = _total((c.oldest_month / 2 - k) * gap for k, gap in enumerate(gaps)) * 12
-    # A single month or purchase has 0 above the line; `greatest` keeps 0 from below it, where some engines refuse it.
+    # For a single month or purchase the numerator is 0; `greatest` avoids a division by 0, which some engines refuse.
     slope = rise / ibis.greatest(c.months * (c.months * c.months - 1), 1)
     between = (
-        (c["last"].epoch_seconds() - c["first"].epoch_seconds()) / SECONDS_A_DAY / ibis.greatest(c.invoices - 1, 1)
+        (c["last"].epoch_seconds() - c["first"].epoch_seconds()) / SECONDS_PER_DAY / ibis.greatest(c.invoices - 1, 1)
     )
     return c.mutate(
         average_ticket=c.sold / c.invoices,
@@ -250,12 +257,15 @@ def _money(parts: ir.IntegerScalar) -> ir.FloatingScalar:
 
 
 def _total(values: Iterable[ir.NumericValue]) -> ir.NumericValue:
-    """Added one by one in a fixed order, so that the last bits are the same each time."""
+    """Add values one by one in a fixed order, so that the result is the same to the last bit each time."""
     return reduce(add, values)
 
 
 def _most_frequent(counts: list[ir.IntegerColumn]) -> ir.IntegerValue:
-    """The position of the largest count, the first among equals: each count carries its position as a last digit."""
+    """Return the position of the largest count, the first one on a tie.
+
+    Each count is made distinct by its position as a last digit, so that one `greatest` finds both.
+    """
     last = len(counts) - 1
-    marked = [count * len(counts) + (last - k) for k, count in enumerate(counts)]
-    return last - ibis.greatest(*marked) % len(counts)
+    coded = [count * len(counts) + (last - k) for k, count in enumerate(counts)]
+    return last - ibis.greatest(*coded) % len(counts)

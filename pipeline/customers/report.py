@@ -1,4 +1,4 @@
-"""The customers' page: who they are this morning, by segment, and how good the division is."""
+"""The customers page: the segments as of a day, their revenue and profiles, and how their number was chosen."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ import plotly.graph_objects as go
 from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion
 from pipeline.reports.page import Section, Table, Tile, write_page
-from pipeline.reports.phrasing import count, share
+from pipeline.reports.phrasing import count, percent, readable, share
 
 
 @dataclass(frozen=True)
 class CustomersReport:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
-        choice: how the number of segments was chosen, with its curve, as it was stored with the model.
-        profile: one row a segment, see `segment_map.profile`.
+        as_of: the day of the features and scores.
+        window_days: the days before it that the features use.
+        champion: the version that assigned the segments.
+        choice: how the number of segments was chosen, with its curve, as stored with the model.
+        profile: one row per segment, see `segment_map.profile`.
         guests: revenue of guests and of known customers, see `features.guest_revenue`.
     """
 
@@ -43,23 +46,27 @@ def write_customers_report(lake: Lake, report: CustomersReport) -> str:
     tiles = [
         Tile("customers", count(customers)),
         Tile("revenue, net of returns", count(revenue)),
-        Tile(f"of it from {first['segment_name']}", share(first["revenue"], revenue)),
-        Tile("of all revenue from guests", f"{100 * report.guests['guest_share']:.1f} %"),
+        Tile(f"of this revenue from {first['segment_name']}", share(first["revenue"], revenue)),
+        Tile("of all revenue from guests", percent(report.guests["guest_share"])),
         Tile("segments", str(len(profile))),
     ]
     return write_page(
         lake,
         f"customers/{report.as_of}",
         "Customers",
-        f"As of {report.as_of}: the {report.window_days} days before. "
+        f"As of {report.as_of}, from the {report.window_days} days before. "
         f"Segments by version {report.champion.version} of customer_segments, "
         f"trained as of {report.champion.provenance.as_of}.",
-        [_segments(profile, report.guests), _profiles(profile, report.champion.provenance.features), _choice(report)],
+        [
+            _segments_section(profile, report.guests),
+            _profiles_section(profile, report.champion.provenance.features),
+            _choice_section(report.choice),
+        ],
         tiles,
     )
 
 
-def _segments(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
+def _segments_section(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
     first = profile.iloc[0]
     figure = go.Figure(
         [
@@ -71,21 +78,21 @@ def _segments(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
     return Section(
         "Who brings the revenue",
         [
-            f"The {count(first['customers'])} {first['segment_name']} are {100 * first['share']:.1f} % of the "
-            f"customers and bring {100 * first['revenue_share']:.1f} % of their revenue, "
+            f"The {count(first['customers'])} {first['segment_name']} are {percent(first['share'])} of the "
+            f"customers and bring {percent(first['revenue_share'])} of their revenue, "
             f"{count(first['revenue_per_customer'])} each.",
-            f"Guests brought another {count(guests['guest_revenue'])}; nobody knows who they are, so they are in no "
+            f"Guests brought another {count(guests['guest_revenue'])}. Their lines name no customer, so they are in no "
             "segment.",
         ],
         Table(
-            ("segment", "customers", "share", "revenue", "share of revenue", "revenue a customer"),
+            ("segment", "customers", "share", "revenue", "share of revenue", "revenue per customer"),
             [
                 (
                     str(row["segment_name"]),
                     count(row["customers"]),
-                    f"{100 * row['share']:.1f} %",
+                    percent(row["share"]),
                     count(row["revenue"]),
-                    f"{100 * row['revenue_share']:.1f} %",
+                    percent(row["revenue_share"]),
                     count(row["revenue_per_customer"]),
                 )
                 for row in profile.to_dict("records")
@@ -96,44 +103,45 @@ def _segments(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
     )
 
 
-def _profiles(profile: pd.DataFrame, features: Sequence[str]) -> Section:
+def _profiles_section(profile: pd.DataFrame, features: Sequence[str]) -> Section:
     means = profile[[f"mean_{feature}" for feature in features]].to_numpy(dtype=float)
-    weights = profile["share"].to_numpy(dtype=float)
-    average = weights @ means
-    # A feature that is nobody's has no ratio: its cells stay blank.
+    average = profile["share"].to_numpy(dtype=float) @ means
+    # A feature whose average is 0 has no ratio: its cells stay blank.
     ratio = np.divide(means, average, out=np.full_like(means, np.nan), where=average != 0)
-    labels = [feature.replace("_", " ") for feature in features]
     figure = go.Figure(
         go.Heatmap(
             z=ratio.T,
             x=profile["segment_name"],
-            y=labels,
+            y=[readable(feature) for feature in features],
             text=[[f"{cell:,.2f}" if abs(cell) < 10 else count(cell) for cell in row] for row in means.T],
             texttemplate="%{text}",
             colorscale="RdBu",
             reversescale=True,
             zmin=0,
             zmax=2,
-            colorbar={"title": "times the<br>average"},
+            colorbar={"title": "ratio to<br>average"},
         ),
         layout={"yaxis": {"automargin": True}},
     )
     return Section(
         "What each segment is like",
-        ["The mean of each feature that the segments are made from; the colour says how many times the average it is."],
+        [
+            "The cells are the means of the features that the segments were made from. The colour is the ratio to the "
+            "average customer: white is the average, red is above it, blue is below it."
+        ],
         figure=str(figure.to_json()),
     )
 
 
-def _choice(report: CustomersReport) -> Section:
-    curve, reason = report.choice["curve"], str(report.choice["reason"])
+def _choice_section(choice: Mapping[str, Any]) -> Section:
+    curve, reason = choice["curve"], str(choice["reason"])
     ks = [point["k"] for point in curve]
     figure = go.Figure(
         [
             go.Scatter(name="silhouette", x=ks, y=[point["silhouette"] for point in curve]),
             go.Scatter(name="stability", x=ks, y=[point["stability"] for point in curve]),
             go.Scatter(name="smallest share", x=ks, y=[point["smallest_share"] for point in curve]),
-            go.Scatter(name="inertia (right)", x=ks, y=[point["inertia"] for point in curve], yaxis="y2"),
+            go.Scatter(name="inertia (right axis)", x=ks, y=[point["inertia"] for point in curve], yaxis="y2"),
         ],
         layout={
             "xaxis": {"title": "number of segments", "dtick": 1},
@@ -142,7 +150,7 @@ def _choice(report: CustomersReport) -> Section:
         },
     )
     return Section(
-        "Why this many segments",
+        "Why this number of segments",
         [reason[:1].upper() + reason[1:] + "."],
         Table(
             ("segments", "silhouette", "stability", "smallest share", "verdict"),
@@ -151,8 +159,8 @@ def _choice(report: CustomersReport) -> Section:
                     str(point["k"]),
                     f"{point['silhouette']:.3f}",
                     f"{point['stability']:.3f}",
-                    f"{100 * point['smallest_share']:.1f} %",
-                    point["refused"] or ("chosen" if point["k"] == report.choice["k"] else "admissible"),
+                    percent(point["smallest_share"]),
+                    point["refused"] or ("chosen" if point["k"] == choice["k"] else "admissible"),
                 )
                 for point in curve
             ],

@@ -1,7 +1,7 @@
-"""The fitted segments as plain numbers: what is stored beside the model, and how customers are assigned in the engine.
+"""The fitted segments as plain numbers: stored with the model, and used to assign customers in the engine.
 
-A `SegmentMap` holds all that the assignment needs, so scoring a day reads one small JSON and runs one expression; no
-model is loaded and no customer passes through Python.
+A `SegmentMap` holds all that the assignment needs, so scoring a day reads one small JSON file and runs one expression:
+no model is loaded, and no customer passes through Python.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment, as it was at training.
+    """One segment as it was at training.
 
     Attributes:
-        segment_id: kept from one training to the next, never given to another segment.
+        segment_id: stays the same from one training to the next, and is never given to another segment.
         name: plain English, unique among the segments of a model.
-        customers, share: how many, and of all customers.
-        revenue, revenue_share: their revenue in the window, and of everybody's (0 where that is not positive).
-        revenue_per_customer: revenue / customers.
-        profile: mean of each feature, in its own unit.
-        deviation: the centre in the scaled space: standard deviations from the average customer.
-        overlap: customers shared with the earlier segment whose identity this one keeps / customers in either;
-            None for a new segment.
+        customers, share: number of customers, and their fraction of all customers.
+        revenue, revenue_share: their revenue in the window (money), and its fraction of all customers' revenue (0 if
+            that is not positive).
+        revenue_per_customer: revenue / customers (money).
+        profile: mean of each feature, in the feature's unit.
+        deviation: the centre in the scaled space, in standard deviations from the average customer.
+        overlap: Jaccard index with the earlier segment whose identity this one keeps; None for a new segment.
     """
 
     segment_id: int
@@ -51,15 +51,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class SegmentMap:
-    """The numbers of a fitted segmentation. `means` to `logged` run along `features`, `centres` along `segments`.
+    """The numbers of a fitted segmentation.
 
     Attributes:
-        features: names of the columns, in the order of the numbers.
-        logged: whether a column is replaced by sign(x) * log(1 + |x|).
-        means, scales: the column is then (x - mean) / scale.
-        centres: one point a segment, in that scaled space.
-        segments: in the order of the model's cluster numbers.
-        next_id: the first segment id that was never given.
+        features: (features,), names of the columns.
+        logged: (features,), whether a column x is replaced by sign(x) * log(1 + |x|).
+        means, scales: (features,), a column is then replaced by (x - mean) / scale.
+        centres: (segments, features), one point per segment in that scaled space.
+        segments: (segments,), in the order of the model's cluster numbers.
+        next_id: the lowest segment id that was never given.
     """
 
     features: tuple[str, ...]
@@ -71,12 +71,12 @@ class SegmentMap:
     next_id: int
 
     def to_record(self) -> dict[str, Any]:
-        """A record that JSON can hold, and that `from_record` turns into an equal map, bit for bit."""
+        """Return a record that JSON can hold, and that `from_record` turns into an equal map, bit for bit."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> SegmentMap:
-        """The inverse of `to_record`."""
+        """Return the map of a record made by `to_record`."""
         rest = dict(record)
         centres = tuple(tuple(centre) for centre in rest.pop("centres"))
         segments = tuple(Segment(**segment) for segment in rest.pop("segments"))
@@ -87,18 +87,19 @@ class SegmentMap:
 
 
 def assign(features: ir.Table, to: SegmentMap) -> ir.Table:
-    """Each customer's segment, as an expression of the fitted numbers.
+    """Assign each customer to the segment with the nearest centre.
 
-    Equal to the Pipeline's own predict, but for customers whose two nearest centres are equally far to within rounding:
-    there the engine takes the sum of squares as it stands, and the first of equal centres wins.
+    The result equals the Pipeline's own predict, except for customers whose two nearest centres are equally far up to
+    rounding: here the first of equal centres wins.
 
     Args:
-        features: one row a customer: customer_id, as_of and the map's features.
+        features: one row per customer: customer_id, as_of and the map's features.
         to: the fitted segments.
 
     Returns:
-        customer_id, as_of, segment (int64), segment_name (str), distance and next_distance (float64, scaled space: to
-        the own and to the nearest other centre). A customer with a missing feature has a missing segment.
+        An expression with customer_id, as_of, segment (int64), segment_name (str), distance and next_distance (float64,
+        in the scaled space: to the own centre and to the nearest other one). A customer with a missing feature has a
+        missing segment.
     """
     positions = range(len(to.segments))
     scaled = features.select(
@@ -123,16 +124,16 @@ def assign(features: ir.Table, to: SegmentMap) -> ir.Table:
 
 
 def profile(assigned: ir.Table, features: Sequence[str] = FEATURE_COLUMNS) -> ir.Table:
-    """The segments as they are now, for the report.
+    """Describe the segments as they are now, for the report.
 
     Args:
-        assigned: one row a customer: segment, segment_name, revenue and the features.
-        features: what to take the mean of.
+        assigned: one row per customer: segment, segment_name, revenue and the features.
+        features: columns to take the mean of.
 
     Returns:
-        One row a segment, the one with the highest revenue a customer first: segment, segment_name, customers, share,
-        revenue, revenue_share, revenue_per_customer, and mean_<feature> for each feature. Shares are 0..1;
-        revenue_share is missing where all revenue together is 0.
+        One row per segment, the one with the highest revenue per customer first: segment, segment_name, customers,
+        share, revenue, revenue_share, revenue_per_customer, and mean_<feature> for each feature. Shares are fractions;
+        revenue_share is missing if the revenue of all customers is 0.
     """
     groups = assigned.group_by("segment", "segment_name").agg(
         customers=assigned.count(),
@@ -158,7 +159,7 @@ def _scaled(features: ir.Table, to: SegmentMap, i: int) -> ir.NumericValue:
 
 
 def _squared_distance(scaled: ir.Table, centre: Sequence[float]) -> ir.NumericValue:
-    # A product, not a power: the engine sees that both factors are the same and takes the difference once.
+    # A product, not a power: the engine recognises the common factor and computes the difference once.
     differences = [scaled[f"z{i}"] - coordinate for i, coordinate in enumerate(centre)]
     return reduce(add, (difference * difference for difference in differences))
 

@@ -1,20 +1,20 @@
-"""What a segment is called, and which segment of the last training it is.
+"""Names of segments, and the matching of new segments with those of the model in use.
 
 Names
-    A profile is a segment's centre in the scaled space: for each feature, how many standard deviations its customers
-    are from the average customer. `insiders` is the segment with the highest mean revenue a customer, always. Then
-    the names of `ARCHETYPES` are given out in their order: each goes to the unnamed segment that it fits best among
-    those it is true of, i.e. where every feature it speaks of deviates by `CLEAR` or more to the side it says. What is
-    left is called by its clear traits, the clearest first and as many as it takes to be unique ("lapsed high-spend
-    customers"), or "typical customers" if it has none.
+    A profile is a segment's centre in the scaled space: for each feature, by how many standard deviations its customers
+    differ from the average customer. The segment with the highest mean revenue per customer is always `insiders`. Then
+    the names of `ARCHETYPES` are given in their order. An archetype fits a segment if each of its features deviates by
+    at least `MIN_DEVIATION` in the direction that the archetype states; of the unnamed segments that it fits, the one
+    that deviates most in the mean gets the name. The other segments are named by their deviating features, the largest
+    deviation first and as many as make the name unique ("lapsed high-spend customers"), or "typical customers".
 
 Identity
-    Both models sort the same customers; segments are paired so that the sum of their overlaps (Jaccard: customers in
-    both / customers in either) is highest (Hungarian method: Kuhn 1955). A pair below `SAME` is no pair. Insiders are a
-    role: if old and new ones reach `SAME` they are paired first, even where the larger part of the old ones went to
-    another segment, so that a split does not give the best customers a new identity. Overlap of
-    customers was preferred to distance of centres: it does not depend on the features or the scaling of either model,
-    and it is what "the same segment" means to those who work with the lists.
+    Both models assign the same customers. Segments are paired so that the sum of their overlaps (Jaccard index:
+    customers in both / customers in either) is highest (Hungarian method: Kuhn 1955); a pair below `MIN_OVERLAP` is
+    not matched. Old and new insiders are paired first if they reach `MIN_OVERLAP`, even if most of the old ones are now
+    in another segment, so that a split does not give the best customers a new identity. The overlap of customers was
+    preferred to the distance of centres because it does not depend on the features or the scaling of either model, and
+    because it is what "the same segment" means to the people who use the lists.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.training.clustering import unique_name
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Profile = Mapping[str, float]
 
 INSIDERS = "insiders"
-CLEAR = 0.25  # standard deviations from the average customer
-SAME = 1 / 3  # of two segments of equal size, half the customers are in both
+MIN_DEVIATION = 0.25
+"""Standard deviations from the average customer from which on a feature describes a segment."""
+MIN_OVERLAP = 1 / 3
+"""The Jaccard index of two segments of equal size that share half of their customers."""
 
-# What each name says of a segment: +1 above the average customer, -1 below. The telling ones come first.
 ARCHETYPES: Mapping[str, Profile] = {
     "newcomers": {"purchase_frequency": 1, "recency_days": -1, "invoices": -1},
     "regulars": {"invoices": 1, "recency_days": -1},
@@ -45,9 +48,8 @@ ARCHETYPES: Mapping[str, Profile] = {
     "big spenders": {"revenue": 1},
     "occasional": {"invoices": -1},
 }
+"""For each name, the features that deviate: 1 is above the average customer, -1 below. The most specific come first."""
 
-# The words for what is left: above (+1) or below (-1) the average customer. That nothing is brought back, or that
-# purchases are few for the time, tells nobody apart, so there is no word for it.
 TRAITS: Mapping[tuple[str, int], str] = {
     ("recency_days", 1): "lapsed",
     ("recency_days", -1): "recent",
@@ -60,69 +62,72 @@ TRAITS: Mapping[tuple[str, int], str] = {
     ("cancellation_rate", 1): "returning",
     ("purchase_frequency", 1): "quick",
 }
+"""The word for each deviation above (1) or below (-1) the average customer. A low cancellation rate and a low purchase
+frequency are common to many segments, so they have no word."""
 
 
 def name_segments(
     profiles: Sequence[Profile], revenue_per_customer: Sequence[float], kept: Mapping[int, str] | None = None
 ) -> list[str]:
-    """A unique name for each segment.
+    """Return a unique name for each segment, in the order of the profiles.
 
     Args:
-        profiles: each segment's centre, feature -> standard deviations from the average customer.
-        revenue_per_customer: mean revenue of each segment's customers; the highest are the insiders.
-        kept: position -> name, for segments that were matched to earlier ones. They keep their name, but `insiders`
-            goes where the revenue is: a segment that lost it is named anew.
+        profiles: each segment's centre: feature -> standard deviations from the average customer.
+        revenue_per_customer: mean revenue of each segment's customers; the segment with the highest is the insiders.
+        kept: position -> name of the segments that match earlier ones. They keep their name, except that `insiders`
+            follows the revenue: a segment that no longer has the highest gets a new name.
     """
     top = int(np.argmax(revenue_per_customer))
     names = {position: name for position, name in (kept or {}).items() if name != INSIDERS}
     names[top] = INSIDERS
-    for name, says in ARCHETYPES.items():
-        fits = {
-            position: _fit(profile, says)
+    for name, archetype in ARCHETYPES.items():
+        deviations = {
+            position: _mean_deviation(profile, archetype)
             for position, profile in enumerate(profiles)
             if position not in names and name not in names.values()
         }
-        true = {position: fit for position, fit in fits.items() if fit is not None}
-        if true:
-            names[max(true, key=lambda position: true[position])] = name
+        fitting = {position: deviation for position, deviation in deviations.items() if deviation is not None}
+        if fitting:
+            names[max(fitting, key=lambda position: fitting[position])] = name
     for position, profile in enumerate(profiles):
         if position not in names:
-            names[position] = _described(profile, set(names.values()))
+            names[position] = _name_by_traits(profile, set(names.values()))
     return [names[position] for position in range(len(profiles))]
 
 
 def match_segments(
     old: NDArray[np.int64], new: NDArray[np.int64], *, old_insiders: Sequence[bool], new_insiders: Sequence[bool]
 ) -> dict[int, tuple[int, float]]:
-    """Which new segment is which old one: new position -> (old position, overlap). The unmatched are left out.
+    """Match the segments of a new model with those of an old one.
 
     Args:
-        old: for each customer, the position of the old model's segment.
-        new: for the same customers in the same order, the position of the new model's.
-        old_insiders: for each position of the old model, whether that segment is the insiders; one is.
-        new_insiders: the same of the new model.
+        old: (customers,), the position of the old model's segment.
+        new: (customers,), the position of the new model's segment, in the same order.
+        old_insiders: for each position of the old model, whether it is the insiders; exactly one is.
+        new_insiders: the same for the new model.
+
+    Returns:
+        New position -> (old position, overlap between 0 and 1); segments without a match are left out.
     """
     both = np.zeros((len(new_insiders), len(old_insiders)))
     np.add.at(both, (new, old), 1)
     either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
     overlap = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
     weight = overlap.copy()
-    # More than all other pairs together can be worth.
-    weight[np.outer(new_insiders, old_insiders) & (overlap >= SAME)] = 1 + min(overlap.shape)
+    # A weight above the sum of all other overlaps makes sure that this pair is chosen.
+    weight[np.outer(new_insiders, old_insiders) & (overlap >= MIN_OVERLAP)] = 1 + min(overlap.shape)
     pairs = zip(*linear_sum_assignment(weight, maximize=True), strict=True)
-    return {int(i): (int(j), float(overlap[i, j])) for i, j in pairs if overlap[i, j] >= SAME}
+    return {int(i): (int(j), float(overlap[i, j])) for i, j in pairs if overlap[i, j] >= MIN_OVERLAP}
 
 
-def _fit(profile: Profile, says: Profile) -> float | None:
-    """How far, in the mean, a profile deviates to the sides a name says; None where it is not true of it."""
-    deviations = [side * profile.get(feature, 0.0) for feature, side in says.items()]
-    return sum(deviations) / len(deviations) if min(deviations) >= CLEAR else None
+def _mean_deviation(profile: Profile, archetype: Profile) -> float | None:
+    """Return the mean deviation of a profile in an archetype's directions; None if the archetype does not fit."""
+    deviations = [direction * profile.get(feature, 0.0) for feature, direction in archetype.items()]
+    return sum(deviations) / len(deviations) if min(deviations) >= MIN_DEVIATION else None
 
 
-def _described(profile: Profile, taken: set[str]) -> str:
-    clear = sorted((-abs(value), feature) for feature, value in profile.items() if abs(value) >= CLEAR)
-    traits = ((feature, 1 if profile[feature] > 0 else -1) for _, feature in clear)
+def _name_by_traits(profile: Profile, taken: set[str]) -> str:
+    deviating = sorted((-abs(value), feature) for feature, value in profile.items() if abs(value) >= MIN_DEVIATION)
+    traits = ((feature, 1 if profile[feature] > 0 else -1) for _, feature in deviating)
     words = [TRAITS[trait] for trait in traits if trait in TRAITS] or ["typical"]
-    names = [f"{' '.join(words[:n])} customers" for n in range(1, len(words) + 1)]
-    names += [f"{names[-1]} {n}" for n in range(2, len(taken) + 3)]
-    return next(name for name in names if name not in taken)
+    return unique_name((f"{' '.join(words[:n])} customers" for n in range(1, len(words) + 1)), taken)

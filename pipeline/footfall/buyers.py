@@ -1,10 +1,10 @@
-"""Buyers from visitors: a simple linear regression, what is sure of it, and how wrong it is on days it has not seen.
+"""Buyers predicted from visitors by a simple linear regression, with intervals, checks and leave-one-out errors.
 
     buyers = intercept + slope x visitors
 
-Thirty days are too few to set some aside: which ones are held out then decides the figure (`one_third` shows how much).
-So the error is measured leaving out one day at a time, which for least squares needs no refitting: it is the residual
-over one less the day's leverage (Allen 1974, PRESS).
+Thirty days are too few for a holdout: the error then depends on which days are held out (`one_third` shows how much).
+So the error is measured by leaving out one day at a time. Least squares needs no refitting for this: the error of a day
+that is left out is its residual / (1 - its leverage) (Allen 1974, PRESS).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 import statsmodels.api as sm
 from scipy import stats
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import root_mean_squared_error
 from sklearn.model_selection import train_test_split
 from statsmodels.stats.diagnostic import het_breuschpagan
 from statsmodels.stats.stattools import durbin_watson
 
 from pipeline.errors import RefusedError
 from pipeline.footfall.features import FEATURE_COLUMNS
+from pipeline.training.metrics import regression_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 MODEL = "footfall_buyers"
 MIN_DAYS = 10
 CONFIDENCE = 0.95
-FAR_FROM_NORMAL = 0.05
-"""Below this p-value a check of the residuals objects."""
-PUBLISHED_SEED, PUBLISHED_TESTED = 42, 2 / 3
+MIN_P = 0.05
+"""The p-value below which a check of the residuals fails."""
+PUBLISHED_SEED, PUBLISHED_TEST_SHARE = 42, 2 / 3
+"""The split of the published analysis: a third of the days to train on, drawn with this seed."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Coefficient:
 
 @dataclass(frozen=True)
 class Check:
-    """What a check of the residuals said; `p` is None for one without a test."""
+    """The result of a check of the residuals; `p` is None for a check without a test, `sentence` is for the page."""
 
     name: str
     statistic: float
@@ -58,12 +59,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Fit:
-    """What was fitted, and what is needed to say how sure a prediction is.
+    """The fitted line, and all that its prediction intervals need.
 
     Attributes:
-        residual_variance: of the residuals, on days - 2 degrees of freedom.
-        visitors_mean, visitors_squares: of the training's visitors: their mean and their squared distances from it.
-        r2: of the training days themselves.
+        intercept, slope: the coefficients (buyers; buyers per visitor).
+        days: number of training days.
+        residual_variance: variance of the residuals, with days - 2 degrees of freedom.
+        visitors_mean, visitors_squares: mean of the training days' visitors, and their squared deviations, summed.
+        r2: coefficient of determination on the training days.
+        checks: of the residuals.
     """
 
     intercept: Coefficient
@@ -76,36 +80,43 @@ class Fit:
     checks: tuple[Check, ...]
 
     def interval(self, visitors: NDArray[np.float64], *, of_a_day: bool = True) -> NDArray[np.float64]:
-        """(rows, 2): the ends of the 95 % interval.
+        """Return the lower and upper ends of the 95 % interval, (rows, 2), in buyers.
 
         Args:
-            visitors: how many.
-            of_a_day: of the buyers of one such day; otherwise of their mean over many.
+            visitors: (rows,), numbers of visitors.
+            of_a_day: the prediction interval of a single day's buyers; if false, the confidence interval of their mean
+                over many such days.
         """
         line = self.intercept.value + self.slope.value * visitors
-        around = 1 / self.days + (visitors - self.visitors_mean) ** 2 / self.visitors_squares
-        spread = np.sqrt(self.residual_variance * (around + (1 if of_a_day else 0)))
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, self.days - 2) * spread
-        return np.column_stack([line - half, line + half])
+        leverage = 1 / self.days + (visitors - self.visitors_mean) ** 2 / self.visitors_squares
+        standard_error = np.sqrt(self.residual_variance * (leverage + (1 if of_a_day else 0)))
+        half_width = stats.t.ppf((1 + CONFIDENCE) / 2, self.days - 2) * standard_error
+        return np.column_stack([line - half_width, line + half_width])
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the fit as JSON can hold it."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Fit:
-        """The inverse of `to_record`."""
+        """Return the fit of a record made by `to_record`."""
         parts = {name: Coefficient(**record[name]) for name in ("intercept", "slope")}
         return cls(**{**record, **parts, "checks": tuple(Check(**check) for check in record["checks"])})
 
 
 def train(days: pd.DataFrame) -> tuple[LinearRegression, Fit]:
-    """Fit on rows of `footfall_features`.
+    """Fit the line.
+
+    Args:
+        days: rows of `footfall_features`.
+
+    Returns:
+        The model that is registered, and what is stored with it.
 
     Raises:
-        RefusedError: with too few days, or visitors that never vary.
+        RefusedError: there are too few days, or the number of visitors never varies.
     """
-    visitors, buyers = _usable(days)
+    visitors, buyers = _checked(days)
     fitted = sm.OLS(buyers, sm.add_constant(visitors)).fit()
     ends = fitted.conf_int(alpha=1 - CONFIDENCE)
     intercept, slope = (
@@ -125,83 +136,81 @@ def train(days: pd.DataFrame) -> tuple[LinearRegression, Fit]:
 
 
 def leave_one_out(days: pd.DataFrame) -> NDArray[np.float64]:
-    """The buyers of each day as predicted from all the others.
+    """Predict the buyers of each day from a line that is fitted to all other days.
+
+    Args:
+        days: rows of `footfall_features`.
+
+    Returns:
+        (rows,), predicted buyers in the order of the days.
 
     Raises:
-        RefusedError: with too few days, or visitors that never vary.
+        RefusedError: there are too few days, or the number of visitors never varies.
     """
-    visitors, buyers = _usable(days)
+    visitors, buyers = _checked(days)
     fitted = sm.OLS(buyers, sm.add_constant(visitors)).fit()
-    left_out: NDArray[np.float64] = buyers - fitted.resid / (1 - fitted.get_influence().hat_matrix_diag)
-    return left_out
+    predicted: NDArray[np.float64] = buyers - fitted.resid / (1 - fitted.get_influence().hat_matrix_diag)
+    return predicted
 
 
-def measure(buyers: NDArray[np.float64], said: NDArray[np.float64]) -> dict[str, float]:
-    """rmse and mae (buyers), mape (per cent, over days with buyers; NaN without), r2 (NaN where buyers never vary)."""
-    buyers = np.asarray(buyers, dtype=np.float64)
-    errors = buyers - said
-    some = buyers > 0
-    spread = ((buyers - buyers.mean()) ** 2).sum()
-    return {
-        "rmse": float(np.sqrt((errors**2).mean())),
-        "mae": float(np.abs(errors).mean()),
-        "mape": float(100 * np.abs(errors[some] / buyers[some]).mean()) if some.any() else float("nan"),
-        "r2": float(1 - (errors**2).sum() / spread) if spread else float("nan"),
-    }
+def measure(actual: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:
+    """Return rmse and mae (buyers), mape (fraction) and r2 of predicted buyers, see `regression_metrics`."""
+    return regression_metrics(actual, predicted)
 
 
 def one_third(days: pd.DataFrame, seed: int = PUBLISHED_SEED) -> float:
-    """RMSE after training on a third of the days, drawn by a seed, and testing on the rest.
+    """Return the RMSE (buyers) after training on a random third of the days and testing on the others.
 
-    With scikit-learn's split and seed 42 it is the published 2.9033: an example of too little to train on, whose figure
-    is the draw's more than the model's.
+    With the default seed it is the published 2.9033. A third of thirty days is too little to train on: the figure says
+    more about the draw than about the model.
     """
-    taught, asked = train_test_split(days, test_size=PUBLISHED_TESTED, random_state=seed)
-    model = LinearRegression().fit(taught[list(FEATURE_COLUMNS)], taught["buyers"])
-    return float(root_mean_squared_error(asked["buyers"], model.predict(asked[list(FEATURE_COLUMNS)])))
+    train_days, test_days = train_test_split(days, test_size=PUBLISHED_TEST_SHARE, random_state=seed)
+    model = LinearRegression().fit(train_days[list(FEATURE_COLUMNS)], train_days["buyers"])
+    return measure(test_days["buyers"].to_numpy(), model.predict(test_days[list(FEATURE_COLUMNS)]))["rmse"]
 
 
-def _usable(days: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _checked(days: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return visitors and buyers, or refuse days that cannot give a line."""
     if len(days) < MIN_DAYS or days["visitors"].nunique() < 2:
         raise RefusedError(
-            "These days cannot tell buyers from visitors",
+            "There are too few days to predict buyers from visitors",
             where="footfall",
-            observed=f"{len(days)} days, {days['visitors'].nunique()} different counts of visitors",
-            allowed=f"{MIN_DAYS} days, of 2 different counts, or more",
-            todo="bring in more days",
+            observed=f"{len(days)} days with {days['visitors'].nunique()} different numbers of visitors",
+            allowed=f"{MIN_DAYS} days or more, with 2 different numbers of visitors or more",
+            todo="ingest more days",
         )
     return days["visitors"].to_numpy(dtype=np.float64), days["buyers"].to_numpy(dtype=np.float64)
 
 
 def _checks(fitted: Any) -> tuple[Check, ...]:
-    normal = stats.shapiro(fitted.resid)
-    spread, p, *_ = het_breuschpagan(fitted.resid, fitted.model.exog)
-    order = float(durbin_watson(fitted.resid))
+    normality = stats.shapiro(fitted.resid)
+    heteroscedasticity, p, *_ = het_breuschpagan(fitted.resid, fitted.model.exog)
+    autocorrelation = float(durbin_watson(fitted.resid))
     return (
         Check(
             "Shapiro-Wilk",
-            float(normal.statistic),
-            float(normal.pvalue),
-            "the residuals are far from normal: intervals are rough"
-            if normal.pvalue < FAR_FROM_NORMAL
-            else "nothing speaks against normal residuals",
+            float(normality.statistic),
+            float(normality.pvalue),
+            "the residuals are not normally distributed: the intervals are only approximate"
+            if normality.pvalue < MIN_P
+            else "no evidence against normally distributed residuals",
         ),
         Check(
             "Breusch-Pagan",
-            float(spread),
+            float(heteroscedasticity),
             float(p),
-            "the residuals spread differently at different counts of visitors: intervals are rough"
-            if p < FAR_FROM_NORMAL
-            else "nothing speaks against an even spread of the residuals",
+            "the variance of the residuals depends on the number of visitors: the intervals are only approximate"
+            if p < MIN_P
+            else "no evidence against a constant variance of the residuals",
         ),
         Check(
             "Durbin-Watson",
-            order,
+            autocorrelation,
             None,
-            "neighbouring days are alike: the standard errors are too small"
-            if order < 1.5
-            else "neighbouring days go opposite ways"
-            if order > 2.5
-            else "neighbouring days are independent, as far as can be told",
+            "the residuals of neighbouring days are similar: the standard errors are too small"
+            if autocorrelation < 1.5
+            else "the residuals of neighbouring days have opposite signs: the standard errors are too large"
+            if autocorrelation > 2.5
+            else "no sign of dependence between neighbouring days",
         ),
     )

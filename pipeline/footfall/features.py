@@ -1,7 +1,7 @@
-"""Counts at the door in, a daily description out: what visitors and buyers are like, and how they go together.
+"""Visitors and buyers of each day, and a description of all days: distributions, correlation and conversion.
 
-A day with more buyers than visitors is kept: it is no error of the file, but says something of the count (see
-`Description.impossible_share`). Everything of `as_of` or later is left out; rows without a date are known at all times.
+A day with more buyers than visitors is kept: the file is not wrong, but the counting may be (see
+`Description.impossible_share`). Days from `as_of` on are left out; rows without a date are always included.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEATURE_COLUMNS = ("visitors",)
 
 @dataclass(frozen=True)
 class Summary:
-    """A count over all days. `std` is the sample's."""
+    """Summary statistics of one column over all days; `std` is the sample standard deviation."""
 
     count: int
     mean: float
@@ -40,15 +40,16 @@ class Summary:
 
 @dataclass(frozen=True)
 class Description:
-    """What the days were like.
+    """A description of all days.
 
     Attributes:
-        visitors, buyers: their summaries.
-        visitor_counts, buyer_counts: how many days had each count, by count.
-        correlation: Pearson's, of visitors and buyers; NaN where one of them never varies.
-        impossible_days, impossible_share: days with more buyers than visitors. Either somebody buys without being
-            counted (staff, a second door, people who pay apart but come together), or the counter misses people.
-        conversion: buyers of all days / visitors of all days.
+        visitors, buyers: summary statistics.
+        visitor_counts, buyer_counts: number of visitors (buyers) -> number of days that had it.
+        correlation: Pearson correlation of visitors and buyers; NaN if one of them never varies.
+        impossible_days, impossible_share: days with more buyers than visitors, and their fraction of all days. Either
+            some buyers are not counted as visitors (staff, a second door, people who come together and pay separately),
+            or the counter misses people.
+        conversion: buyers of all days / visitors of all days; NaN without visitors.
     """
 
     visitors: Summary
@@ -62,7 +63,15 @@ class Description:
 
 
 def footfall_features(footfall: ir.Table, as_of: dt.date) -> ir.Table:
-    """A row a day before `as_of`: day (null where the source gives none), visitors, buyers (float64), in order."""
+    """Select the days before `as_of`.
+
+    Args:
+        footfall: the clean table.
+        as_of: only earlier days are included.
+
+    Returns:
+        One row per day, in their order: day (null if the source gives no dates), visitors and buyers (float64, people).
+    """
     known = footfall.filter(footfall.day < ibis.date(as_of))
     return known.order_by("day", "row").select(
         day=ibis.ifelse(known.day == ibis.date(UNDATED), ibis.null("date"), known.day),
@@ -71,10 +80,10 @@ def footfall_features(footfall: ir.Table, as_of: dt.date) -> ir.Table:
 
 
 def describe(days: pd.DataFrame) -> Description:
-    """Describe the rows of `footfall_features`.
+    """Describe rows of `footfall_features`.
 
     Raises:
-        RefusedError: without any.
+        RefusedError: there are no rows.
     """
     if days.empty:
         raise RefusedError("There is no footfall to describe", where="footfall", todo="ingest it first")
@@ -95,10 +104,11 @@ def describe(days: pd.DataFrame) -> Description:
 
 def _summary(values: pd.Series[float]) -> Summary:
     quartiles = np.percentile(values, (0, 25, 50, 75, 100))
-    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return Summary(len(values), float(values.mean()), spread, *(float(value) for value in quartiles))
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return Summary(len(values), float(values.mean()), deviation, *(float(value) for value in quartiles))
 
 
 def _counts(values: pd.Series[float]) -> dict[int, int]:
-    found, days = np.unique(values.to_numpy(dtype=np.int64), return_counts=True)
-    return dict(zip(found.tolist(), days.tolist(), strict=True))
+    """Return value -> number of days that have it."""
+    distinct, days = np.unique(values.to_numpy(dtype=np.int64), return_counts=True)
+    return dict(zip(distinct.tolist(), days.tolist(), strict=True))

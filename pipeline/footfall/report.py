@@ -1,4 +1,4 @@
-"""The footfall page: what the days were like, and how many buyers a number of visitors means."""
+"""The footfall page: a description of the days, and buyers predicted from visitors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pipeline.dates import format_day
-from pipeline.footfall.buyers import MIN_DAYS, PUBLISHED_TESTED, Fit, leave_one_out, measure, one_third
+from pipeline.footfall.buyers import MIN_DAYS, PUBLISHED_TEST_SHARE, Fit, leave_one_out, measure, one_third
 from pipeline.footfall.features import Description, Summary, describe
 from pipeline.lake.tables import Lake
+from pipeline.reports.charts import COLOURS, with_opacity
 from pipeline.reports.page import Section, Table, Tile, write_page
-from pipeline.reports.phrasing import count
+from pipeline.reports.phrasing import count, counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,16 +25,17 @@ if TYPE_CHECKING:
 LINE_POINTS = 60
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 SPLITS = 50
-"""Draws of a third of the days, to show how far the figure depends on the draw."""
+"""Random draws of a third of the days, which show how much the error depends on the draw."""
 
 
 @dataclass(frozen=True)
 class FootfallReport:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
+        as_of: only earlier days are shown.
         champion, fit: the model in use, and what was stored with it.
-        days: one row a day, in order: day (may be missing), visitors, buyers, predicted, low, high.
+        days: one row per day, in order: day (may be missing), visitors, buyers, predicted, low, high.
     """
 
     as_of: date
@@ -44,79 +46,83 @@ class FootfallReport:
 
 def write_footfall_report(lake: Lake, report: FootfallReport) -> str:
     """Write the page and return its path below home."""
-    found = describe(report.days)
+    description = describe(report.days)
     tiles = [
         Tile("days", count(len(report.days))),
-        Tile("visitors a day", f"{found.visitors.mean:,.1f}"),
-        Tile("buyers a day", f"{found.buyers.mean:,.1f}"),
-        Tile("buyers a hundred visitors", f"{100 * found.conversion:.1f}"),
-        Tile("days with more buyers than visitors", f"{100 * found.impossible_share:.1f} %"),
+        Tile("visitors per day", f"{description.visitors.mean:,.1f}"),
+        Tile("buyers per day", f"{description.buyers.mean:,.1f}"),
+        Tile("buyers per hundred visitors", f"{100 * description.conversion:.1f}"),
+        Tile("days with more buyers than visitors", percent(description.impossible_share)),
     ]
     undated = report.days["day"].isna().all()
-    when = "days that the source does not date" if undated else f"days before {report.as_of}"
+    which = "days without a date" if undated else f"days before {report.as_of}"
     return write_page(
         lake,
         f"footfall/{format_day(report.as_of)}",
         "Footfall",
-        f"{count(len(report.days))} {when}. Line by version {report.champion.version} of {report.champion.name}.",
+        f"{count(len(report.days))} {which}. The line is version {report.champion.version} of {report.champion.name}.",
         [
-            _description(found),
-            _histograms(found),
-            _together(report.days, found),
-            _line(report),
-            _unseen(report.days),
-            _checks(report.fit),
+            _description_section(description),
+            _histograms_section(description),
+            _joint_section(report.days, description),
+            _line_section(report),
+            _error_section(report.days),
+            _checks_section(report.fit),
         ],
         tiles,
     )
 
 
-def _description(found: Description) -> Section:
-    def row(name: str, of: Summary) -> tuple[str, ...]:
-        values = (of.mean, of.std, of.minimum, of.lower_quartile, of.median, of.upper_quartile, of.maximum)
-        return (name, count(of.count), *(f"{value:,.2f}" for value in values))
+def _description_section(description: Description) -> Section:
+    def row(name: str, summary: Summary) -> tuple[str, ...]:
+        quartiles = (summary.lower_quartile, summary.median, summary.upper_quartile)
+        values = (summary.mean, summary.std, summary.minimum, *quartiles, summary.maximum)
+        return (name, count(summary.count), *(f"{value:,.2f}" for value in values))
 
     sentences = [
-        f"Visitors and buyers go together with a correlation of {found.correlation:.2f}."
-        if np.isfinite(found.correlation)
-        else "Visitors or buyers never vary, so nothing can be said of how they go together."
+        f"The correlation of visitors and buyers is {description.correlation:.2f}."
+        if np.isfinite(description.correlation)
+        else "The number of visitors or of buyers never varies, so their correlation is not known."
     ]
-    if found.impossible_days:
+    if description.impossible_days:
         sentences.append(
-            f"On {found.impossible_days} days ({100 * found.impossible_share:.1f} %) more people paid than came in. "
-            "That cannot be: either the counter at the door misses people, or some who pay are not counted (staff, a "
-            "second door), or people who came together pay apart. So the number of buyers a hundred visitors is too "
-            "high as well."
+            f"On {description.impossible_days} days ({percent(description.impossible_share)}) there were more buyers "
+            "than visitors, which is impossible. Either the counter at the door misses people, or some buyers are not "
+            "counted as visitors (staff, a second door), or people who come together pay separately. So the number of "
+            "buyers per hundred visitors is too high as well."
         )
     return Section(
         "What the days were like",
         sentences,
         Table(
             ("", "days", "mean", "standard deviation", "minimum", "25 %", "median", "75 %", "maximum"),
-            [row("visitors", found.visitors), row("buyers", found.buyers)],
+            [row("visitors", description.visitors), row("buyers", description.buyers)],
             frozenset(range(1, 9)),
         ),
     )
 
 
-def _histograms(found: Description) -> Section:
+def _histograms_section(description: Description) -> Section:
     figure = go.Figure(
         [
             go.Bar(name=name, x=list(counts), y=list(counts.values()), opacity=0.7)
-            for name, counts in (("visitors", found.visitor_counts), ("buyers", found.buyer_counts))
+            for name, counts in (("visitors", description.visitor_counts), ("buyers", description.buyer_counts))
         ],
         layout={"barmode": "overlay", "xaxis": {"title": "people"}, "yaxis": {"title": "days"}, "legend": LEGEND},
     )
-    often, days = max(found.visitor_counts.items(), key=lambda item: (item[1], -item[0]))
-    mostly, times = max(found.buyer_counts.items(), key=lambda item: (item[1], -item[0]))
+    visitors, visitor_days = _most_frequent(description.visitor_counts)
+    buyers, buyer_days = _most_frequent(description.buyer_counts)
     return Section(
-        "How often each count came",
-        [f"The commonest count of visitors is {often}, on {days} days; of buyers {mostly}, on {times}."],
+        "How often each number occurred",
+        [
+            f"The most frequent number of visitors is {visitors}, on {counted(visitor_days, 'day')}. The most frequent "
+            f"number of buyers is {buyers}, on {counted(buyer_days, 'day')}."
+        ],
         figure=str(figure.to_json()),
     )
 
 
-def _together(days: pd.DataFrame, found: Description) -> Section:
+def _joint_section(days: pd.DataFrame, description: Description) -> Section:
     figure = go.Figure(
         go.Histogram2d(x=days["visitors"], y=days["buyers"], colorscale="Blues", colorbar={"title": "days"}),
         layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}},
@@ -124,37 +130,38 @@ def _together(days: pd.DataFrame, found: Description) -> Section:
     return Section(
         "Visitors and buyers together",
         [
-            f"On {found.visitors.count - found.impossible_days} of {found.visitors.count} days there were no more "
-            "buyers than visitors."
+            f"On {description.visitors.count - description.impossible_days} of {description.visitors.count} days there "
+            "were at most as many buyers as visitors."
         ],
         figure=str(figure.to_json()),
     )
 
 
-def _line(report: FootfallReport) -> Section:
+def _line_section(report: FootfallReport) -> Section:
     fit, days = report.fit, report.days
-    at = np.linspace(days["visitors"].min(), days["visitors"].max(), LINE_POINTS)
-    day, mean = fit.interval(at), fit.interval(at, of_a_day=False)
+    visitors = np.linspace(days["visitors"].min(), days["visitors"].max(), LINE_POINTS)
+    day, mean = fit.interval(visitors), fit.interval(visitors, of_a_day=False)
     figure = go.Figure(layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}, "legend": LEGEND})
-    for ends, name, shade in ((day, "95 % of days", 0.10), (mean, "95 % for the line", 0.25)):
+    for ends, name, opacity in ((day, "95 % of days", 0.10), (mean, "95 % interval of the line", 0.25)):
         figure.add_scatter(
-            x=[*at, *at[::-1]],
+            x=[*visitors, *visitors[::-1]],
             y=[*ends[:, 1], *ends[::-1, 0]],
             fill="toself",
-            fillcolor=f"rgba(31,95,168,{shade})",
+            fillcolor=with_opacity(COLOURS[0], opacity),
             line={"width": 0},
             name=name,
         )
-    line = fit.intercept.value + fit.slope.value * at
-    figure.add_scatter(x=at, y=line, mode="lines", name="line", line={"color": "#1f5fa8"})
-    figure.add_scatter(x=days["visitors"], y=days["buyers"], mode="markers", name="days", marker={"color": "#b3261e"})
-    half = float((day[:, 1] - day[:, 0]).mean()) / 2
+    line = fit.intercept.value + fit.slope.value * visitors
+    figure.add_scatter(x=visitors, y=line, mode="lines", name="line", line={"color": COLOURS[0]})
+    figure.add_scatter(x=days["visitors"], y=days["buyers"], mode="markers", name="days", marker={"color": COLOURS[1]})
+    half_width = float((day[:, 1] - day[:, 0]).mean()) / 2
     return Section(
         "Buyers from visitors",
         [
             f"buyers = {fit.intercept.value:.2f} + {fit.slope.value:.3f} × visitors: ten more visitors mean "
-            f"{10 * fit.slope.value:.1f} more buyers ({10 * fit.slope.low:.1f} to {10 * fit.slope.high:.1f}). One day "
-            f"may be {half:.1f} buyers off the line."
+            f"{10 * fit.slope.value:.1f} more buyers (95 % interval {10 * fit.slope.low:.1f} to "
+            f"{10 * fit.slope.high:.1f}). On 95 days of 100 the number of buyers is within "
+            f"{half_width:.1f} of the line."
         ],
         Table(
             ("coefficient", "value", "standard error", "95 % interval"),
@@ -168,40 +175,43 @@ def _line(report: FootfallReport) -> Section:
     )
 
 
-def _unseen(days: pd.DataFrame) -> Section:
+def _error_section(days: pd.DataFrame) -> Section:
+    heading = "How large the error is on unseen days"
     if len(days) < MIN_DAYS:
-        return Section("How wrong it is on days that it has not seen", ["Too few days to tell."])
-    said = leave_one_out(days)
-    found = measure(days["buyers"].to_numpy(), said)
-    spread = [one_third(days, seed) for seed in range(SPLITS)]
-    ends = [float(min(*days["buyers"], *said)), float(max(*days["buyers"], *said))]
+        return Section(heading, [f"There are too few days to measure it: {len(days)}, and {MIN_DAYS} are needed."])
+    predicted = leave_one_out(days)
+    metrics = measure(days["buyers"].to_numpy(), predicted)
+    errors_of_thirds = [one_third(days, seed) for seed in range(SPLITS)]
+    ends = [float(min(*days["buyers"], *predicted)), float(max(*days["buyers"], *predicted))]
     figure = go.Figure(
         [
-            go.Scatter(x=days["buyers"], y=said, mode="markers", name="days"),
-            go.Scatter(x=ends, y=ends, mode="lines", name="just right", line={"dash": "dash"}),
+            go.Scatter(x=days["buyers"], y=predicted, mode="markers", name="days"),
+            go.Scatter(x=ends, y=ends, mode="lines", name="no error", line={"dash": "dash"}),
         ],
         layout={
             "xaxis": {"title": "buyers"},
-            "yaxis": {"title": "predicted from the other days"},
+            "yaxis": {"title": "buyers predicted from the other days"},
             "legend": LEGEND,
         },
     )
     return Section(
-        "How wrong it is on days that it has not seen",
+        heading,
         [
-            f"Each day predicted from all others: wrong by {found['mae']:.2f} buyers on average, {found['mape']:.1f} % "
-            f"of them, and {100 * found['r2']:.1f} % of their variance explained.",
-            f"Trained on {100 * (1 - PUBLISHED_TESTED):.0f} % of the days instead, the published way, the error is "
-            f"{one_third(days):.4f}; but in {SPLITS} draws of such a third it goes from {min(spread):.2f} to "
-            f"{max(spread):.2f}. That is too little data to train on, and no way to measure.",
+            "Each day is predicted from a line that is fitted to all other days. The mean error is "
+            f"{metrics['mae']:.2f} buyers, or {percent(metrics['mape'])} of the day's buyers, and "
+            f"{percent(metrics['r2'])} of the variance is explained.",
+            f"The published analysis trains on {percent(1 - PUBLISHED_TEST_SHARE, 0)} of the days and tests on the "
+            f"others; its RMSE is {one_third(days):.4f} buyers. In {SPLITS} random draws of such a third the RMSE is "
+            f"between {min(errors_of_thirds):.2f} and {max(errors_of_thirds):.2f}, so a single draw is not a reliable "
+            "measure.",
         ],
         Table(
             ("error", "value"),
             [
-                ("RMSE", f"{found['rmse']:.3f}"),
-                ("MAE", f"{found['mae']:.3f}"),
-                ("MAPE", f"{found['mape']:.2f} %"),
-                ("R²", f"{found['r2']:.3f}"),
+                ("RMSE, buyers", f"{metrics['rmse']:.3f}"),
+                ("MAE, buyers", f"{metrics['mae']:.3f}"),
+                ("MAPE", percent(metrics["mape"], 2)),
+                ("R²", f"{metrics['r2']:.3f}"),
             ],
             frozenset({1}),
         ),
@@ -209,13 +219,18 @@ def _unseen(days: pd.DataFrame) -> Section:
     )
 
 
-def _checks(fit: Fit) -> Section:
+def _checks_section(fit: Fit) -> Section:
     return Section(
-        "Whether a line will do",
-        [f"The line explains {100 * fit.r2:.1f} % of the variance of the days that it was made from."],
+        "Whether a straight line is adequate",
+        [f"The line explains {percent(fit.r2)} of the variance of its training days."],
         Table(
-            ("check of the residuals", "statistic", "p", "what it says"),
+            ("check of the residuals", "statistic", "p-value", "result"),
             [(c.name, f"{c.statistic:.3f}", "–" if c.p is None else f"{c.p:.3f}", c.sentence) for c in fit.checks],
             frozenset({1, 2}),
         ),
     )
+
+
+def _most_frequent(counts: dict[int, int]) -> tuple[int, int]:
+    """Return the value that most days have, and their number; the smallest value on a tie."""
+    return max(counts.items(), key=lambda item: (item[1], -item[0]))

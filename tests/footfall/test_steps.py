@@ -59,8 +59,8 @@ def test_scores_and_page(settings: Settings) -> None:
         "What the days were like",
         "How often",
         "Buyers from visitors",
-        "not seen",
-        "Whether a line will do",
+        "unseen days",
+        "Whether a straight line is adequate",
     ):
         assert heading in page
 
@@ -149,7 +149,7 @@ def test_the_open_file_from_end_to_end(open_data: Path, home: Settings) -> None:
     path = steps.write_report(settings, as_of)
     assert path == "reports/footfall/undated.html"
     page = Lake(settings).path(path).read_text()
-    assert "30 days that the source does not date" in page
+    assert "30 days without a date" in page
     assert "1970" not in page
     assert Registry(settings).champion(steps.MODEL).provenance.as_of == as_of  # type: ignore[union-attr]
     again = steps.train(settings.model_copy(update={"seed": 8}), steps.MODEL, as_of)
