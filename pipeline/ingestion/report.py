@@ -1,4 +1,4 @@
-"""The page of a delivery: what was expected of it, what came, and what became of its rows."""
+"""The page of a delivery: the expectations, the counts, and the rows in quarantine with their reasons."""
 
 from __future__ import annotations
 
@@ -18,21 +18,42 @@ from pipeline.reports.phrasing import count, share
 if TYPE_CHECKING:
     from pipeline.ingestion.validation import ExpectationResult, Validation
 
-SHOWN_ROWS = 50
-SHOWN_CHARACTERS = 300
-SHOWN_TOLD = 1000
+MAX_ROWS = 50
+MAX_CELL_CHARACTERS = 300
+MAX_MESSAGE_CHARACTERS = 1000
 OBSERVED = re.compile(r""" \(.*\)$|(?<=: )(['"]).*\1 (?=is not)""", re.DOTALL)
+NOTHING_CHANGED = "No row was accepted. What the delivery had brought before is unchanged."
 
 
-def kind_of(reason: str) -> str:
-    """A row's reason without the value that was observed, which differs from row to row."""
+def reason_kind(reason: str) -> str:
+    """Return a reason without the observed value, which differs from row to row, so that reasons can be counted."""
     return OBSERVED.sub("", reason)
 
 
 def write_validation_page(
-    lake: Lake, entry: LedgerEntry, validation: Validation, read: int, clean: int, quarantined: pa.Table, repeats: int
+    lake: Lake,
+    entry: LedgerEntry,
+    validation: Validation,
+    *,
+    read: int,
+    clean: int,
+    quarantined: pa.Table,
+    repeats: int,
 ) -> str:
-    """Write the page and return its path below home."""
+    """Write the page of a delivery that was validated, accepted or not.
+
+    Args:
+        lake: where the page goes.
+        entry: the delivery's ledger entry.
+        validation: the results of the suite.
+        read: number of rows read.
+        clean: number of rows accepted.
+        quarantined: the rejected rows, with columns `row`, `reasons` and `raw`.
+        repeats: number of exact repeats that were dropped.
+
+    Returns:
+        The page's path relative to home.
+    """
     refused = bool(validation.refusals)
     bad = quarantined.num_rows
     tiles = [
@@ -41,7 +62,7 @@ def write_validation_page(
         Tile("clean", count(0 if refused else clean)),
         Tile("quarantined", count(bad), "bad" if bad else ""),
         Tile("exact repeats", count(repeats)),
-        *(Tile(f"warning: {v.reason}", count(v.failing)) for v in validation.verdicts if v.warns and v.failing),
+        *(Tile(f"warning: {r.reason}", count(r.failing)) for r in validation.results if r.warns and r.failing),
     ]
     sections = [_reasons(quarantined, read), _examples(quarantined)] if bad else []
     sections = [*([_refusals(validation)] if refused else []), *sections, _expectations(validation)]
@@ -49,12 +70,15 @@ def write_validation_page(
 
 
 def write_refusal_page(lake: Lake, entry: LedgerEntry, refusal: AisleError) -> str:
-    """Write the page of a delivery whose rows could not even be read, and return its path below home."""
-    said = (("where", refusal.where), ("observed", refusal.observed), ("allowed", refusal.allowed))
-    told = [(name, str(value)[:SHOWN_TOLD]) for name, value in (*said, ("do next", refusal.todo)) if value]
-    section = Section(
-        refusal.what, ["Nothing of it was taken; what it brought before still stands."], Table(("", ""), told)
-    )
+    """Write the page of a delivery whose rows could not be read, and return its path relative to home."""
+    parts = {
+        "where": refusal.where,
+        "observed": refusal.observed,
+        "allowed": refusal.allowed,
+        "do next": refusal.todo,
+    }
+    lines = [(name, str(value)[:MAX_MESSAGE_CHARACTERS]) for name, value in parts.items() if value]
+    section = Section(refusal.what, [NOTHING_CHANGED], Table(("", ""), lines))
     return _write(lake, entry, [section], [Tile("verdict", "refused", "bad"), Tile("bytes", count(entry.size))])
 
 
@@ -72,34 +96,34 @@ def _write(lake: Lake, entry: LedgerEntry, sections: Sequence[Section], tiles: S
 def _refusals(validation: Validation) -> Section:
     return Section(
         "Why it was refused",
-        ["Nothing of it was taken; what it brought before still stands."],
-        Table(("reason", "observed", "allowed"), [(v.reason, v.observed, v.bounds) for v in validation.refusals]),
+        [NOTHING_CHANGED],
+        Table(("reason", "observed", "allowed"), [(r.reason, r.observed, r.bounds) for r in validation.refusals]),
     )
 
 
 def _expectations(validation: Validation) -> Section:
-    def said(verdict: ExpectationResult) -> str:
-        if verdict.passed is None:
+    def outcome(result: ExpectationResult) -> str:
+        if result.passed is None:
             return "not known yet"
-        if verdict.passed:
-            return "kept"
-        if verdict.judges == "row":
-            return f"warning: {_rows(verdict.failing)}" if verdict.warns else _rows(verdict.failing)
-        return "warning" if verdict.warns else "refused"
+        if result.passed:
+            return "passed"
+        if result.scope == "row":
+            return f"warning: {_rows(result.failing)}" if result.warns else _rows(result.failing)
+        return "warning" if result.warns else "refused"
 
     order = {False: 0, None: 1, True: 2}
-    verdicts = sorted(validation.verdicts, key=lambda v: order[v.passed])
-    kept = sum(v.passed is True for v in verdicts)
+    results = sorted(validation.results, key=lambda r: order[r.passed])
+    passed = sum(r.passed is True for r in results)
     return Section(
-        "What was expected",
+        "Expectations",
         [
-            f"{kept} of {len(verdicts)} expectations were kept. A row that breaks one goes to quarantine; "
-            "a delivery that breaks one is refused as a whole. What breaks a warning stands."
+            f"{passed} of {len(results)} expectations passed. A row that fails one goes to quarantine; "
+            "a delivery that fails one is refused as a whole. An expectation that only warns rejects nothing."
         ],
         Table(
-            ("verdict", "of each", "column", "wrong where"),
-            [(said(v), v.judges, v.column, v.reason) for v in verdicts],
-            tones={"kept": "good", "refused": "bad", "not known yet": "wait"},
+            ("result", "applies to each", "column", "fails if"),
+            [(outcome(r), r.scope, r.column, r.reason) for r in results],
+            tones={"passed": "good", "refused": "bad", "not known yet": "wait"},
         ),
     )
 
@@ -109,26 +133,27 @@ def _rows(number: int) -> str:
 
 
 def _reasons(quarantined: pa.Table, read: int) -> Section:
-    reasons = Counter(kind_of(r) for row in quarantined["reasons"].to_pylist() for r in row)
+    reasons = Counter(reason_kind(r) for row in quarantined["reasons"].to_pylist() for r in row)
     return Section(
         "Why rows are in quarantine",
         [f"{_rows(quarantined.num_rows)} of {count(read)} ({share(quarantined.num_rows, read)}) broke the contract."],
-        Table(("reason", "rows"), [(r, count(n)) for r, n in reasons.most_common(SHOWN_ROWS)], frozenset({1})),
+        Table(("reason", "rows"), [(r, count(n)) for r, n in reasons.most_common(MAX_ROWS)], frozenset({1})),
     )
 
 
 def _examples(quarantined: pa.Table) -> Section:
-    rows = quarantined.slice(0, SHOWN_ROWS).to_pylist()
+    rows = quarantined.slice(0, MAX_ROWS).to_pylist()
     more = quarantined.num_rows - len(rows)
     return Section(
         "Rows in quarantine",
         [
-            f"The first {len(rows)}, as they came." if more else "As they came.",
-            "To mend them: aisle quarantine show writes them all as a CSV, aisle quarantine replay takes it back.",
+            f"The first {len(rows)} rows, as delivered." if more else "The rows as delivered.",
+            "To correct them: aisle quarantine show writes all of them as CSV, aisle quarantine replay reads the "
+            "corrected file.",
         ],
         Table(
-            ("row", "reasons", "as it came"),
-            [(count(r["row"]), "; ".join(r["reasons"])[:SHOWN_CHARACTERS], r["raw"][:SHOWN_CHARACTERS]) for r in rows],
+            ("row", "reasons", "as delivered"),
+            [(count(r["row"]), "; ".join(r["reasons"])[:MAX_CELL_CHARACTERS], r["raw"][:MAX_CELL_CHARACTERS]) for r in rows],
             frozenset({0}),
         ),
     )

@@ -1,0 +1,199 @@
+"""The assessment of a delivery: which of its rows are accepted, and which are rejected for what reasons."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from statistics import median
+
+import pyarrow as pa
+
+from pipeline.contracts import CONTRACTS
+from pipeline.errors import RefusedError
+from pipeline.ingestion.deliveries import Delivery, is_closed
+from pipeline.ingestion.joins import left_join
+from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.ingestion.mapping import ROW, MappedRows, exact_repeats, map_rows
+from pipeline.ingestion.quarantine import quarantined_rows
+from pipeline.ingestion.readers import read_rows
+from pipeline.ingestion.received import effective_at, received_rows
+from pipeline.ingestion.report import write_refusal_page, write_validation_page
+from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.source_schema import Format
+from pipeline.ingestion.sources import NamedSource, load_sources
+from pipeline.ingestion.suites import Parameters
+from pipeline.lake.tables import Lake
+from pipeline.logs import log_event
+from pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RECENT_DAYS = 28
+MIN_RECENT_DAYS = 7
+CLOCK_TOLERANCE = timedelta(days=1)
+"""How much later than its arrival an event may be dated, since clocks differ."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The rows of a delivery: read = accepted + rejected + repeats.
+
+    Attributes:
+        read: number of rows in the delivery.
+        accepted: rows for the received table.
+        rejected: rows for the quarantine.
+        repeats: number of exact repeats that are dropped.
+    """
+
+    read: int
+    accepted: pa.Table
+    rejected: pa.Table
+    repeats: int
+
+
+def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None) -> Assessment:
+    """Read, map, type and validate the landed bytes of a delivery, and write the delivery's page.
+
+    Args:
+        settings: the settings.
+        lake: where the bytes are.
+        delivery: the delivery.
+        entry: its ledger entry, which names the bytes.
+        joined: where the bytes of the file to be joined are, relative to home, if there is one.
+
+    Raises:
+        RefusedError: if the delivery as a whole cannot be accepted.
+        UsageError: if its suite is missing or malformed.
+    """
+    # Great Expectations takes seconds to import, and no other step needs it.
+    from pipeline.ingestion.validation import validate
+
+    source = source_of(settings, delivery)
+    contract = CONTRACTS[delivery.table]
+    try:
+        rows = _read(lake, delivery, entry, joined, source)
+        mapped = map_rows(rows, source, contract)
+    except RefusedError as refusal:
+        write_refusal_page(lake, entry, refusal)
+        raise
+    repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
+    distinct = _without(mapped.rows, repeated)
+    parameters = Parameters(
+        not_after=entry.landed_at + CLOCK_TOLERANCE,
+        last_day=_last_day(delivery, source),
+        recent_rows=_recent_rows(lake, delivery),
+    )
+    validation = validate(distinct, settings.expectations / f"{delivery.table}.json", parameters)
+    faults = _faults(rows, mapped, distinct, validation.faults)
+    assessment = Assessment(
+        read=rows.total_rows,
+        accepted=received_rows(_without(distinct, faults), delivery, effective_at(lake, entry), contract),
+        rejected=quarantined_rows(rows, faults, delivery),
+        repeats=len(repeated),
+    )
+    write_validation_page(
+        lake,
+        entry,
+        validation,
+        read=assessment.read,
+        clean=assessment.accepted.num_rows,
+        quarantined=assessment.rejected,
+        repeats=assessment.repeats,
+    )
+    for result in validation.refusals:
+        log_event(
+            log,
+            "expectation failed",
+            logging.WARNING,
+            table=delivery.table,
+            delivery=delivery.id,
+            reason=result.reason,
+        )
+    if validation.refusals:
+        raise RefusedError(
+            "The delivery as a whole was refused",
+            where=f"{delivery.table}, {delivery.id}",
+            observed="; ".join(f"{r.reason} (observed {r.observed}, allowed {r.bounds})" for r in validation.refusals),
+            todo=f"ask the source what happened; if it is right, correct {delivery.table}.json and run again",
+        )
+    return assessment
+
+
+def source_of(settings: Settings, delivery: Delivery) -> NamedSource:
+    """Return the source of a delivery.
+
+    Corrected rows have the form in which the quarantine exports them, whatever form the source has; the columns of a
+    joined file are already among theirs.
+    """
+    source = load_sources(settings).get(delivery.table, delivery.source)
+    if delivery.corrects is None:
+        return source
+    form = Format(type="csv", delimiter=",", decimal=source.spec.format.decimal, final_newline="optional")
+    return replace(source, spec=source.spec.model_copy(update={"format": form, "join": None}))
+
+
+def _read(lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None, source: NamedSource) -> Rows:
+    with lake.open_blob(entry.blob) as stream:
+        rows = read_rows(stream.read(), delivery.name, source.spec.format)
+    join = source.spec.join
+    if join and joined:
+        with lake.open_blob(joined) as stream:
+            more = read_rows(stream.read(), joined, join.format)
+        rows = left_join(rows, more, join.by, source.where)
+    if delivery.corrects:
+        # The number of the corrected row matters only to the quarantine; here the rows are like all others.
+        rows = replace(rows, table=rows.table.drop_columns([ROW]))
+    return rows
+
+
+def _faults(
+    rows: Rows, mapped: MappedRows, validated: pa.Table, failed: Mapping[int, Mapping[str, list[str]]]
+) -> dict[int, list[str]]:
+    """Collect the reasons against each row by its number: from splitting, from typing and from the suite.
+
+    Args:
+        rows: the rows as read.
+        mapped: the typed rows.
+        validated: the typed rows that were validated.
+        failed: the reasons from the suite by position in `validated` and column.
+    """
+    faults: dict[int, list[str]] = {line.row: [line.fault] for line in rows.malformed}
+    numbers = validated["row"]
+    by_row = {numbers[position].as_py(): reasons for position, reasons in failed.items()}
+    kept = set(numbers.to_pylist()) if mapped.faults else set()
+    for row in sorted({*by_row, *(row for row in mapped.faults if row in kept)}):
+        typing = mapped.faults.get(row, {})
+        faults[row] = [f"{column}: {reason}" for column, reason in typing.items()]
+        for column, reasons in by_row.get(row, {}).items():
+            # A cell that could not be typed is null, and would be reported as missing too.
+            faults[row] += [f"{column}: {reason}" for reason in reasons if column not in typing]
+    return faults
+
+
+def _without(table: pa.Table, numbers: set[int] | Mapping[int, object]) -> pa.Table:
+    """Return the rows of a table except those with some numbers."""
+    if not numbers:
+        return table
+    removed = pa.array(sorted(numbers), pa.int64())
+    return table.filter(pa.compute.invert(pa.compute.is_in(table["row"], value_set=removed)))
+
+
+def _recent_rows(lake: Lake, delivery: Delivery) -> float | None:
+    """Return the median number of rows of the days before a delivery of one day; None while too few are known."""
+    if delivery.first is None or delivery.until != delivery.first + timedelta(days=1):
+        return None
+    counts = lake.row_counts(delivery.table, "day")
+    low, high = (delivery.first - timedelta(days=RECENT_DAYS)).isoformat(), delivery.first.isoformat()
+    recent = [count for day, count in counts.items() if low <= day < high]
+    return float(median(recent)) if len(recent) >= MIN_RECENT_DAYS else None
+
+
+def _last_day(delivery: Delivery, source: NamedSource) -> datetime | None:
+    """Return the last day of a delivery's days on which the shop was open; None if its address names no days."""
+    if delivery.first is None or delivery.until is None:
+        return None
+    days = (delivery.until - timedelta(days=n) for n in range(1, (delivery.until - delivery.first).days + 1))
+    last = next((day for day in days if not is_closed(source, day)), None)
+    return datetime.combine(last, datetime.min.time()) if last else None

@@ -1,0 +1,29 @@
+"""The fingerprint of the rules: a delivery is processed again when its bytes or the rules have changed."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pipeline.contracts import CONTRACTS
+from pipeline.ingestion.sources import NamedSource
+from pipeline.lake.files import Blob
+from pipeline.settings import Settings
+
+
+def rules_fingerprint(settings: Settings, source: NamedSource, joined: Blob | None) -> str:
+    """Hash everything but a delivery's own bytes that decides what becomes of its rows.
+
+    That is the mapping (without its addresses), the joined file, the time zone, the suite and the contract.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    suite = settings.expectations / f"{source.table}.json"
+    parts = (
+        source.spec.model_dump_json(exclude={"address": True, "join": {"address"}}).encode(),
+        joined.sha256.encode() if joined else b"",
+        source.time_zone.encode(),
+        suite.read_bytes() if suite.exists() else b"",
+        str(CONTRACTS[source.table].schema).encode(),
+    )
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
