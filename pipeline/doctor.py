@@ -9,8 +9,9 @@ from pipeline.contracts import CONTRACTS
 from pipeline.errors import AisleError
 from pipeline.ingestion import ledger
 from pipeline.ingestion.ledger import Status
+from pipeline.ingestion.quarantine import quarantine_table
+from pipeline.ingestion.received import received_table
 from pipeline.ingestion.sources import load_sources
-from pipeline.ingestion.steps import quarantine_table, received_table
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 

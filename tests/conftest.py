@@ -91,7 +91,7 @@ class Till:
     def deliver(self, name: str, lines: Iterable[str] | bytes) -> LedgerEntry:
         """Write a file and bring it in."""
         self.write(name, lines)
-        return ingestion.ingest(self.settings, self.found(name))
+        return ingestion.ingest(self.settings, self.found(name)).entry
 
     def clean(self, *columns: str) -> list[tuple[object, ...]]:
         """The clean table, sorted, without what differs with the way the rows came (or just some columns)."""

@@ -92,7 +92,7 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
             if not checked["accepted"]:
                 raise skip("no delivery was accepted")
             settings, context = load_settings(), get_current_context()
-            done = [ingestion.commit(settings, ingestion.Landed.from_dict(record)) for record in checked["accepted"]]
+            done = [ingestion.commit(settings, ingestion.Checked.from_dict(record)) for record in checked["accepted"]]
             day = max((day for delivery in done for day in delivery.days), default=span_of(context).last)
             extra = {"table": table, "version": max(delivery.ref.version for delivery in done)}
             context["outlet_events"][table_asset].extra = extra | {"day": format_day(day)}

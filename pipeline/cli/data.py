@@ -96,7 +96,7 @@ def ingest(
     quiet = as_json or len(deliveries) < 3
     for delivery in track(deliveries, "ingesting", console=err, disable=quiet, transient=True):
         try:
-            entry = steps.ingest(settings, delivery)
+            entry = steps.ingest(settings, delivery).entry
         except RefusedError as refusal:
             refused[delivery.id] = str(refusal)
             continue
@@ -119,9 +119,9 @@ def ingest(
 
 def quarantine_list(table: TableName, as_json: Json = False) -> None:
     """List the deliveries that have rows in quarantine, with the reasons."""
-    from pipeline.ingestion.quarantine import held
+    from pipeline.ingestion.quarantine import summarize
 
-    waiting = held(load_settings(), table)
+    waiting = summarize(load_settings(), table)
     shown = Table("delivery", "rows", "reasons")
     for entry in waiting:
         shown.add_row(entry.delivery, f"{entry.rows:,}", "\n".join(f"{n:,} × {r}" for r, n in entry.reasons.items()))
@@ -157,7 +157,7 @@ def quarantine_replay(
     as_json: Json = False,
 ) -> None:
     """Validate rows of the quarantine again, after correcting them, the suite or the mapping."""
-    from pipeline.ingestion.quarantine import replay
+    from pipeline.ingestion.replay import replay
 
     try:
         corrected = file.read_text(encoding="utf-8-sig") if file else None

@@ -61,7 +61,7 @@ def replay(settings: Settings, table: str, delivery: str, corrected: str | None 
     lake.write_blob(path, text.encode())
     with log_step(log, "replay", table=table, delivery=delivery, correction=name, rows=len(replayed)):
         correction = Delivery(table, original.source, name, f"{name}.csv", str(lake.path(path)), corrects=first)
-        entry = ingest(settings, correction)
+        entry = ingest(settings, correction).entry
 
         def marked() -> pa.Table:
             rows = read_quarantine(lake, table, delivery).to_pylist()

@@ -153,7 +153,10 @@ def _examples(quarantined: pa.Table) -> Section:
         ],
         Table(
             ("row", "reasons", "as delivered"),
-            [(count(r["row"]), "; ".join(r["reasons"])[:MAX_CELL_CHARACTERS], r["raw"][:MAX_CELL_CHARACTERS]) for r in rows],
+            [
+                (count(r["row"]), "; ".join(r["reasons"])[:MAX_CELL_CHARACTERS], r["raw"][:MAX_CELL_CHARACTERS])
+                for r in rows
+            ],
             frozenset({0}),
         ),
     )

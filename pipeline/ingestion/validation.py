@@ -31,7 +31,7 @@ from pipeline.ingestion.suites import Parameters, fill_in, load_suite
 
 PASS_OR_FAIL = {"result_format": "BOOLEAN_ONLY"}
 FAILING_ROWS = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
-"""Only expectations that failed are evaluated a second time for their rows: on most days none, which halves the time."""
+"""Only the expectations that fail are evaluated again for their rows. On most days none fails, which saves half."""
 EARLIEST, LATEST = datetime(1678, 1, 1), datetime(2262, 1, 1)
 """The range of nanosecond timestamps; times beyond it are validated as the nearest of the two."""
 POSITION = "position"
@@ -214,7 +214,9 @@ def _refuse_failed_evaluation(outcome: Any, expectation: Mapping[str, Any], suit
 def _result(expectation: Mapping[str, Any], outcome: Any) -> ExpectationResult:
     kwargs = expectation["kwargs"]
     not_bounds = ("column", "column_list", "condition_parser")
-    bounds = ", ".join(f"{name} {value}" for name, value in kwargs.items() if name not in not_bounds and value is not None)
+    bounds = ", ".join(
+        f"{name} {value}" for name, value in kwargs.items() if name not in not_bounds and value is not None
+    )
     about_rows = _is_about_rows(expectation)
     return ExpectationResult(
         **_description(expectation),

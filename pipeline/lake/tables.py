@@ -93,7 +93,7 @@ class Lake(Files):
         return sorted(f"{root}/{unquote(path)}" for path in paths)
 
     def row_counts(self, table: str, column: str, version: int | None = None) -> dict[str, int]:
-        """Count the rows of each value of a partition column, without opening data files; empty if there is no table."""
+        """Count the rows of each value of a partition column, from the commits alone; empty without a table."""
         counts: Counter[str] = Counter()
         for file in self._actions(table, version) if self.exists(table) else ():
             counts[str(file[f"partition.{column}"])] += int(file["num_records"])

@@ -15,7 +15,8 @@ from pipeline.dates import UNDATED
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.ledger import LedgerEntry
-from pipeline.ingestion.quarantine import export, replay
+from pipeline.ingestion.quarantine import export
+from pipeline.ingestion.replay import replay
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
@@ -84,7 +85,7 @@ class Chain:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         found = ingestion.pending(self.settings, table, source)
-        return ingestion.ingest(self.settings, next(d for d in found if d.name == name))
+        return ingestion.ingest(self.settings, next(d for d in found if d.name == name)).entry
 
     def reasons(self, table: str) -> dict[int, str]:
         rows = Lake(self.settings).read(f"{table}.quarantine").to_pylist()

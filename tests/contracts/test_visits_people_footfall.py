@@ -14,7 +14,8 @@ from pipeline.dates import UNDATED
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.ledger import LedgerEntry
-from pipeline.ingestion.quarantine import export, replay
+from pipeline.ingestion.quarantine import export
+from pipeline.ingestion.replay import replay
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
@@ -69,7 +70,7 @@ class House:
         path.write_text("\n".join([header or HEADERS[what], *lines]) + "\n")
         table, source = ("footfall", what) if what in ("dated", "undated") else (what, "all")
         found = ingestion.pending(self.settings, table, source)
-        return ingestion.ingest(self.settings, next(d for d in found if d.name == name))
+        return ingestion.ingest(self.settings, next(d for d in found if d.name == name)).entry
 
     def reasons(self, table: str) -> dict[int, list[str]]:
         rows = Lake(self.settings).read(f"{table}.quarantine").to_pylist()

@@ -31,7 +31,7 @@ def brought(open_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     entries = {}
     for table in ("store_days", "stores", "store_plans"):
         (delivery,) = ingestion.pending(settings, table)
-        entries[table] = ingestion.ingest(settings, delivery)
+        entries[table] = ingestion.ingest(settings, delivery).entry
     return settings, entries
 
 

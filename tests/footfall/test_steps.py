@@ -135,7 +135,7 @@ def test_the_open_file_from_end_to_end(open_data: Path, home: Settings) -> None:
     )
     settings = settings.model_copy(update={"expectations": ROOT / "expectations"})
     for delivery in ingestion.pending(settings, "footfall"):
-        entry = ingestion.ingest(settings, delivery)
+        entry = ingestion.ingest(settings, delivery).entry
         assert (entry.read, entry.clean) == (30, 30)
     mean = steps.backtest(settings, steps.MODEL)["mean"]
     assert (mean["rmse"], mean["r2"]) == pytest.approx((2.283, 0.231), abs=0.0005)

@@ -27,7 +27,7 @@ def test_an_empty_lake_has_no_entries(lake: Lake) -> None:
 
 
 def test_an_entry_comes_back_as_it_was_written(lake: Lake) -> None:
-    entry = replace(ENTRY, status=Status.REFUSED, read=3, mends="till--b", reason="stale")
+    entry = replace(ENTRY, status=Status.REFUSED, read=3, corrects="till--b", reason="stale")
     ledger.record(lake, entry)
     assert ledger.entries(lake, "transactions", "till--a") == [entry]
     assert ledger.entries(lake, "transactions", "till--b") == ledger.entries(lake, "visits") == []

@@ -12,6 +12,7 @@ from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import ledger, quarantine
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.ledger import Status
+from pipeline.ingestion.replay import replay
 
 NAME = "2025-03-03.csv"
 ID = f"till--{NAME}"
@@ -44,7 +45,7 @@ TEXT = ("2,10002,a thing,x", "2,10002,a thing,7")
 
 def test_what_waits_is_listed_by_delivery_and_kind_of_reason(spoilt: Any) -> None:
     spoilt.deliver("2025-03-04.csv", [spoilt.line(day="2025-03-04"), spoilt.line(1, 1, "y"), spoilt.line(1, 2, "z")])
-    first, second = quarantine.held(spoilt.settings, "transactions")
+    first, second = quarantine.summarize(spoilt.settings, "transactions")
     assert (first.delivery, first.rows) == (ID, 3)
     assert first.reasons == {
         "quantity: the quantity is zero": 1,
@@ -55,8 +56,8 @@ def test_what_waits_is_listed_by_delivery_and_kind_of_reason(spoilt: Any) -> Non
 
 
 def test_nothing_waits_in_an_empty_lake(till: Any) -> None:
-    assert quarantine.held(till.settings, "transactions") == []
-    with pytest.raises(RefusedError, match="Nothing of this delivery waits"):
+    assert quarantine.summarize(till.settings, "transactions") == []
+    with pytest.raises(RefusedError, match="has no rows in quarantine"):
         quarantine.export(till.settings, "transactions", ID)
 
 
@@ -68,10 +69,10 @@ def test_the_export_has_the_sources_columns_and_the_rows_as_they_came(spoilt: An
 
 
 def test_mended_rows_stand_others_stay_and_no_good_row_of_the_same_invoice_is_lost(spoilt: Any) -> None:
-    entry = quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
-    assert (entry.read, entry.clean, entry.quarantined, entry.mends) == (3, 1, 2, ID)
+    entry = replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    assert (entry.read, entry.clean, entry.quarantined, entry.corrects) == (3, 1, 2, ID)
     assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("3", 1)]
-    (held,) = quarantine.held(spoilt.settings, "transactions")
+    (held,) = quarantine.summarize(spoilt.settings, "transactions")
     assert (held.delivery, held.rows) == (entry.delivery, 2)
     marks = {
         r["row"]: r["replayed_in"]
@@ -82,22 +83,22 @@ def test_mended_rows_stand_others_stay_and_no_good_row_of_the_same_invoice_is_lo
 
 def test_rows_that_the_mended_file_leaves_out_stay_as_they_are(spoilt: Any) -> None:
     lines = mended(spoilt, zero=ZERO).splitlines(keepends=True)
-    entry = quarantine.replay(spoilt.settings, "transactions", ID, "".join(lines[:2]))
+    entry = replay(spoilt.settings, "transactions", ID, "".join(lines[:2]))
     assert (entry.read, entry.clean) == (1, 1)
-    (held,) = quarantine.held(spoilt.settings, "transactions")
+    (held,) = quarantine.summarize(spoilt.settings, "transactions")
     assert (held.delivery, held.rows) == (ID, 2)
-    again = quarantine.replay(spoilt.settings, "transactions", ID, "".join([lines[0], lines[2]]).replace(*TEXT))
+    again = replay(spoilt.settings, "transactions", ID, "".join([lines[0], lines[2]]).replace(*TEXT))
     assert again.clean == 1
     assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("2", 7), ("3", 1)]
 
 
 def test_what_is_mended_for_the_second_time_stands_in_the_place_of_the_first_delivery(spoilt: Any) -> None:
-    first = quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    first = replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
     text = quarantine.export(spoilt.settings, "transactions", first.delivery).replace(
         "2,10002,a thing,x", "1,10001,a thing,9"
     )
-    second = quarantine.replay(spoilt.settings, "transactions", first.delivery, text)
-    assert second.mends == ID
+    second = replay(spoilt.settings, "transactions", first.delivery, text)
+    assert second.corrects == ID
     assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("1", 9), ("3", 1)]
     spoilt.deliver(NAME, [spoilt.line(4)])
     assert spoilt.clean("invoice") == [("4",)]
@@ -106,8 +107,8 @@ def test_what_is_mended_for_the_second_time_stands_in_the_place_of_the_first_del
 def test_replaying_what_is_still_bad_again_and_again_keeps_it_waiting(spoilt: Any) -> None:
     at = ID
     for _ in range(3):
-        at = quarantine.replay(spoilt.settings, "transactions", at).delivery
-        (held,) = quarantine.held(spoilt.settings, "transactions")
+        at = replay(spoilt.settings, "transactions", at).delivery
+        (held,) = quarantine.summarize(spoilt.settings, "transactions")
         assert (held.delivery, held.rows) == (at, 3)
     assert spoilt.clean("invoice") == [("1",), ("3",)]
 
@@ -123,32 +124,32 @@ def test_a_second_replay_is_refused_and_an_interrupted_one_is_finished(
     with monkeypatch.context() as patch:
         patch.setattr(type(spoilt.lake), "update", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            quarantine.replay(spoilt.settings, "transactions", ID, text)
-    quarantine.replay(spoilt.settings, "transactions", ID, text)
+            replay(spoilt.settings, "transactions", ID, text)
+    replay(spoilt.settings, "transactions", ID, text)
     stood = spoilt.clean()
-    with pytest.raises(RefusedError, match="Nothing of this delivery waits"):
-        quarantine.replay(spoilt.settings, "transactions", ID, text)
+    with pytest.raises(RefusedError, match="has no rows in quarantine"):
+        replay(spoilt.settings, "transactions", ID, text)
     assert spoilt.clean() == stood
 
 
 def test_a_corrected_delivery_voids_its_mendings_and_doubles_nothing(spoilt: Any) -> None:
-    mending = quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    mending = replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
     spoilt.deliver(NAME, [spoilt.line(1, 10001, 5), spoilt.line(1, 10001, 2), spoilt.line(3, 10003)])
     assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("3", 1)]
-    assert quarantine.held(spoilt.settings, "transactions") == []
+    assert quarantine.summarize(spoilt.settings, "transactions") == []
     (of_mending,) = ledger.entries(spoilt.lake, "transactions", mending.delivery)
     assert of_mending.status is Status.REPLACED
 
 
 def test_a_mending_does_not_overrule_what_a_newer_delivery_says(spoilt: Any) -> None:
     spoilt.deliver("files/month.csv", [spoilt.line(1, 10001, 8), spoilt.line(1, 10001, 9)])
-    quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
     assert spoilt.clean("invoice", "quantity") == [("1", 8), ("1", 9), ("3", 1)]
 
 
 def test_beside_an_overlap_a_mending_loses_no_good_row_of_the_same_invoice(spoilt: Any) -> None:
     spoilt.deliver("files/month.csv", [spoilt.line(3, 10003)])
-    quarantine.replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
+    replay(spoilt.settings, "transactions", ID, mended(spoilt, zero=ZERO))
     assert spoilt.clean("invoice", "quantity") == [("1", 2), ("1", 5), ("3", 1)]
 
 
@@ -156,24 +157,24 @@ def test_rows_as_they_came_are_taken_when_the_mapping_was_mended(spoilt: Any) ->
     spoilt.settings.sources.write_text(
         spoilt.settings.sources.read_text().replace("from: transactions/{day}.csv", "from: moved/{day}.csv")
     )
-    entry = quarantine.replay(spoilt.settings, "transactions", ID)
+    entry = replay(spoilt.settings, "transactions", ID)
     assert (entry.read, entry.quarantined) == (3, 3)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("_row", "row"), "does not say which rows"),
-        (lambda text: text.replace("\n1,", "\n2,"), "not waiting in quarantine"),
-        (lambda text: text.replace("\n3,", "\n1,"), "one twice"),
-        (lambda text: text.replace("\n3,", "\nthree,"), "not waiting in quarantine"),
+        (lambda text: text.replace("_row", "row"), "no column with the row numbers"),
+        (lambda text: text.replace("\n1,", "\n2,"), "not in quarantine"),
+        (lambda text: text.replace("\n3,", "\n1,"), "one row twice"),
+        (lambda text: text.replace("\n3,", "\nthree,"), "not in quarantine"),
     ],
 )
 def test_a_mended_file_that_says_other_rows_is_refused(spoilt: Any, change: Callable[[str], str], message: str) -> None:
     text = quarantine.export(spoilt.settings, "transactions", ID)
     with pytest.raises(UsageError, match=message):
-        quarantine.replay(spoilt.settings, "transactions", ID, change(text))
-    assert quarantine.held(spoilt.settings, "transactions")[0].rows == 3
+        replay(spoilt.settings, "transactions", ID, change(text))
+    assert quarantine.summarize(spoilt.settings, "transactions")[0].rows == 3
 
 
 def test_a_delivery_that_is_not_done_cannot_be_replayed(spoilt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,5 +183,5 @@ def test_a_delivery_that_is_not_done_cannot_be_replayed(spoilt: Any, monkeypatch
     ingestion.check(spoilt.settings, landed)
     (stood,) = (e for e in ledger.entries(spoilt.lake, "transactions", ID) if e.status is Status.COMMITTED)
     ledger.record(spoilt.lake, replace(stood, status=Status.LANDED))
-    with pytest.raises(RefusedError, match="not done"):
-        quarantine.replay(spoilt.settings, "transactions", ID)
+    with pytest.raises(RefusedError, match="not committed"):
+        replay(spoilt.settings, "transactions", ID)

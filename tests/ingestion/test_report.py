@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import RefusedError
-from pipeline.ingestion.report import kind_of
+from pipeline.ingestion.report import reason_kind
 
 NAME = "2025-03-03.csv"
 
@@ -45,7 +45,7 @@ def test_a_refused_delivery_says_why_first(till: Any) -> None:
         till.deliver(NAME, [till.line(day="2025-03-01")])
     said = text(page(till))
     assert "refused verdict 1 rows read 0 clean" in said
-    assert said.index("it is stale") < said.index("What was expected")
+    assert said.index("it is stale") < said.index("Expectations")
 
 
 def test_a_delivery_that_cannot_be_read_has_its_page_too(till: Any) -> None:
@@ -64,4 +64,4 @@ def test_a_delivery_that_cannot_be_read_has_its_page_too(till: Any) -> None:
     ],
 )
 def test_like_reasons_count_as_one(reason: str, kind: str) -> None:
-    assert kind_of(reason) == kind
+    assert reason_kind(reason) == kind

@@ -116,7 +116,7 @@ def test_other_rules_judge_the_same_bytes_anew(till: Any, tmp_path: Any) -> None
     few = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "quantity", "max_value": 100}}
     (tmp_path / "transactions.json").write_text(json.dumps({**suite, "expectations": [*suite["expectations"], few]}))
     changed = till.settings.model_copy(update={"expectations": tmp_path})
-    entry = ingestion.ingest(changed, till.found("2025-03-03.csv"))
+    entry = ingestion.ingest(changed, till.found("2025-03-03.csv")).entry
     assert (entry.clean, entry.quarantined) == (1, 1)
     assert till.clean("quantity") == [(1,)]
     assert [e.status for e in ledger.entries(till.lake, "transactions")] == [Status.REPLACED, Status.COMMITTED]
@@ -223,7 +223,7 @@ def test_stages_can_travel_between_tasks_as_json(till: Any) -> None:
         till.settings, Delivery.from_dict(json.loads(json.dumps(till.found("2025-03-03.csv").as_dict())))
     )
     checked = ingestion.check(till.settings, ingestion.Landed.from_dict(json.loads(json.dumps(landed.as_dict()))))
-    done = ingestion.commit(till.settings, ingestion.Landed.from_dict(json.loads(json.dumps(checked.as_dict()))))
+    done = ingestion.commit(till.settings, ingestion.Checked.from_dict(json.loads(json.dumps(checked.as_dict()))))
     assert (done.entry.clean, done.days, done.ref.table) == (3, (DAY,), "transactions")
 
 

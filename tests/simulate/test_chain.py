@@ -63,7 +63,7 @@ def test_what_is_delivered_comes_in_as_it_was_made(tmp_path: Path) -> None:
     end = DAY + timedelta(days=3)
     for table in ("store_days", "stores", "store_plans"):
         (delivery,) = ingestion.pending(settings, table, since=DAY, until=end)
-        entry = ingestion.ingest(settings, delivery)
+        entry = ingestion.ingest(settings, delivery).entry
         assert (entry.quarantined, entry.repeats) == (0, 0)
     made = Chain(seed=7, count=40)
     stores = Lake(settings).read("stores").sort_by("store")
