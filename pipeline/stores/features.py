@@ -53,19 +53,22 @@ if TYPE_CHECKING:
 FEATURE_COLUMNS: tuple[str, ...] = (*CALENDAR_COLUMNS, *LINEAR_COLUMNS, *LAST_YEAR_COLUMNS, *RECENT_COLUMNS, "ahead")
 KEY_COLUMNS = ("store", "day", "origin", "sales")
 PLANNED_DAY_COLUMNS = ("store", "day", "promo", "state_holiday", "school_holiday")
-MIN_HISTORY_DAYS = 182  # days of history before the first origin
+MIN_HISTORY_DAYS = 182
+"""Days of history before the first origin."""
 
 
 def store_features(
     con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, *, horizon: int = 42, train: bool = True
 ) -> ir.Table:
-    """The features of the open days of the horizon and, with `train`, of history.
+    """Build the features of the open days of the horizon and, with `train`, of history.
 
     Args:
-        con: the engine both tables belong to; the result is a table of it, the caller's to drop.
-        store_days, stores: the clean tables; of days from as_of on, sales and customers are not read.
+        con: the engine of both tables; the result is a table of it, which the caller drops.
+        store_days: the clean table; of days from as_of on, sales and customers are not read.
+        stores: the clean table.
         as_of: the first day to forecast.
-        horizon: days to forecast, whole blocks of `BLOCK_DAYS` days.
+        horizon: days to forecast, a multiple of `BLOCK_DAYS`.
+        train: whether to include training rows.
 
     Returns:
         store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and
@@ -73,37 +76,37 @@ def store_features(
         gives no value, except `CATEGORICAL_COLUMNS`, which are str.
 
     Raises:
-        RefusedError: no open day lies before as_of.
+        RefusedError: if there is no open day before as_of.
     """
     if train:
-        table = _table(_training_columns(read_grids(con, store_days, stores, as_of, horizon), as_of, horizon))
+        table = _arrow_table(_training_columns(read_grids(con, store_days, stores, as_of, horizon), as_of, horizon))
     else:
         table = planned_features(store_state(con, store_days, stores, as_of, horizon=horizon))
     return con.create_table(ibis.util.gen_name("store_features"), table)
 
 
 def planned_features(state: StoreState) -> pa.Table:
-    """The features of the open days that are planned, as `store_features` gives them without `train`."""
-    return _table(_feature_columns(state, planned_days(state)))
+    """Build the features of the planned open days, with the columns of `store_features`."""
+    return _arrow_table(_feature_columns(state, planned_days(state)))
 
 
-def _table(columns: Columns) -> pa.Table:
-    words = dict.fromkeys(CATEGORICAL_COLUMNS, pa.string())
-    return pa.table({name: pa.array(values, words.get(name), from_pandas=True) for name, values in columns.items()})
+def _arrow_table(columns: Columns) -> pa.Table:
+    types = dict.fromkeys(CATEGORICAL_COLUMNS, pa.string())
+    return pa.table({name: pa.array(values, types.get(name), from_pandas=True) for name, values in columns.items()})
 
 
 def planned_days(state: StoreState) -> pd.DataFrame:
-    """The open days that are planned, by store and day: `PLANNED_DAY_COLUMNS`."""
+    """Return `PLANNED_DAY_COLUMNS` of the planned open days, ordered by store and day."""
     plan = state.plan
     store, ahead = np.nonzero(plan.open[:, -plan.first :])
     cells = store, ahead - plan.first
-    words = np.array(list(HOLIDAY_CODES), object)
+    holiday_names = np.array(list(HOLIDAY_CODES), object)
     return pd.DataFrame(
         {
             "store": state.stores[store],
             "day": plan.as_of + ahead,
             "promo": plan.promo[cells],
-            "state_holiday": words[plan.holiday[cells]],
+            "state_holiday": holiday_names[plan.holiday[cells]],
             "school_holiday": plan.school[cells],
         }
     )
@@ -129,46 +132,52 @@ def feature_rows(state: StoreState, days: pd.DataFrame) -> pd.DataFrame:
 
 def _feature_columns(state: StoreState, days: pd.DataFrame) -> Columns:
     store, t, holiday, request = _locate(state, days)
-    touched, place = np.unique(request * len(state.stores) + store, return_inverse=True)
-    plan = state.plan.of(touched % len(state.stores))
-    cells = place, t - plan.first
+    # One row of the plan for each store of each request, so that requests do not affect each other.
+    plan_keys, row = np.unique(request * len(state.stores) + store, return_inverse=True)
+    plan = state.plan.select_stores(plan_keys % len(state.stores))
+    cells = row, t - plan.first
     plan.known[cells] = plan.open[cells] = True
     plan.promo[cells] = days["promo"].to_numpy(bool)
     plan.school[cells] = days["school_holiday"].to_numpy(bool)
     plan.holiday[cells] = holiday
-    known = Calendar.of(plan).rows(place, t)
-    return _OriginView(0, state.horizon, state.linear, state.past).rows(state.about, store, plan.as_of, known)
+    calendar = Calendar.from_plan(plan).rows(row, t)
+    view = _OriginView(0, state.horizon, state.linear, state.levels)
+    return view.rows(state.attributes, store, plan.as_of, calendar)
 
 
 @dataclass(frozen=True)
 class _OriginView:
-    """What a forecast made on one origin, a t, reads of the past."""
+    """What a forecast made on one origin, a t, knows of the past."""
 
     origin: int
     horizon: int
     linear: LinearModels
-    past: Levels
+    levels: Levels
 
     def rows(
         self,
-        about: StoreAttributes,
+        attributes: StoreAttributes,
         store: NDArray[np.int64],
         as_of: np.datetime64,
-        known: Columns,
+        calendar: Columns,
         sales: float | Floats = np.nan,
     ) -> Columns:
-        """`KEY_COLUMNS` and `FEATURE_COLUMNS` of some days.
+        """Return `KEY_COLUMNS` and `FEATURE_COLUMNS` of n days.
 
         Args:
-            store: the places of their stores. known: `Calendar.rows` of the days. sales: of the days, NaN: unknown.
+            attributes: of all stores.
+            store: index of each day's store, (n,).
+            as_of: the day with t = 0.
+            calendar: `Calendar.rows` of the days.
+            sales: of the days, (n,); NaN where unknown.
         """
-        t = known["t"]
+        t = calendar["t"]
         ahead, day = t - self.origin, as_of + t
-        columns = about.rows(store, day) | limit_look_ahead(known, self.origin, self.horizon)
-        columns |= self.linear.rows(store, known, self.origin + self.horizon)
-        columns |= self.past.rows(store, ahead) | {"ahead": ahead}
+        columns = attributes.rows(store, day) | limit_look_ahead(calendar, self.origin, self.horizon)
+        columns |= self.linear.rows(store, calendar, self.origin + self.horizon)
+        columns |= self.levels.rows(store, ahead) | {"ahead": ahead}
         keys = {
-            "store": about.numbers[store],
+            "store": attributes.numbers[store],
             "day": day,
             "origin": np.full(len(t), self.origin),
             "sales": np.broadcast_to(np.asarray(sales, float), len(t)),
@@ -182,7 +191,7 @@ class _OriginView:
 def _locate(
     state: StoreState, days: pd.DataFrame
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]:
-    """Where the stores of the asked days are, their t, their holidays as numbers, and their requests."""
+    """Validate the given days, and return the index of their stores, their t, holiday codes and request numbers."""
     missing = [name for name in PLANNED_DAY_COLUMNS if name not in days.columns]
     if missing:
         raise UsageError("columns are missing", observed=", ".join(missing), allowed=", ".join(PLANNED_DAY_COLUMNS))
@@ -206,13 +215,11 @@ def _locate(
     request = days["request"].to_numpy(np.int64) if "request" in days else np.zeros(len(days), np.int64)
     cells = (request * len(state.stores) + store) * state.horizon + t
     if len(np.unique(cells)) < len(cells):
-        raise UsageError(
-            "a store's day is asked for twice", todo="ask for each of its promotions in a request of its own"
-        )
-    holidays = [HOLIDAY_CODES.get(word, -1) for word in days["state_holiday"]]
+        raise UsageError("a store's day is given twice", todo="send each variant of a day in a request of its own")
+    holidays = [HOLIDAY_CODES.get(name, -1) for name in days["state_holiday"]]
     if -1 in holidays:
         raise UsageError(
-            "a word is no state holiday",
+            "there is no such state holiday",
             observed=str(days["state_holiday"].iloc[holidays.index(-1)]),
             allowed=", ".join(HOLIDAY_CODES),
         )
@@ -220,24 +227,26 @@ def _locate(
 
 
 def _training_columns(grids: Grids, as_of: dt.date, horizon: int) -> Columns:
-    """The rows of history, and those to forecast, by store and day."""
-    plan, about = grids.plan, grids.stores
+    """Return the columns of the training rows and of the rows to forecast, ordered by store and day."""
+    plan, attributes = grids.plan, grids.stores
     origins = range(0, min(-1, plan.first + MIN_HISTORY_DAYS - 1), -BLOCK_DAYS)
-    calendar = Calendar.of(plan)
-    fitted, adjusted = fit_linear_models(grids, calendar, origins)
-    levels = DailyLevels(about, adjusted)
-    state = build_state(grids, fitted[0], levels, as_of, horizon)
+    calendar = Calendar.from_plan(plan)
+    linear_models, adjusted = fit_linear_models(grids, calendar, origins)
+    levels = DailyLevels(attributes, adjusted)
+    state = build_state(grids, linear_models[0], levels, as_of, horizon)
     parts = [_feature_columns(state, planned_days(state))]
-    every = horizon // BLOCK_DAYS
-    for origin, linear in zip(origins[1:], fitted[1:], strict=True):
-        # Origins of a store lie `every` blocks apart and are staggered over stores, so all days of origin occur.
-        start = origin - plan.first
-        turn = np.flatnonzero((np.arange(len(about.numbers)) + start // BLOCK_DAYS) % every == 0)
-        some, ahead = np.nonzero(plan.open[turn, start : min(start + horizon, -plan.first)])
-        store, t = turn[some], ahead + origin
+    blocks = horizon // BLOCK_DAYS
+    for origin, linear in zip(origins[1:], linear_models[1:], strict=True):
+        # A store's origins are `blocks` blocks apart and staggered over stores, so that every calendar day of origin
+        # occurs in the training rows.
+        column = origin - plan.first
+        selected = np.flatnonzero((np.arange(len(attributes.numbers)) + column // BLOCK_DAYS) % blocks == 0)
+        row, ahead = np.nonzero(plan.open[selected, column : min(column + horizon, -plan.first)])
+        store, t = selected[row], ahead + origin
         sales = grids.sales[store, t - plan.first]
-        made = _OriginView(origin, horizon, linear, levels.as_of(origin, horizon))
-        parts.append(made.rows(about, store, plan.as_of, calendar.rows(store, t), np.where(sales == 0, np.nan, sales)))
+        view = _OriginView(origin, horizon, linear, levels.as_of(origin, horizon))
+        sales = np.where(sales == 0, np.nan, sales)
+        parts.append(view.rows(attributes, store, plan.as_of, calendar.rows(store, t), sales))
     order = np.lexsort([np.concatenate([part[name] for part in parts]) for name in ("day", "store")])
     return {
         name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEY_COLUMNS, *FEATURE_COLUMNS)

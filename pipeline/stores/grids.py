@@ -1,4 +1,4 @@
-"""The clean tables as arrays: what is known of each store, and grids of stores x days."""
+"""Read the clean tables into arrays: attributes of stores, and grids of stores x days."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
 
-BLOCK_DAYS = 14  # days between two origins; a grid begins whole blocks before as_of
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+BLOCK_DAYS = 14
+"""Days between two origins; a grid starts a multiple of them before as_of."""
+MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True)
 class StoreAttributes:
-    """What is known of the stores, by their numbers: (S,) each.
+    """Attributes of the stores, ordered by store number: (S,) each, unless stated otherwise.
 
     Attributes:
-        promo2_since, competition_since: datetime64[D], NaT where there is none.
-        promo2_months: (S, 12), the months in which Promo2 begins anew.
-        distance: metres to the nearest competitor, NaN: unknown.
-        words: the columns of `CATEGORICAL_COLUMNS`.
+        numbers: the store numbers, ascending.
+        promo2_since: first day of the continuing promotion Promo2, NaT if the store has none.
+        promo2_months: (S, 12), the months in which a round of Promo2 starts.
+        competition_since: day on which the nearest competitor opened, NaT if unknown.
+        distance: metres to the nearest competitor, NaN if unknown.
+        categories: the values of each of `CATEGORICAL_COLUMNS`.
     """
 
     numbers: NDArray[np.int64]
@@ -41,10 +44,15 @@ class StoreAttributes:
     promo2_months: NDArray[np.bool_]
     competition_since: NDArray[np.datetime64]
     distance: Floats
-    words: dict[str, NDArray[np.object_]]
+    categories: dict[str, NDArray[np.object_]]
 
     def rows(self, store: NDArray[np.int64], day: NDArray[np.datetime64]) -> Columns:
-        """`calendar.ABOUT` and `CATEGORICAL_COLUMNS` of some days, by the places of their stores."""
+        """Return `calendar.STORE_COLUMNS` and `CATEGORICAL_COLUMNS` of n days.
+
+        Args:
+            store: index of each day's store, (n,).
+            day: the days, (n,).
+        """
         weeks = _day_counts(day - self.promo2_since[store]) / 7
         month = day.astype("datetime64[M]").astype(int) % 12
         return {
@@ -52,16 +60,19 @@ class StoreAttributes:
             "promo2_month": (weeks >= 0) & self.promo2_months[store, month],
             "competition_months": np.clip(_day_counts(day - self.competition_since[store]) / 30, -24, 60),
             "competition_distance": np.log(self.distance[store] + 1),
-            **{name: words[store] for name, words in self.words.items()},
+            **{name: values[store] for name, values in self.categories.items()},
         }
 
 
 @dataclass(frozen=True)
 class Grids:
-    """Stores, their days from the first of history to the last planned, and what came of the past ones.
+    """Stores, their days from the first of history to the last planned one, and the outcomes of past days.
 
     Attributes:
-        sales, customers: (S, days before as_of), NaN where closed or unknown.
+        stores: attributes of the stores.
+        plan: all days, recorded and planned.
+        sales: (S, days before as_of), NaN where closed or unknown.
+        customers: (S, days before as_of), NaN where closed or unknown.
     """
 
     stores: StoreAttributes
@@ -71,14 +82,21 @@ class Grids:
 
 
 def read_grids(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, horizon: int) -> Grids:
-    """The tables before the end of the horizon; of days from `as_of` on neither sales nor customers are read.
+    """Read the days before the end of the horizon; of days from `as_of` on, neither sales nor customers are read.
+
+    Args:
+        con: the engine of both tables.
+        store_days: the clean table.
+        stores: the clean table.
+        as_of: the first day to forecast.
+        horizon: days to forecast.
 
     Raises:
-        RefusedError: no open day of a known store lies before as_of.
+        RefusedError: if no store of the table of stores has an open day before as_of.
     """
     past = store_days.day < ibis.date(as_of)
     end = as_of + dt.timedelta(days=horizon)
-    asked = store_days.filter(store_days.day < ibis.date(end)).select(
+    rows = store_days.filter(store_days.day < ibis.date(end)).select(
         "store",
         "open",
         "promo",
@@ -88,13 +106,12 @@ def read_grids(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.d
         sales=ibis.ifelse(past, store_days.sales, None).cast("float64"),
         customers=ibis.ifelse(past, store_days.customers, None).cast("float64"),
     )
-    table = con.to_pyarrow(asked)
+    table = con.to_pyarrow(rows)
     days = {name: table[name].to_numpy() for name in table.column_names}
-    about = _read_store_attributes(con, stores, days["store"][days["open"]])
-    kept = np.isin(days["store"], about.numbers)
+    attributes = _read_store_attributes(con, stores, days["store"][days["open"]])
+    kept = np.isin(days["store"], attributes.numbers)
     days = {name: values[kept] for name, values in days.items()}
-    opened = days["t"][days["open"]]
-    if not (opened < 0).any():
+    if not (days["t"][days["open"]] < 0).any():
         raise RefusedError(
             "there is no history to forecast from",
             where="table store_days",
@@ -102,45 +119,45 @@ def read_grids(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.d
             todo="ingest earlier store days, or move as_of later",
         )
     first = int(days["t"].min()) // BLOCK_DAYS * BLOCK_DAYS
-    cell = np.searchsorted(about.numbers, days["store"]), days["t"] - first
-    shape = (len(about.numbers), horizon - first)
+    cells = np.searchsorted(attributes.numbers, days["store"]), days["t"] - first
+    shape = (len(attributes.numbers), horizon - first)
 
-    def spread(name: str, dtype: type, nothing: float = 0) -> NDArray[Any]:
-        grid: NDArray[Any] = np.full(shape, nothing, dtype)
-        grid[cell] = days[name]
+    def to_grid(name: str, dtype: type, missing: float = 0) -> NDArray[Any]:
+        grid: NDArray[Any] = np.full(shape, missing, dtype)
+        grid[cells] = days[name]
         return grid
 
     days["known"] = np.ones(len(days["t"]), bool)
-    planned = {name: spread(name, bool) for name in ("known", "open", "promo", "school")}
-    plan = Plan(np.datetime64(as_of), first, **planned, holiday=spread("holiday", np.int8))
+    planned = {name: to_grid(name, bool) for name in ("known", "open", "promo", "school")}
+    plan = Plan(np.datetime64(as_of), first, **planned, holiday=to_grid("holiday", np.int8))
     sales, customers = (
-        np.where(plan.open, spread(name, float, np.nan), np.nan)[:, :-first] for name in ("sales", "customers")
+        np.where(plan.open, to_grid(name, float, np.nan), np.nan)[:, :-first] for name in ("sales", "customers")
     )
-    return Grids(about, plan, sales, customers)
+    return Grids(attributes, plan, sales, customers)
 
 
-def _read_store_attributes(con: Backend, stores: ir.Table, asked: NDArray[np.int64]) -> StoreAttributes:
-    """Those of the asked stores that the table knows."""
-    about = stores.select(
+def _read_store_attributes(con: Backend, stores: ir.Table, wanted: NDArray[np.int64]) -> StoreAttributes:
+    """Read the attributes of the wanted stores; stores that the table does not have are left out."""
+    attributes = stores.select(
         "store",
         *("promo2_since", "promo2_months", "competition_since"),
         distance=stores.competition_distance.cast("float64"),
         **{name: stores[name].fill_null(UNKNOWN) for name in CATEGORICAL_COLUMNS},
     )
-    known = con.to_pyarrow(about.order_by("store"))
-    rows = known.filter(np.isin(known["store"].to_numpy(), asked)).to_pydict()
+    table = con.to_pyarrow(attributes.order_by("store"))
+    rows = table.filter(np.isin(table["store"].to_numpy(), wanted)).to_pydict()
     return StoreAttributes(
         numbers=np.array(rows["store"], np.int64),
         promo2_since=np.array(rows["promo2_since"], "datetime64[D]"),
         promo2_months=np.array(
-            [[month in (months or "") for month in MONTHS] for months in rows["promo2_months"]], bool
+            [[month in (months or "") for month in MONTH_NAMES] for months in rows["promo2_months"]], bool
         ),
         competition_since=np.array(rows["competition_since"], "datetime64[D]"),
         distance=np.array(rows["distance"], float),
-        words={name: np.array(rows[name], object) for name in CATEGORICAL_COLUMNS},
+        categories={name: np.array(rows[name], object) for name in CATEGORICAL_COLUMNS},
     )
 
 
 def _day_counts(spans: NDArray[np.timedelta64]) -> Floats:
-    """Days as numbers, NaN where there is no time."""
+    """Convert time spans to numbers of days; NaT becomes NaN."""
     return np.where(np.isnat(spans), np.nan, spans.astype(int))

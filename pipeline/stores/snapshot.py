@@ -1,4 +1,4 @@
-"""The clean tables as forecasts read them: what came before a day, and the calendar of what is planned from it on."""
+"""Read the clean tables as a forecast made on a day may: sales before that day, and the planned calendar from it on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STORE_DAYS_TABLE, STORES_TABLE, PLANS_TABLE = "store_days", "stores", "store_plans"
 DAY_COLUMNS = ("store", "day", "open", "promo", "state_holiday", "school_holiday")
-OUTCOME_COLUMNS = ("sales", "customers")  # what only the day itself tells
+OUTCOME_COLUMNS = ("sales", "customers")  # known only once the day is over
 STORE_COLUMNS = (
     "store",
     "store_type",
@@ -39,9 +39,9 @@ class Snapshot:
     """What is known on the morning of a day, as tables of the engine.
 
     Attributes:
-        past: store days before it: `DAY_COLUMNS` and `OUTCOME_COLUMNS`.
-        plan: `DAY_COLUMNS` of the days from it on.
-        stores: one row a store of either.
+        past: `DAY_COLUMNS` and `OUTCOME_COLUMNS` of the store days before that day.
+        plan: `DAY_COLUMNS` of the store days from that day on.
+        stores: `STORE_COLUMNS`, one row for each store of `past` or `plan`.
     """
 
     past: ir.Table
@@ -50,26 +50,32 @@ class Snapshot:
 
     @property
     def store_days(self) -> ir.Table:
-        """Past and plan in one; what the planned days will sell is null."""
-        nothing = {name: ibis.null(self.past[name].type()) for name in OUTCOME_COLUMNS}
-        return self.past.union(self.plan.mutate(**nothing).select(self.past.columns))
+        """The past and the planned days in one table; sales and customers of planned days are null."""
+        unknown = {name: ibis.null(self.past[name].type()) for name in OUTCOME_COLUMNS}
+        return self.past.union(self.plan.mutate(**unknown).select(self.past.columns))
 
 
 def read_snapshot(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapshot:
     """Read what is known on the morning of a day.
 
-    A day that has been planned is as the plan says. Days that came in the meantime without ever being planned are as
-    they came, as in a backtest: calendar, promotions, holidays and closures only.
+    Days from `as_of` on are read from the plan. A day that has no plan but has been recorded since, as in a backtest,
+    is read from the recorded days: its calendar, promotion, holidays and opening, but neither sales nor customers.
+
+    Args:
+        con: the engine in which the tables are created.
+        lake: where the clean tables are.
+        as_of: the first day that is not known.
+        horizon: days of the plan to read.
 
     Raises:
-        RefusedError: if no store day came before it, or nothing is known of the stores.
+        RefusedError: if there is no store day before `as_of`, or no table of stores.
     """
     end = as_of + timedelta(days=horizon)
     days = engine.table(con, lake, STORE_DAYS_TABLE, until=end)
     past = _materialised(con, days.filter(days.day < ibis.date(as_of)).select(*DAY_COLUMNS, *OUTCOME_COLUMNS))
     if not past.count().to_pyarrow().as_py():
         raise RefusedError(
-            "No store day is known",
+            "There are no store days before this day",
             where=f"table {STORE_DAYS_TABLE}, before {as_of}",
             todo=f"aisle ingest {STORE_DAYS_TABLE} first",
         )
@@ -84,10 +90,10 @@ def read_snapshot(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapsh
 
 
 def _store_attributes(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table) -> ir.Table:
-    """A row for every store that has days: one that the table of stores lacks is of unknown kind, not left out."""
+    """Return `STORE_COLUMNS` of every store that has days; a store missing from the table gets unknown attributes."""
     if not lake.exists(STORES_TABLE):
         raise RefusedError(
-            "Nothing is known of the stores", where=f"table {STORES_TABLE}", todo=f"aisle ingest {STORES_TABLE}"
+            "There is no table of stores", where=f"table {STORES_TABLE}", todo=f"aisle ingest {STORES_TABLE}"
         )
     numbers = past.select("store").union(plan.select("store"), distinct=True)
     joined = numbers.left_join(engine.table(con, lake, STORES_TABLE).select(*STORE_COLUMNS), "store").drop(
@@ -101,5 +107,5 @@ def _store_attributes(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table) 
 
 
 def _materialised(con: Backend, rows: ir.Table) -> ir.Table:
-    """Rows in the engine, so that a table of a thousand files is read once."""
-    return con.create_table(ibis.util.gen_name("known"), rows)
+    """Store the rows in the engine, so that a table of a thousand files is read only once."""
+    return con.create_table(ibis.util.gen_name("snapshot"), rows)

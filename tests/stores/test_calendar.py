@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stores.calendar import LONG_CLOSURE, MAX_DISTANCE, NEVER, Calendar, Plan
+from pipeline.stores.calendar import LONG_CLOSURE, MAX_DISTANCE, NO_COLUMN, Calendar, Plan
 
 AS_OF, DAYS = np.datetime64("2024-03-18"), 130
 seeds = st.integers(0, 2**32 - 1)
@@ -29,7 +29,7 @@ def plan(seed: int, *, stores: int = 3, first: int = -100) -> Plan:
 @settings(max_examples=30, deadline=None)
 def test_distances_are_those_of_counting(seed: int) -> None:
     days = plan(seed)
-    found = Calendar.of(days).distances
+    found = Calendar.from_plan(days).distances
     for store, day in zip(*np.nonzero(days.open), strict=True):
         promo, known = days.promo[store], days.known[store]
         closed = known & ~days.open[store]
@@ -54,7 +54,7 @@ def test_distances_are_those_of_counting(seed: int) -> None:
 @settings(max_examples=30, deadline=None)
 def test_closures_are_those_of_counting(seed: int) -> None:
     days = plan(seed)
-    found = Calendar.of(days).distances
+    found = Calendar.from_plan(days).distances
     for store in range(len(days.known)):
         opened = np.flatnonzero(days.open[store])
         closed = days.known[store] & ~days.open[store]
@@ -65,7 +65,7 @@ def test_closures_are_those_of_counting(seed: int) -> None:
             later = next((j for j in range(k, len(opened)) if lengths[j] >= LONG_CLOSURE), None)
             assert found["closing"][store, day] == (MAX_DISTANCE if later is None else min(later - k + 1, MAX_DISTANCE))
             assert found["closing_length"][store, day] == (0 if later is None else lengths[later])
-            start = NEVER if later is None else opened[later] + 1 + days.first
+            start = NO_COLUMN if later is None else opened[later] + 1 + days.first
             assert found["closing_start"][store, day] == start
             earlier = next((j for j in range(k - 1, -1, -1) if lengths[j] >= LONG_CLOSURE), None)
             assert found["reopened"][store, day] == (
@@ -82,7 +82,7 @@ def test_what_is_kept_describes_the_days_to_forecast(seed: int) -> None:
     days = plan(seed)
     ahead = np.nonzero(days.open & (np.arange(DAYS) + days.first >= 0))
     store, t = ahead[0], ahead[1] + days.first
-    whole, kept = Calendar.of(days).rows(store, t), Calendar.of(days.enough()).rows(store, t)
+    whole, kept = Calendar.from_plan(days).rows(store, t), Calendar.of(days.drop_unneeded_history()).rows(store, t)
     for name, values in whole.items():
         np.testing.assert_array_equal(kept[name], values, err_msg=name)
 
@@ -90,12 +90,12 @@ def test_what_is_kept_describes_the_days_to_forecast(seed: int) -> None:
 def test_only_what_is_needed_is_kept() -> None:
     always = np.ones((1, 942), bool)
     days = Plan(AS_OF, -900, always, always, ~always, ~always, np.zeros((1, 942), np.int8))
-    assert days.enough().first == -MAX_DISTANCE - 1
+    assert days.drop_unneeded_history().first == -MAX_DISTANCE - 1
 
 
 def test_dates_are_those_of_the_calendar() -> None:
     always = np.ones((1, 900), bool)
-    dates = Calendar.of(Plan(AS_OF, -800, always, always, always, always, np.zeros((1, 900), np.int8))).dates
+    dates = Calendar.from_plan(Plan(AS_OF, -800, always, always, always, always, np.zeros((1, 900), np.int8))).dates
     days = [AS_OF.astype(dt.date) + dt.timedelta(days=t - 800) for t in range(900)]
     assert dates["weekday"].tolist() == [day.weekday() for day in days]
     assert dates["week"].tolist() == [day.isocalendar().week for day in days]
