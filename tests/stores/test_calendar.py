@@ -82,7 +82,10 @@ def test_what_is_kept_describes_the_days_to_forecast(seed: int) -> None:
     days = plan(seed)
     ahead = np.nonzero(days.open & (np.arange(DAYS) + days.first >= 0))
     store, t = ahead[0], ahead[1] + days.first
-    whole, kept = Calendar.from_plan(days).rows(store, t), Calendar.of(days.drop_unneeded_history()).rows(store, t)
+    whole, kept = (
+        Calendar.from_plan(days).rows(store, t),
+        Calendar.from_plan(days.drop_unneeded_history()).rows(store, t),
+    )
     for name, values in whole.items():
         np.testing.assert_array_equal(kept[name], values, err_msg=name)
 
