@@ -6,7 +6,7 @@ their reports.
 """
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.plugins_manager import AirflowPlugin
@@ -77,7 +77,7 @@ class AisleReports(AirflowPlugin):
 
     name = "aisle_reports"
     # Relative addresses: Airflow may be served below a path.
-    external_views: ClassVar[list[dict[str, Any]]] = [
+    external_views = [  # noqa: RUF012 - the base class declares it so
         {
             "name": "Reports",
             "href": f"{PREFIX[1:]}/",
@@ -94,6 +94,6 @@ class AisleReports(AirflowPlugin):
     ]
 
     @cached_property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
-        """Asked for by the API server alone."""
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The web application. Only the API server reads it, and only then is it imported."""
         return [{"app": make_app(), "url_prefix": PREFIX, "name": "Aisle's reports"}]

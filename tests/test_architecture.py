@@ -1,4 +1,4 @@
-"""Who may know what: kept by tests, so that the house stays as it was drawn."""
+"""The structure of the code: which module may import what, and how long a module may be."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
+MAX_LINES = 300
+EXCEPTIONS = re.compile(r"^\| `([\w/]+\.py)` \| (.+) \|$", re.MULTILINE)
 HEAVY = (
     "mlflow",
     "evidently",
@@ -57,6 +59,26 @@ def test_only_settings_and_telemetry_touch_the_environment() -> None:
 def test_each_moving_library_is_known_by_one_module(library: str, home: set[str]) -> None:
     found = offenders(rf"^\s*(import|from) {library}\b", home)
     assert not found, f"only {', '.join(home)} knows {library}: " + "; ".join(found)
+
+
+def over_long(root: Path) -> set[str]:
+    """The modules under `root` that have more than `MAX_LINES` lines."""
+    folders = (root / name for name in ("pipeline", "dags", "deploy", "plugins"))
+    files = (file for folder in folders for file in folder.rglob("*.py"))
+    return {f.relative_to(root).as_posix() for f in files if len(f.read_text("utf-8").splitlines()) > MAX_LINES}
+
+
+def test_a_module_is_short_or_named_with_its_reason_in_the_design_page() -> None:
+    section = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").split("## Modules over 300 lines")[1]
+    named = {path for path, _ in EXCEPTIONS.findall(section)}
+    assert over_long(ROOT) - named == set(), "split these modules, or give the reason in docs/design.md"
+
+
+def test_a_module_that_is_too_long_is_found(tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "long.py").write_text("x = 1\n" * (MAX_LINES + 1), encoding="utf-8")
+    (tmp_path / "dags" / "short.py").write_text("x = 1\n" * MAX_LINES, encoding="utf-8")
+    assert over_long(tmp_path) == {"dags/long.py"}
 
 
 def test_contracts_on_imports_hold() -> None:

@@ -16,6 +16,9 @@ from pipeline.dates import format_day
 from pipeline.errors import RefusedError
 from pipeline.logs import log_event
 
+POKE_SECONDS = timedelta(minutes=5).total_seconds()
+TIMEOUT_SECONDS = timedelta(hours=12).total_seconds()
+
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +47,7 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
         },
     )
     def wired() -> None:
-        @task.sensor(mode="reschedule", poke_interval=timedelta(minutes=5), timeout=timedelta(hours=12))
+        @task.sensor(mode="reschedule", poke_interval=POKE_SECONDS, timeout=TIMEOUT_SECONDS)
         @step
         def wait_for_delivery() -> PokeReturnValue:
             from pipeline.ingestion.deliveries import find_deliveries, is_closed
@@ -94,8 +97,8 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
             settings, context = load_settings(), get_current_context()
             done = [ingestion.commit(settings, ingestion.Checked.from_dict(record)) for record in checked["accepted"]]
             day = max((day for delivery in done for day in delivery.days), default=span_of(context).last)
-            extra = {"table": table, "version": max(delivery.ref.version for delivery in done)}
-            context["outlet_events"][table_asset].extra = extra | {"day": format_day(day)}
+            version = max(delivery.ref.version for delivery in done)
+            context["outlet_events"][table_asset].extra = {"table": table, "version": version, "day": format_day(day)}
 
         @task(trigger_rule="none_failed_min_one_success")
         @step

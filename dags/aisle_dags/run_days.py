@@ -52,9 +52,9 @@ def form_span(params: Mapping[str, Any]) -> Span | None:
         UsageError: if the dates are in the wrong order.
     """
     since, until = (_date(params.get(field)) for field in ("from", "until"))
-    if since is None and until is None:
-        return None
-    return Span(since or until - DAY, until or since + DAY)
+    if since:
+        return Span(since, until or since + DAY)
+    return Span(until - DAY, until) if until else None
 
 
 def span_of(context: Mapping[str, Any]) -> Span:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import get_current_context
 
@@ -15,22 +15,24 @@ from pipeline.logs import log_event, set_level
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
 
-def step(function: Callable[P, R]) -> Callable[P, R]:
+def step(function: Callable[..., R]) -> Callable[..., R]:
     """Make a function that calls `pipeline` fit to be a task.
 
     A refusal or a wrong setting fails the task at once, with its message and without a retry, because another attempt
     cannot help. Any other error is retried as the DAG says. The task's log gets the lines that `pipeline` logs, at the
     level of `AISLE_LOG_LEVEL`, and one when the task starts and one when it ends.
+
+    The arguments' types are left open, because a DAG passes other tasks' results (`XComArg`) where the function takes
+    values.
     """
 
     @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run(*args: Any, **kwargs: Any) -> R:
         from airflow.providers.common.compat.sdk import AirflowSkipException
 
         from pipeline.settings import load_settings
