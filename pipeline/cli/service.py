@@ -31,10 +31,10 @@ def key(
     as_json: Json = False,
 ) -> None:
     """Make a key for the prediction service. It is shown only once; AISLE_API_KEYS holds its hash."""
-    from pipeline.serving.keys import entry, new_key
+    from pipeline.serving.keys import new_key, setting_entry
 
     made = new_key()
-    setting = {name: entry(made, [scope.value for scope in scopes])}
+    setting = {name: setting_entry(made, [scope.value for scope in scopes])}
     print_result(
         {"key": made, "setting": setting},
         as_json,

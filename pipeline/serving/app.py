@@ -17,8 +17,8 @@ from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.serving import errors, openapi, pages, predict, status
 from pipeline.serving.auth import AuthMiddleware
+from pipeline.serving.body_limit import BodyLimitMiddleware
 from pipeline.serving.endpoint import Endpoint
-from pipeline.serving.limits import BodyLimit
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.middleware import RequestMiddleware
 from pipeline.serving.model_manager import ModelManager
@@ -26,7 +26,7 @@ from pipeline.serving.prediction_log import PredictionLog
 from pipeline.settings import Scope, Settings, load_settings
 
 RETRY_SECONDS = 2.0
-"""How often the registry is asked while a champion is missing."""
+"""How often the registry is polled while a required champion is missing."""
 
 
 def create_app(
@@ -34,12 +34,12 @@ def create_app(
     endpoints: Sequence[EndpointSpec] | None = None,
     registry: Callable[[], Registry] | None = None,
 ) -> FastAPI:
-    """The service over the champions of a registry.
+    """Create the service over the champions of a registry.
 
     Args:
-        settings: read from the environment when missing.
-        endpoints: what is served, in the order of /docs; those of all domains when missing.
-        registry: makes the registry; the settings' when missing.
+        settings: read from the environment if missing.
+        endpoints: what is served, in the order of /docs; those of all domains if missing.
+        registry: opens the registry; that of the settings if missing.
 
     Raises:
         UsageError: if a setting has a value that is not allowed.
@@ -47,24 +47,24 @@ def create_app(
     settings = settings or load_settings()
     specs = domains.endpoints() if endpoints is None else endpoints
     metrics, lake = Metrics(), Lake(settings)
-    champions = ModelManager(settings, specs, metrics, registry)
-    predictions = PredictionLog(lake, metrics, most=settings.serve_log_rows, seconds=settings.serve_log_seconds)
-    units = [Endpoint(one, champions, predictions, metrics, settings) for one in specs]
+    manager = ModelManager(settings, specs, metrics, registry)
+    predictions = PredictionLog(lake, metrics, max_rows=settings.serve_log_rows, seconds=settings.serve_log_seconds)
+    running = [Endpoint(spec, manager, predictions, metrics, settings) for spec in specs]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         predictions.start()
-        polling = asyncio.create_task(_poll(champions, settings.serve_poll_seconds))
+        polling = asyncio.create_task(_poll(manager, settings.serve_poll_seconds))
         yield
         polling.cancel()
-        for unit in units:
-            await unit.close()
+        for endpoint in running:
+            await endpoint.close()
         await asyncio.to_thread(predictions.stop)
 
     app = FastAPIOffline(
         title="Aisle",
         version=metadata.version("aisle"),
-        description="Predictions of the models in use. Every answer names the version that made it.",
+        description="Predictions of the models in use. Every answer names the model version that made it.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -72,15 +72,15 @@ def create_app(
         redirect_slashes=False,
     )
     errors.install(app)
-    for unit in units:
-        app.include_router(predict.router(unit))
-    app.include_router(status.router(champions, specs, metrics))
+    for endpoint in running:
+        app.include_router(predict.router(endpoint))
+    app.include_router(status.router(manager, specs, metrics))
     app.include_router(pages.router(lake))
-    openapi.install(app, champions, specs)
+    openapi.install(app, manager, specs)
 
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit)
-    paths = {one.path for one in specs}
+    app.add_middleware(BodyLimitMiddleware)
+    paths = {spec.path for spec in specs}
     app.add_middleware(
         AuthMiddleware, keys=settings.api_keys, rate=settings.serve_rate, scope_of=lambda path: _scope_of(path, paths)
     )
@@ -88,23 +88,24 @@ def create_app(
     return app
 
 
-def _scope_of(path: str, predictions: set[str]) -> Scope | None:
-    """What a path needs; whatever is not named here needs `read`, so a new route is never open by accident."""
+def _scope_of(path: str, prediction_paths: set[str]) -> Scope | None:
+    """The scope that a path requires. Unlisted paths require `read`, so that no new route is open by accident."""
     if path in ("/health/live", "/health/ready"):
         return None
-    if path in predictions:
+    if path in prediction_paths:
         return "predict"
     return "admin" if path == "/reload" else "read"
 
 
-async def _poll(champions: ModelManager, seconds: float) -> None:
-    settled = False
+async def _poll(manager: ModelManager, seconds: float) -> None:
+    """Refresh the models every few seconds, until cancelled."""
+    frozen = False
     while True:
-        await asyncio.to_thread(champions.refresh)
-        if champions.ready and not settled:
-            # Libraries and champions stay. Looking through their million objects for garbage, again and again, would
-            # stop every request for half a second each time.
+        await asyncio.to_thread(manager.refresh)
+        if manager.ready and not frozen:
+            # Libraries and champions are a million objects that stay. Excluding them from garbage collection avoids
+            # pauses of half a second.
             gc.collect()
             gc.freeze()
-            settled = True
-        await asyncio.sleep(seconds if champions.ready else min(seconds, RETRY_SECONDS))
+            frozen = True
+        await asyncio.sleep(seconds if manager.ready else min(seconds, RETRY_SECONDS))

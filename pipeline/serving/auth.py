@@ -1,9 +1,9 @@
-"""Who may ask for what: keys, their scopes, and how often each may ask.
+"""Authentication, scopes and rate limits of the service.
 
-Browsers send a key as the password of HTTP Basic (any user name), programs as a bearer token.
+Programs send a key as a bearer token; browsers send it as the password of HTTP Basic, with any user name.
 
-Without keys the service answers only those who reach it through a loopback address under a loopback name: a page
-of the web that points its own name at this machine is refused.
+Without configured keys, the service answers only requests to a loopback address under a loopback host name, so a web
+page whose own host name resolves to this machine is refused (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ from pipeline.serving.keys import hash_key, is_loopback
 from pipeline.settings import ApiKey
 from pipeline.settings import Scope as KeyScope
 
-NOBODY = "loopback"
-"""Who asks where no keys are needed."""
+LOOPBACK = "loopback"
+"""The name in the log of clients that need no key."""
 CHALLENGE = 'Bearer realm="Aisle", Basic realm="Aisle", charset="UTF-8"'
 
 
 class AuthMiddleware:
-    """Lets a request through to the application, or answers 401, 403 or 429.
+    """Passes a request on to the application, or answers 401, 403 or 429.
+
+    It runs before routing, so every address is denied by default: also unknown ones and static files.
 
     Args:
-        scope_of: what a path needs; None for what everybody may have.
-        rate: requests a key may make, as "6000/minute".
+        scope_of: the scope that a path requires; None for a path that is open to all.
+        rate: requests that each key may make, such as "6000/minute".
     """
 
     def __init__(
@@ -46,54 +48,63 @@ class AuthMiddleware:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (needed := self._scope_of(scope["path"])) is not None:
+        if scope["type"] == "http" and (required := self._scope_of(scope["path"])) is not None:
             try:
-                scope["state"]["key"] = self._let_in(scope, needed)
+                scope["state"]["key"] = self._authorize(scope, required)
             except ProblemError as problem:
                 await problem.response(scope["state"]["request_id"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _let_in(self, scope: Scope, needed: KeyScope) -> str:
+    def _authorize(self, scope: Scope, required: KeyScope) -> str:
+        """The name of the client's key.
+
+        Raises:
+            ProblemError: 401, 403 or 429.
+        """
         headers = Headers(scope=scope)
-        name = self._who(headers) if self._keys else _nobody(scope, headers)
-        if self._keys and not self._keys[name].scopes & {needed, "admin"}:
+        if not self._keys:
+            _check_loopback(scope, headers)
+            return LOOPBACK
+        name = self._authenticate(headers)
+        if not self._keys[name].scopes & {required, "admin"}:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
-                "This key may not do that",
+                "This key lacks the required scope",
                 where=scope["path"],
                 observed=f"scopes of {name}: {', '.join(sorted(self._keys[name].scopes))}",
-                allowed=f"keys with the scope {needed}",
-                todo="use another key, or ask whoever runs the service for the scope",
+                allowed=f"keys with the scope {required}",
+                todo="use another key, or ask the operator of the service for the scope",
             )
-        if self._keys and not self._limiter.hit(self._rate, name):
+        if not self._limiter.hit(self._rate, name):
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "This key has made too many requests",
                 allowed=self._rate_text,
-                todo="wait, and ask for more rows in fewer requests",
+                todo="wait, and send more rows in fewer requests",
                 headers={"Retry-After": "1"},
             )
         return name
 
-    def _who(self, headers: Headers) -> str:
-        """The name of the key that is sent. All are compared, so that time tells nothing of which one it is like."""
-        sent = hash_key(_sent(headers))
-        found = [name for name, key in self._keys.items() if hmac.compare_digest(sent, key.sha256)]
-        if not found:
+    def _authenticate(self, headers: Headers) -> str:
+        """The name of the key that was sent. It is compared with all of them, so that timing reveals nothing."""
+        digest = hash_key(_sent_key(headers))
+        matching = [name for name, key in self._keys.items() if hmac.compare_digest(digest, key.sha256)]
+        if not matching:
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
-                "This needs a key that the service knows",
+                "This address requires a valid key",
                 where="Authorization",
-                observed="a key that it does not know" if "authorization" in headers else "no key",
+                observed="an unknown key" if "authorization" in headers else "no key",
                 allowed="Authorization: Bearer KEY; in a browser the key is the password, with any user name",
-                todo="ask whoever runs the service for a key",
+                todo="ask the operator of the service for a key",
                 headers={"WWW-Authenticate": CHALLENGE},
             )
-        return found[0]
+        return matching[0]
 
 
-def _sent(headers: Headers) -> str:
+def _sent_key(headers: Headers) -> str:
+    """The key in the Authorization header; "" if there is none or it is malformed."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return value.strip() if scheme.lower() == "bearer" else ""
@@ -103,14 +114,15 @@ def _sent(headers: Headers) -> str:
         return ""
 
 
-def _nobody(scope: Scope, headers: Headers) -> str:
-    host = headers.get("host", "").rpartition(":")[0] if ":" in headers.get("host", "") else headers.get("host", "")
-    if not is_loopback((scope.get("server") or ("",))[0] or "") or not is_loopback(host.strip("[]")):
+def _check_loopback(scope: Scope, headers: Headers) -> None:
+    """Refuse a request that did not come to a loopback address under a loopback host name."""
+    host = headers.get("host", "")
+    name = host.rpartition(":")[0] if ":" in host else host
+    if not is_loopback((scope.get("server") or ("",))[0] or "") or not is_loopback(name.strip("[]")):
         raise ProblemError(
             HTTPStatus.UNAUTHORIZED,
-            "The service has no keys, so it answers on loopback only",
+            "Without keys the service answers on loopback only",
             where="AISLE_API_KEYS",
             todo="make a key: aisle key NAME --scope predict --scope read",
             headers={"WWW-Authenticate": CHALLENGE},
         )
-    return NOBODY

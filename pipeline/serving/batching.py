@@ -1,7 +1,6 @@
-"""A bounded queue before one thread: what came while it was busy is answered in one go.
+"""A bounded queue before one thread, which answers in one call all requests that arrived during the previous call.
 
-So nothing waits when there is little to do, and when there is much the cost that each call has, whatever its rows, is
-shared by all who wait.
+Under a light load no request waits; under a heavy load the fixed cost of a call is shared by many requests.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from typing import Any
 from pipeline.endpoints import MAX_ROWS
 from pipeline.serving.errors import ProblemError
 
-QUEUED_ROWS = 5 * MAX_ROWS
-"""Rows that may wait: five of the largest requests. They bound the memory as the number of requests cannot."""
+MAX_QUEUED_ROWS = 5 * MAX_ROWS
+"""Rows that may wait: five of the largest requests. Rows bound the memory; the number of requests does not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A request's rows, and where its answers go."""
+    """The rows of a request, and the future that gets their answers."""
 
     rows: Sequence[Any]
     request_id: str
@@ -35,12 +34,12 @@ class Batcher:
 
     Args:
         name: of the thread.
-        run: answers jobs, one result a job, an exception for one that failed; called in the thread.
-        most: jobs that may wait or be worked on.
+        run: answers jobs in the thread: one result per job, an exception for a job that failed.
+        max_jobs: jobs that may wait or run.
     """
 
-    def __init__(self, name: str, run: Callable[[Sequence[Job]], Sequence[Any]], most: int) -> None:
-        self._run, self._most = run, most
+    def __init__(self, name: str, run: Callable[[Sequence[Job]], Sequence[Any]], max_jobs: int) -> None:
+        self._run, self._max_jobs = run, max_jobs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._waiting: deque[Job] = deque()
         self._jobs = self._rows = 0
@@ -48,23 +47,23 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait or are worked on."""
+        """Requests that wait or run."""
         return self._jobs
 
     async def submit(self, rows: Sequence[Any], request_id: str) -> Any:
-        """The result of `run` for these rows.
+        """Queue the rows of a request and return the result of `run`.
 
         Raises:
             ProblemError: 429 when the queue is full.
         """
-        # A lone request is taken however large it is: the schema bounds it.
-        if self._jobs and (self._jobs >= self._most or self._rows + len(rows) > QUEUED_ROWS):
+        # An idle queue takes a request of any size: the schema bounds it.
+        if self._jobs and (self._jobs >= self._max_jobs or self._rows + len(rows) > MAX_QUEUED_ROWS):
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                "The service has more to do than it can take on",
+                "The queue of this endpoint is full",
                 observed=f"{self._jobs} requests with {self._rows} rows are waiting",
-                allowed=f"{self._most} requests, {QUEUED_ROWS} rows",
-                todo="try again in a second, and ask for more rows in fewer requests",
+                allowed=f"{self._max_jobs} requests, {MAX_QUEUED_ROWS} rows",
+                todo="try again in a second, and send more rows in fewer requests",
                 headers={"Retry-After": "1"},
             )
         job = Job(rows, request_id, asyncio.get_running_loop().create_future())
@@ -76,16 +75,17 @@ class Batcher:
         return await job.done
 
     async def close(self) -> None:
-        """Wait for what runs; nothing may be submitted any more."""
+        """Finish what was submitted; nothing may be submitted afterwards."""
         if self._drain is not None:
             await self._drain
         self._thread.shutdown()
 
     async def _work(self) -> None:
+        """Run jobs until none waits."""
         loop = asyncio.get_running_loop()
         while self._waiting:
             jobs = self._take()
-            # Whoever has given up waiting is not worked for.
+            # Requests that were cancelled or timed out while they waited are not run.
             wanted = [job for job in jobs if not job.done.done()]
             if wanted:
                 results = await loop.run_in_executor(self._thread, self._run, wanted)
@@ -101,7 +101,7 @@ class Batcher:
         self._drain = None
 
     def _take(self) -> list[Job]:
-        """The next jobs, of no more rows than one request may have, but at least one job."""
+        """The next jobs: at least one, and together no more rows than one request may have."""
         jobs = [self._waiting.popleft()]
         rows = len(jobs[0].rows)
         while self._waiting and (rows := rows + len(self._waiting[0].rows)) <= MAX_ROWS:

@@ -1,4 +1,4 @@
-"""One route at work: its queue, the champion that answers, the challenger beside it, the log and the counters."""
+"""One endpoint at work: its queue, champion, challenger, prediction log and metrics."""
 
 from __future__ import annotations
 
@@ -18,95 +18,101 @@ from pipeline.settings import Settings
 
 
 class Endpoint:
-    """Answers the rows of a route.
+    """Answers the rows of an endpoint's requests.
 
     Args:
+        models: where the endpoint's champion and challenger are.
+        predictions: where predictions are logged.
         now: the clock of the log.
     """
 
     def __init__(
         self,
-        served: EndpointSpec,
-        champions: ModelManager,
+        spec: EndpointSpec,
+        models: ModelManager,
         predictions: PredictionLog,
         metrics: Metrics,
         settings: Settings,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.served = served
-        self._champions, self._predictions, self._metrics, self._now = champions, predictions, metrics, now
-        self._canary = settings.serve_canary
-        self._batcher = Batcher(served.name, self._run, settings.serve_queue)
-        metrics.waiting.labels(served.name).set_function(lambda: self._batcher.waiting)
-        self._shadow = Shadow(served, self._ask, metrics) if settings.serve_shadow else None
+        self.spec = spec
+        self._models, self._predictions, self._metrics, self._now = models, predictions, metrics, now
+        self._canary_share = settings.serve_canary
+        self._batcher = Batcher(spec.name, self._run, settings.serve_queue)
+        metrics.waiting.labels(spec.name).set_function(lambda: self._batcher.waiting)
+        self._shadow = Shadow(spec, self._predict, metrics) if settings.serve_shadow else None
 
     async def answer(self, rows: Sequence[Strict], request_id: str) -> list[Answer]:
-        """One answer a row.
+        """One answer per row.
 
         Raises:
-            ProblemError: 503 without a champion, 429 when too much is waiting.
+            ProblemError: 503 while no champion is loaded, 429 when the queue is full.
         """
-        if self._champions.serving(self.served.name) is None:
-            note = self._champions.notes.get(self.served.name)
+        if self._models.champion(self.spec.name) is None:
+            last = self._models.last_reloads.get(self.spec.name)
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "No champion is loaded for this route",
-                where=self.served.path,
-                observed=note.text if note else "the registry has not answered yet",
-                todo="try again later; /health/ready says when it is there",
+                "No champion is loaded for this endpoint",
+                where=self.spec.path,
+                observed=last.text if last else "the registry has not answered yet",
+                todo="try again later; /health/ready says when it is loaded",
                 headers={"Retry-After": "10"},
             )
         answers: list[Answer] = await self._batcher.submit(rows, request_id)
         return answers
 
     async def close(self) -> None:
-        """Finish what runs."""
+        """Finish the requests that were taken."""
         await self._batcher.close()
         if self._shadow is not None:
             self._shadow.close()
 
     def _run(self, jobs: Sequence[Job]) -> list[list[Answer] | Exception]:
-        """In the queue's thread: champion and challenger are taken once a batch, so a request has one version."""
-        champion = self._champions.serving(self.served.name)
-        challenger = self._champions.challenger(self.served.name)
-        canary = [job for job in jobs if challenger is not None and _drawn(job.request_id, self._canary)]
-        usual = [job for job in jobs if job not in canary] if canary else jobs
+        """Answer a batch of requests; runs in the queue's thread.
+
+        Champion and challenger are read once per batch, so all rows of a request get the same version.
+        """
+        champion = self._models.champion(self.spec.name)
+        challenger = self._models.challenger(self.spec.name)
+        canary = [job for job in jobs if challenger is not None and _in_share(job.request_id, self._canary_share)]
+        others = [job for job in jobs if job not in canary] if canary else jobs
         answers: dict[int, list[Answer] | Exception] = {}
-        for serving, role, mine in ((champion, "champion", usual), (challenger, "canary", canary)):
-            if serving is not None and mine:
-                answers |= zip(map(id, mine), self._answers(serving, role, mine), strict=True)
+        for model, role, part in ((champion, "champion", others), (challenger, "canary", canary)):
+            if model is not None and part:
+                answers |= zip(map(id, part), self._answers(model, role, part), strict=True)
         if self._shadow is not None and challenger is not None:
-            self._shadow.ask(challenger, usual)
+            self._shadow.submit(challenger, others)
         return [answers[id(job)] for job in jobs]
 
-    def _answers(self, serving: LoadedModel, role: str, jobs: Sequence[Job]) -> list[list[Answer] | Exception]:
+    def _answers(self, model: LoadedModel, role: str, jobs: Sequence[Job]) -> list[list[Answer] | Exception]:
+        """The answers of each request, or the exception that it raised."""
         try:
-            return list(self._ask(serving, role, jobs))
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is this request's alone)
+            return list(self._predict(model, role, jobs))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the request gets it)
             if len(jobs) == 1:
                 return [error]
-        # One request's rows must not fail those of others.
-        return [answers for job in jobs for answers in self._answers(serving, role, [job])]
+        # Predicted one by one, the rows of one request cannot fail the others.
+        return [answers for job in jobs for answers in self._answers(model, role, [job])]
 
-    def _ask(self, serving: LoadedModel, role: str, jobs: Sequence[Job]) -> list[list[Answer]]:
-        said = serving.predictor.predict([job.rows for job in jobs])
-        self._count(said, role)
+    def _predict(self, model: LoadedModel, role: str, jobs: Sequence[Job]) -> list[list[Answer]]:
+        """Predict, count and log the rows of some requests."""
+        predictions = model.predictor.predict([job.rows for job in jobs])
+        self._count(predictions, role)
         request_ids = [job.request_id for job in jobs for _ in job.rows]
-        name = self.served.name
-        self._predictions.add(Entry(self._now(), name, role, serving.versions, request_ids, said))
-        ends = iter(said.answers)
-        return [[next(ends) for _ in job.rows] for job in jobs]
+        self._predictions.add(Entry(self._now(), self.spec.name, role, model.versions, request_ids, predictions))
+        answers = iter(predictions.answers)
+        return [[next(answers) for _ in job.rows] for job in jobs]
 
-    def _count(self, said: Predictions, role: str) -> None:
-        name = self.served.name
-        refused = sum(isinstance(answer, RowError) for answer in said.answers)
-        self._metrics.batch.labels(name).observe(len(said.answers))
-        self._metrics.rows.labels(name, role).inc(len(said.answers) - refused)
+    def _count(self, predictions: Predictions, role: str) -> None:
+        name = self.spec.name
+        refused = sum(isinstance(answer, RowError) for answer in predictions.answers)
+        self._metrics.batch.labels(name).observe(len(predictions.answers))
+        self._metrics.rows.labels(name, role).inc(len(predictions.answers) - refused)
         self._metrics.refused.labels(name, role).inc(refused)
 
 
-def _drawn(request_id: str, share: float) -> bool:
-    """Whether a request is among a share of all, by its id: the same one always is, or never."""
+def _in_share(request_id: str, share: float) -> bool:
+    """Whether a request belongs to a share (0 to 1) of all, decided by a hash of its id."""
     if share <= 0:
         return False
     return int.from_bytes(blake2b(request_id.encode(), digest_size=8).digest(), "big") < share * 2**64

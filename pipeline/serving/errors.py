@@ -1,4 +1,4 @@
-"""Answers that say what is wrong and what to change: RFC 9457 problem details with the fields of our errors."""
+"""Responses that say what is wrong and what to change: RFC 9457 problem details with the fields of our errors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pipeline.endpoints import Fault, shown
 from pipeline.errors import AisleError
 
 MAX_FAULTS = 20
-"""Faults of a request that are told; who has more will have the same one often."""
+"""Faults that a response lists; a request with more usually repeats the same one."""
 
 
 class ProblemBody(Fault):
-    """The answer to a request that could not be served."""
+    """The body of a response to a request that was refused or failed."""
 
     type: str = "about:blank"
     title: str
@@ -31,12 +31,12 @@ class ProblemBody(Fault):
 
 
 class ProblemError(AisleError):
-    """A request that is not answered with what it asked for.
+    """A request that is refused or failed, with the response that says so.
 
     Args:
-        status: of the answer.
+        status: of the response.
         faults: one for each thing that is wrong, where there are several.
-        headers: of the answer.
+        headers: of the response.
     """
 
     def __init__(
@@ -55,44 +55,43 @@ class ProblemError(AisleError):
         self.status, self.faults, self.headers = status, list(faults), dict(headers or {})
 
     def response(self, request_id: str) -> Response:
-        """The problem as it goes over the wire."""
-        fault = Fault.of(self)
+        """The problem as an HTTP response."""
         body = ProblemBody(
             title=self.status.phrase,
             status=self.status,
             detail=" ".join(part for part in (self.what + ".", self.todo and f"To do: {self.todo}.") if part),
             faults=self.faults,
             request_id=request_id,
-            **fault.model_dump(),
+            **Fault.of(self).model_dump(),
         )
         return Response(
             body.model_dump_json(), self.status, headers=self.headers, media_type="application/problem+json"
         )
 
 
-def unreadable(error: ValidationError) -> ProblemError:
-    """A body that is not what the route takes."""
-    found = error.errors(include_url=False)
-    if found[0]["type"] == "json_invalid":
+def body_problem(error: ValidationError) -> ProblemError:
+    """The problem of a body that does not match the schema: 400 if it is not JSON, else 422."""
+    errors = error.errors(include_url=False)
+    if errors[0]["type"] == "json_invalid":
         return ProblemError(
             HTTPStatus.BAD_REQUEST,
             "The body is not JSON",
-            observed=found[0]["ctx"]["error"],
-            todo="send one JSON object, in UTF-8; /docs has an example for each route",
+            observed=errors[0]["ctx"]["error"],
+            todo="send one JSON object, in UTF-8; /docs has an example for each path",
         )
-    count = len(found)
+    count = len(errors)
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        "The body is JSON, but not what this route takes",
-        where=_place(found[0]["loc"]),
+        "The body does not match the schema",
+        where=_location(errors[0]["loc"]),
         observed=f"{count} fault{'s' if count > 1 else ''}",
-        allowed="what /openapi.json says of this route",
-        todo="mend what `faults` lists" + (f" (the first {MAX_FAULTS})" if count > MAX_FAULTS else ""),
-        faults=[_fault(entry) for entry in found[:MAX_FAULTS]],
+        allowed="the schema of this path in /openapi.json",
+        todo="correct what `faults` lists" + (f" (the first {MAX_FAULTS})" if count > MAX_FAULTS else ""),
+        faults=[_fault(entry) for entry in errors[:MAX_FAULTS]],
     )
 
 
-# What to do about pydantic's commonest objections; its own message says enough of the others.
+# What to do about pydantic's most common errors; for the others its own message is enough.
 _TODO = {
     "missing": "add the field",
     "extra_forbidden": "leave the field out, or look for its right name in /docs",
@@ -109,23 +108,25 @@ _TODO = {
 
 
 def _fault(entry: Any) -> Fault:
+    """One of pydantic's errors as a fault."""
     bounds = {key: value for key, value in entry.get("ctx", {}).items() if key not in ("error", "class_name")}
-    whole = entry["type"] == "missing"
+    # The input of a missing field is the whole object around it.
+    observed = "" if entry["type"] == "missing" else shown(entry["input"])
     return Fault(
         what=entry["msg"].removeprefix("Value error, "),
-        where=_place(entry["loc"]),
-        observed="" if whole else shown(entry["input"]),
+        where=_location(entry["loc"]),
+        observed=observed,
         allowed=", ".join(f"{key.replace('_', ' ')}: {shown(value)}" for key, value in bounds.items()),
         todo=_TODO.get(entry["type"], ""),
     )
 
 
-def _place(where: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, where))
+def _location(parts: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, parts))
 
 
 def install(app: FastAPI) -> None:
-    """Let every failure of a route become a problem's answer."""
+    """Answer every failure of a route with a problem's response."""
 
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> Response:
@@ -136,10 +137,12 @@ def install(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         problem = ProblemError(
             status,
-            "There is nothing here" if status is HTTPStatus.NOT_FOUND else "This cannot be asked of this address",
+            "There is nothing at this address"
+            if status is HTTPStatus.NOT_FOUND
+            else "This address refuses the request",
             where=f"{request.method} {shown(request.url.path)}",
             allowed=(error.headers or {}).get("Allow"),
-            todo="/docs lists what there is",
+            todo="/docs lists every path and method",
             headers=error.headers,
         )
         return problem.response(request.state.request_id)
@@ -148,8 +151,8 @@ def install(app: FastAPI) -> None:
     async def _address(request: Request, error: RequestValidationError) -> Response:
         problem = ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            "The address is not what this route takes",
+            "The address does not match the path's parameters",
             faults=[_fault(entry) for entry in error.errors()[:MAX_FAULTS]],
-            todo="/docs lists what there is",
+            todo="/docs lists every path and its parameters",
         )
         return problem.response(request.state.request_id)

@@ -1,6 +1,6 @@
-"""Keys of the service, and where it may listen without any.
+"""API keys, and the addresses on which the service may listen without any.
 
-A key is 256 random bits, so one round of SHA-256 is hash enough: there is nothing to guess.
+A key holds 256 random bits, so one round of SHA-256 is a sufficient hash: it cannot be guessed.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ PREFIX = "aisle_"
 
 
 def new_key() -> str:
-    """A key, to be given to whoever will use it and kept nowhere."""
+    """Generate a key. It is given to its user and stored nowhere."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_key(key: str) -> str:
-    """What is kept of a key."""
+    """The SHA-256 of a key in hexadecimal, which is all that the service stores."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def entry(key: str, scopes: Sequence[str]) -> dict[str, Any]:
-    """A key's entry in AISLE_API_KEYS."""
+def setting_entry(key: str, scopes: Sequence[str]) -> dict[str, Any]:
+    """A key's entry in the setting AISLE_API_KEYS."""
     return {"sha256": hash_key(key), "scopes": sorted(set(scopes))}
 
 
 @lru_cache
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Whether an address or host name is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def may_listen(host: str, keys: Mapping[str, ApiKey]) -> None:
-    """Refuse to be open to a network without keys.
+def check_host(host: str, keys: Mapping[str, ApiKey]) -> None:
+    """Refuse to listen on a network without keys.
 
     Raises:
-        UsageError: if there are none and the address is not a loopback one.
+        UsageError: if there are no keys and the address is not a loopback one.
     """
     if not keys and not is_loopback(host):
         raise UsageError(

@@ -1,6 +1,6 @@
-"""What every request gets: an id, a time limit, a line in the log, counters, headers, and an answer if all else fails.
+"""What every request gets: an id, a time limit, a log line, metrics, headers, and a response if all else fails.
 
-Log lines hold no payloads, no keys, and of addresses the path alone.
+Log lines hold no payload, no key and no query string.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pipeline.serving.errors import ProblemError
 from pipeline.serving.metrics import Metrics
 
 REQUEST_ID = "x-request-id"
-_GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OTHER = "other"
-"""The route of addresses that there are not; each by its own name would let anyone fill the memory."""
+"""The route of unknown addresses. With a label for each, anyone could fill the memory."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -31,7 +31,7 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Answers are data for one asker; a page says for itself what it may load."""
+"""Defaults that suit data; a page replaces those that say what it may load."""
 log = logging.getLogger("pipeline.serving.access")
 
 
@@ -39,7 +39,7 @@ class RequestMiddleware:
     """The outermost layer of the service.
 
     Args:
-        seconds: how long a request may take, its body included.
+        seconds: how long a request may take, reading its body included.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, seconds: float) -> None:
@@ -49,12 +49,12 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = given if _GOOD_ID.fullmatch(given) else uuid4().hex
+        sent_id = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = sent_id if _VALID_ID.fullmatch(sent_id) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         began, status = perf_counter(), 0
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -67,15 +67,15 @@ class RequestMiddleware:
         self._metrics.running.inc()
         try:
             async with asyncio.timeout(self._seconds):
-                await self._app(scope, receive, sending)
+                await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if not isinstance(error, TimeoutError):
                 log.exception("a request failed", extra={"request_id": request_id})
             if not status:
-                await self._failure(error).response(request_id)(scope, receive, sending)
+                await self._failure(error).response(request_id)(scope, receive, send_with_headers)
         finally:
             self._metrics.running.dec()
-            self._account(scope, status, perf_counter() - began)
+            self._record(scope, status, perf_counter() - began)
 
     def _failure(self, error: Exception) -> ProblemError:
         if isinstance(error, TimeoutError):
@@ -83,21 +83,22 @@ class RequestMiddleware:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "The request took too long",
                 allowed=f"{self._seconds:g} seconds",
-                todo="ask for fewer rows, or try again later",
+                todo="send fewer rows, or try again later",
                 headers={"Retry-After": "5"},
             )
         return ProblemError(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "The service failed",
-            todo="tell whoever runs the service the request id; its log says why",
+            todo="send the request id to the operator of the service; its log says why",
         )
 
-    def _account(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count the request and write its log line."""
         route = getattr(scope.get("route"), "path", OTHER)
         method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else OTHER
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
-        # Who looks whether the service lives does so all day.
+        # Health checks come every few seconds, all day.
         level = logging.DEBUG if route.startswith("/health") and status < 400 else logging.INFO
         if log.isEnabledFor(level):
             log.log(

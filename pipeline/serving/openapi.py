@@ -1,4 +1,4 @@
-"""The service's own description, with examples that work when pasted: they are the champions' input examples."""
+"""The OpenAPI description of the service. Its examples are the champions' input examples, so they work when pasted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROBLEM = {
 
 
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """How a route's problems are described."""
+    """The `responses` of a route for some problem statuses."""
     return {int(status): {**_PROBLEM, "description": status.phrase} for status in sorted(statuses)}
 
 
@@ -36,7 +36,7 @@ COMMON = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-"""What every route behind a key may answer."""
+"""Problem statuses of every route that requires a key."""
 PROBLEMS = problems(
     *COMMON,
     HTTPStatus.BAD_REQUEST,
@@ -44,7 +44,7 @@ PROBLEMS = problems(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
-"""What a route that predicts may answer beside predictions."""
+"""Problem responses of a route that predicts."""
 
 
 def ref(model: type[BaseModel]) -> dict[str, str]:
@@ -52,26 +52,26 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": SCHEMAS.format(model=_name(model))}
 
 
-def install(app: FastAPI, champions: ModelManager, served: Sequence[EndpointSpec]) -> None:
-    """Let the application describe itself as it is now: examples change with champions."""
+def install(app: FastAPI, manager: ModelManager, specs: Sequence[EndpointSpec]) -> None:
+    """Generate the description anew for each request, because the examples change with the champions."""
 
     def describe() -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        asked: list[Any] = [PredictRequest[one.row] for one in served]  # type: ignore[name-defined]
-        _, found = models_json_schema([(model, "validation") for model in asked], ref_template=SCHEMAS)
-        names = {model.__name__: _name(model) for model in asked}
+        requests: list[Any] = [PredictRequest[spec.row] for spec in specs]  # type: ignore[name-defined]
+        _, definitions = models_json_schema([(model, "validation") for model in requests], ref_template=SCHEMAS)
+        names = {model.__name__: _name(model) for model in requests}
         components = schema["components"]
-        components["schemas"] |= {names.get(name, name): part for name, part in found["$defs"].items()}
+        components["schemas"] |= {names.get(name, name): part for name, part in definitions["$defs"].items()}
         components["securitySchemes"] = {
-            "key": {"type": "http", "scheme": "bearer", "description": "A key of `aisle key`."},
+            "key": {"type": "http", "scheme": "bearer", "description": "A key made by `aisle key`."},
             "browser": {"type": "http", "scheme": "basic", "description": "The key as password, with any user name."},
         }
         schema["security"] = [{"key": []}, {"browser": []}]
-        for one in served:
-            serving = champions.serving(one.name)
-            if serving is not None:
-                rows = [row.model_dump(mode="json", exclude_none=True) for row in serving.predictor.example]
-                body = schema["paths"][one.path]["post"]["requestBody"]["content"]["application/json"]
+        for spec in specs:
+            champion = manager.champion(spec.name)
+            if champion is not None:
+                rows = [row.model_dump(mode="json", exclude_none=True) for row in champion.predictor.example]
+                body = schema["paths"][spec.path]["post"]["requestBody"]["content"]["application/json"]
                 body["example"] = {"rows": rows[:EXAMPLE_ROWS]}
         for path in schema["paths"]:
             if path.startswith("/health/"):
@@ -82,5 +82,5 @@ def install(app: FastAPI, champions: ModelManager, served: Sequence[EndpointSpec
 
 
 def _name(model: type[BaseModel]) -> str:
-    """A generic model's name as an address may hold it."""
+    """The name of a generic model without brackets, which a reference cannot hold."""
     return model.__name__.replace("[", "_").replace("]", "")

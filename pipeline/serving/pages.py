@@ -1,4 +1,4 @@
-"""Pages for people: the small one at `/`, and the reports."""
+"""Pages for people: the start page at `/`, the API page at `/docs`, and the report pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASSETS: Mapping[str, str] = {
     "page.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-"""What the page at `/` is made of, and what a browser is told that it is."""
+"""Files of the start page and their content types."""
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -31,9 +31,9 @@ PAGE_HEADERS = {
     "Cache-Control": "private, no-cache",
 }
 STATIC = "/static-offline-docs"
-"""Where FastAPIOffline serves Swagger UI's files from."""
+"""The path at which FastAPIOffline serves the files of Swagger UI."""
 DOCS_HEADERS = {
-    # Swagger UI starts by a script within the page and styles what it makes.
+    # Swagger UI needs its inline script and the styles that it sets.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -43,7 +43,7 @@ DOCS_HEADERS = {
 
 
 def router(lake: Lake) -> APIRouter:
-    """The pages' routes."""
+    """The routes of the pages."""
     routes = APIRouter(tags=["pages"])
     folder = resources.files("pipeline.serving") / "page"
 
@@ -88,14 +88,18 @@ def router(lake: Lake) -> APIRouter:
         file = read_file(lake, path)
         if file is None:
             raise _missing(path)
-        content, kind = file
+        content, content_type = file
         cache = {"Cache-Control": SCRIPT_CACHE} if path.endswith(".js") else {}
-        return Response(content, headers={"content-type": kind, **REPORT_HEADERS, **cache})
+        return Response(content, headers={"content-type": content_type, **REPORT_HEADERS, **cache})
 
     return routes
 
 
 def _missing(path: str) -> ProblemError:
     return ProblemError(
-        HTTPStatus.NOT_FOUND, "There is no such page", where="path", observed=path, todo="look at the list: /reports/"
+        HTTPStatus.NOT_FOUND,
+        "There is no such page",
+        where="path",
+        observed=path,
+        todo="/reports/ lists the report pages",
     )

@@ -1,4 +1,4 @@
-"""The routes that predict: a body in, checked in one go, rows answered in their order."""
+"""The routes that predict: they check a body as a whole and answer its rows in order."""
 
 from __future__ import annotations
 
@@ -10,52 +10,56 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.endpoints import PredictRequest, PredictResponse
 from pipeline.serving.endpoint import Endpoint
-from pipeline.serving.errors import ProblemError, unreadable
+from pipeline.serving.errors import ProblemError, body_problem
 from pipeline.serving.openapi import PROBLEMS, ref
 
 JSON = "application/json"
 
 
-def router(unit: Endpoint) -> APIRouter:
-    """A model's route."""
-    served = unit.served
-    asked: Any = PredictRequest[served.row]  # type: ignore[name-defined]
-    answered: Any = TypeAdapter(PredictResponse[served.answer])  # type: ignore[name-defined]
+def router(endpoint: Endpoint) -> APIRouter:
+    """The route of an endpoint."""
+    spec = endpoint.spec
+    request_schema: Any = PredictRequest[spec.row]  # type: ignore[name-defined]
+    response_adapter: Any = TypeAdapter(PredictResponse[spec.answer])  # type: ignore[name-defined]
     routes = APIRouter()
 
-    # The body is read by pydantic straight from its bytes: strict about JSON's own types, and several times faster
-    # than by way of Python's dictionaries.
+    # pydantic reads the body from its bytes: that is strict about JSON's types, and several times faster than FastAPI's
+    # way through Python dictionaries.
     @routes.post(
-        served.path,
-        name=served.name,
-        summary=served.summary,
-        description=served.description,
+        spec.path,
+        name=spec.name,
+        summary=spec.summary,
+        description=spec.description,
         tags=["predictions"],
-        responses={200: {"model": PredictResponse[served.answer]}, **PROBLEMS},  # type: ignore[name-defined]
-        openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": ref(asked)}}}},
+        responses={200: {"model": PredictResponse[spec.answer]}, **PROBLEMS},  # type: ignore[name-defined]
+        openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": ref(request_schema)}}}},
     )
     async def answer(request: Request) -> Response:
         body = await _body(request)
         try:
-            rows = asked.model_validate_json(body).rows
+            rows = request_schema.model_validate_json(body).rows
         except ValidationError as error:
-            raise unreadable(error) from None
-        answers = await unit.answer(rows, request.state.request_id)
-        return Response(
-            answered.dump_json(PredictResponse.model_construct(answers=answers), warnings=False), media_type=JSON
-        )
+            raise body_problem(error) from None
+        answers = await endpoint.answer(rows, request.state.request_id)
+        response: Any = PredictResponse.model_construct(answers=answers)
+        return Response(response_adapter.dump_json(response, warnings=False), media_type=JSON)
 
     return routes
 
 
 async def _body(request: Request) -> bytes:
-    kind = request.headers.get("content-type", "")
-    if kind.partition(";")[0].strip().lower() != JSON:
+    """The body of a request whose Content-Type is JSON.
+
+    Raises:
+        ProblemError: 415 for another Content-Type.
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != JSON:
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "The body must be JSON, and say so",
+            "The Content-Type is not JSON",
             where="Content-Type",
-            observed=kind or "none",
+            observed=content_type or "none",
             allowed=JSON,
             todo=f"send the header Content-Type: {JSON}",
         )

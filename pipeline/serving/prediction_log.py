@@ -1,8 +1,7 @@
-"""Every prediction in the lake: what was asked, what was said, by which version, when.
+"""The log of predictions, a table of the lake: inputs, output, model versions and time of every prediction.
 
-Answering only puts references into a bounded buffer; a thread turns them into rows and appends them, a commit a batch.
-What does not fit, or cannot be written before the buffer is full, is dropped and counted: a log never makes a request
-slow or fail.
+A request only puts references into a bounded buffer; a thread turns them into rows and appends them, one commit per
+batch. Predictions that do not fit into the buffer are dropped and counted: the log never makes a request slow or fail.
 """
 
 from __future__ import annotations
@@ -34,61 +33,62 @@ SCHEMA = pa.schema(
         pa.field("output", pa.string(), nullable=False),
     ]
 )
-"""`model` is the served one's name, `versions` JSON of registered model -> version, `inputs` and `output` JSON of what
-the model was asked and what was answered."""
+"""`model` is the endpoint's name, `versions` JSON of registered model -> version, `inputs` and `output` JSON of the
+model's inputs and of the answer."""
 BATCH_ROWS = 20_000
+"""Buffered rows that are written at once, without waiting for the interval."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The predictions of one batch of requests. `request_ids` run along the answers."""
+    """The predictions of one batch of requests, with one request id per answer."""
 
     at: datetime
     model: str
     role: str
     versions: Mapping[str, int]
     request_ids: Sequence[str]
-    said: Predictions
+    predictions: Predictions
 
     @property
     def rows(self) -> int:
-        """How many predictions; rows that were refused are none."""
-        return len(self.said.positions)
+        """Number of predictions; rows that were answered with an error are not counted."""
+        return len(self.predictions.positions)
 
 
 class PredictionLog:
     """The buffer and its writer.
 
     Args:
-        most: rows that may wait.
-        seconds: how often what waits is written; sooner when much does.
+        max_rows: rows that may wait in the buffer.
+        seconds: how often the buffer is written; sooner at `BATCH_ROWS` rows.
     """
 
-    def __init__(self, lake: Lake, metrics: Metrics, *, most: int, seconds: float) -> None:
-        self._lake, self._metrics, self._most, self._seconds = lake, metrics, most, seconds
+    def __init__(self, lake: Lake, metrics: Metrics, *, max_rows: int, seconds: float) -> None:
+        self._lake, self._metrics, self._max_rows, self._seconds = lake, metrics, max_rows, seconds
         self._entries: list[Entry] = []
         self._rows = 0
         self._lock, self._wake, self._stopping = Lock(), Event(), False
         self._writer = Thread(target=self._write, name="prediction-log", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread that writes."""
         self._writer.start()
 
     def stop(self) -> None:
-        """Write what waits and end."""
+        """Write what is buffered and end the thread."""
         self._stopping = True
         self._wake.set()
         self._writer.join()
 
     def add(self, entry: Entry) -> None:
-        """Remember a batch's predictions, if there is room."""
+        """Buffer the predictions of a batch, or count them as dropped if the buffer is full."""
         rows = entry.rows
         if not rows:
             return
         with self._lock:
-            fits = self._rows + rows <= self._most
+            fits = self._rows + rows <= self._max_rows
             if fits:
                 self._entries.append(entry)
                 self._rows += rows
@@ -105,10 +105,10 @@ class PredictionLog:
         self.flush()
         if self._rows:
             self._metrics.dropped.inc(self._rows)
-            log.error("%s predictions could not be logged before the end", self._rows)
+            log.error("%s predictions could not be logged before the service ended", self._rows)
 
     def flush(self) -> None:
-        """Write what waits; if that fails it waits on."""
+        """Write the buffer to the lake; if that fails, it is kept for the next time."""
         with self._lock:
             entries = list(self._entries)
         if not entries:
@@ -117,7 +117,7 @@ class PredictionLog:
         try:
             self._lake.append(PREDICTIONS, _table(entries), partition=["day"])
         except Exception:
-            # Whatever it is (a full disk, a bucket that is away), predictions go on.
+            # Whatever the cause (a full disk, an unreachable bucket), predictions continue.
             log.exception("predictions could not be logged; %s rows wait", rows)
             return
         with self._lock:
@@ -127,16 +127,19 @@ class PredictionLog:
 
 
 def _table(entries: Sequence[Entry]) -> pa.Table:
+    """One row per prediction, in `SCHEMA`."""
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for entry in entries:
-        said, rows = entry.said, entry.rows
+        predictions, rows = entry.predictions, entry.rows
         columns["at"] += [entry.at] * rows
         columns["day"] += [entry.at.date()] * rows
         columns["model"] += [entry.model] * rows
         columns["role"] += [entry.role] * rows
         columns["versions"] += [json.dumps(dict(entry.versions))] * rows
-        columns["request_id"] += [entry.request_ids[at] for at in said.positions]
-        asked = zip(*said.inputs.values(), strict=True)
-        columns["inputs"] += [json.dumps(dict(zip(said.inputs, row, strict=True)), default=str) for row in asked]
-        columns["output"] += [said.answers[at].model_dump_json() for at in said.positions]
+        columns["request_id"] += [entry.request_ids[at] for at in predictions.positions]
+        inputs = zip(*predictions.inputs.values(), strict=True)
+        columns["inputs"] += [
+            json.dumps(dict(zip(predictions.inputs, row, strict=True)), default=str) for row in inputs
+        ]
+        columns["output"] += [predictions.answers[at].model_dump_json() for at in predictions.positions]
     return pa.table(columns, schema=SCHEMA)

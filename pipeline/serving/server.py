@@ -1,4 +1,4 @@
-"""The service in a process of its own."""
+"""Run the service with uvicorn."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from pipeline.serving.app import create_app
-from pipeline.serving.keys import may_listen
-from pipeline.serving.logs import CONFIG
+from pipeline.serving.keys import check_host
+from pipeline.serving.log_config import CONFIG
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 MAX_CONNECTIONS = 1_000
 SWITCH_SECONDS = 0.0005
-"""How long a thread that predicts or logs may keep those who answer waiting; Python's own 5 ms are a request's time."""
+"""How long a thread that predicts or logs may hold the interpreter; Python's default of 5 ms delays requests."""
 IDLE_SECONDS = 30
+"""How long an idle connection is kept open."""
 
 
 def run(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM, and then finish what runs.
+    """Serve until SIGINT or SIGTERM, and finish the requests that were taken.
 
-    One process: queues, limits, counters and champions are its own. For more, run several behind a balancer.
+    It is one process with its own queues, limits, metrics and models. For more, run several behind a load balancer.
 
     Raises:
         UsageError: if the service would be open to a network without keys.
     """
-    may_listen(host, settings.api_keys)
+    check_host(host, settings.api_keys)
     sys.setswitchinterval(SWITCH_SECONDS)
     uvicorn.run(
         create_app(settings),
@@ -37,7 +38,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         log_config=CONFIG,
         access_log=False,
         server_header=False,
-        # Who is in front says nothing that is believed: keys name who asks.
+        # Clients are identified by their keys, so no forwarded address is trusted.
         proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=IDLE_SECONDS,

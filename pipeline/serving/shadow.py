@@ -1,7 +1,7 @@
-"""A challenger beside the champion, on the same live rows: what it says is logged and never returned.
+"""A challenger predicts the champion's live rows as well; its predictions are logged and never returned.
 
-It has a thread and a small queue of its own. Whoever asked has their answer already, and where the challenger does not
-keep up it is asked less, which is counted.
+It has its own thread and a small queue, so clients do not wait for it. When the queue is full, rows are skipped and
+counted.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ log = logging.getLogger(__name__)
 
 
 class Shadow:
-    """Asks a challenger, later.
+    """Runs a challenger in the background.
 
     Args:
-        ask: asks what serves, in a role, and logs the answers.
+        predict: predicts, counts and logs the rows of some jobs with a model, in a role.
     """
 
     def __init__(
-        self, served: EndpointSpec, ask: Callable[[LoadedModel, str, Sequence[Job]], Any], metrics: Metrics
+        self, spec: EndpointSpec, predict: Callable[[LoadedModel, str, Sequence[Job]], Any], metrics: Metrics
     ) -> None:
-        self._served, self._ask, self._metrics = served, ask, metrics
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{served.name}-shadow")
-        self._room = BoundedSemaphore(MAX_BATCHES)
+        self._spec, self._predict, self._metrics = spec, predict, metrics
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-shadow")
+        self._free = BoundedSemaphore(MAX_BATCHES)
 
-    def ask(self, challenger: LoadedModel, jobs: Sequence[Job]) -> None:
-        """Let the challenger answer as well, if it keeps up."""
+    def submit(self, challenger: LoadedModel, jobs: Sequence[Job]) -> None:
+        """Let the challenger predict these rows, unless its queue is full."""
         if not jobs:
             return
-        if not self._room.acquire(blocking=False):
-            self._metrics.shadow_dropped.labels(self._served.name).inc(sum(len(job.rows) for job in jobs))
+        if not self._free.acquire(blocking=False):
+            self._metrics.shadow_dropped.labels(self._spec.name).inc(sum(len(job.rows) for job in jobs))
             return
-        self._thread.submit(self._ask, challenger, "shadow", jobs).add_done_callback(self._done)
+        self._thread.submit(self._predict, challenger, "shadow", jobs).add_done_callback(self._done)
 
     def close(self) -> None:
-        """Finish what waits."""
+        """Finish what is queued."""
         self._thread.shutdown()
 
-    def _done(self, asked: Future[Any]) -> None:
-        self._room.release()
-        if error := asked.exception():
-            log.warning("%s: the challenger failed", self._served.name, exc_info=error)
+    def _done(self, future: Future[Any]) -> None:
+        self._free.release()
+        if error := future.exception():
+            log.warning("%s: the challenger failed", self._spec.name, exc_info=error)

@@ -1,4 +1,4 @@
-"""What there is to know of the service: health, models, metrics; and having champions looked for at once."""
+"""The routes about the service itself: health, models, metrics and reloading."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from pipeline.dates import UNDATED_AS_OF
 from pipeline.endpoints import EndpointSpec
 from pipeline.serving.errors import ProblemError
 from pipeline.serving.metrics import CONTENT_TYPE, Metrics
-from pipeline.serving.model_manager import LoadedModel, ModelManager, Note
+from pipeline.serving.model_manager import LoadedModel, ModelManager, ReloadResult
 from pipeline.serving.openapi import COMMON, problems
 
 
 class Reload(BaseModel):
-    """What came of the last look at the registry: `loaded`, `unchanged`, `none` or `failed`, and in words."""
+    """The result of the last reload of an endpoint: `loaded`, `unchanged`, `none` or `failed`, and in words."""
 
     at: datetime
     outcome: str
@@ -27,7 +28,7 @@ class Reload(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether all that must answer can; and of each route what the last reload said."""
+    """Whether every required endpoint has its champions loaded, and the last reload of each endpoint."""
 
     ready: bool
     required: list[str]
@@ -35,13 +36,15 @@ class Ready(BaseModel):
 
 
 class ModelState(BaseModel):
-    """A model that serves: what it was made from, what was measured, and since when it answers."""
+    """A model in use: its provenance, its metrics, and since when it answers."""
 
     name: str
     route: str
     version: int
     aliases: list[str]
-    as_of: date
+    as_of: date | Literal["undated"] = Field(
+        description="The model was trained on what was known before this day; undated if its data have no dates."
+    )
     tables: dict[str, int]
     features: list[str]
     metrics: dict[str, float | None]
@@ -51,20 +54,20 @@ class ModelState(BaseModel):
 
 
 class ModelDetails(ModelState):
-    """The same, and what the route knows beside it."""
+    """A model in use, with further facts about its endpoint."""
 
     about: dict[str, Any]
     challenger: int | None
 
 
 class Models(BaseModel):
-    """Every model that serves, and of each route what the last reload said."""
+    """Every model in use, and the last reload of each endpoint."""
 
     models: list[ModelState]
     routes: dict[str, Reload | None]
 
 
-def router(champions: ModelManager, served: Sequence[EndpointSpec], metrics: Metrics) -> APIRouter:
+def router(manager: ModelManager, specs: Sequence[EndpointSpec], metrics: Metrics) -> APIRouter:
     """The routes about the service."""
     routes = APIRouter(tags=["service"])
 
@@ -74,85 +77,88 @@ def router(champions: ModelManager, served: Sequence[EndpointSpec], metrics: Met
 
     @routes.get(
         "/health/ready",
-        summary="Whether all configured champions are loaded",
+        summary="Whether all required champions are loaded",
         response_model=Ready,
         responses={503: {"model": Ready, "description": "Not ready"}},
     )
     async def ready(response: Response) -> Ready:
-        if not champions.ready:
+        if not manager.ready:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return Ready(ready=champions.ready, required=list(champions.required), routes=_notes(champions, served))
+        return Ready(ready=manager.ready, required=list(manager.required), routes=_last_reloads(manager, specs))
 
-    @routes.get("/model", summary="Every model that serves", responses=problems(*COMMON))
+    @routes.get("/model", summary="Every model in use", responses=problems(*COMMON))
     async def models() -> Models:
-        found = [
-            _state(one, name, serving, champions.notes.get(one.name))
-            for one in served
-            if (serving := champions.serving(one.name)) is not None
-            for name in one.models
+        states = [
+            _state(spec, name, champion, manager.last_reloads.get(spec.name))
+            for spec in specs
+            if (champion := manager.champion(spec.name)) is not None
+            for name in spec.models
         ]
-        return Models(models=[ModelState(**state) for state in found], routes=_notes(champions, served))
+        return Models(models=[ModelState(**state) for state in states], routes=_last_reloads(manager, specs))
 
-    @routes.get("/model/{name}", summary="One of them", responses=problems(*COMMON, HTTPStatus.NOT_FOUND))
+    @routes.get("/model/{name}", summary="One model in use", responses=problems(*COMMON, HTTPStatus.NOT_FOUND))
     async def model(name: str) -> ModelDetails:
-        for one in served:
-            serving = champions.serving(one.name)
-            if name in one.models and serving is not None:
-                challenger = champions.challenger(one.name)
+        for spec in specs:
+            champion = manager.champion(spec.name)
+            if name in spec.models and champion is not None:
+                challenger = manager.challenger(spec.name)
                 version = challenger.versions[name] if challenger else None
                 return ModelDetails(
-                    **_state(one, name, serving, champions.notes.get(one.name)),
-                    about=dict(serving.predictor.about),
-                    challenger=version if version != serving.versions[name] else None,
+                    **_state(spec, name, champion, manager.last_reloads.get(spec.name)),
+                    about=dict(champion.predictor.about),
+                    challenger=version if version != champion.versions[name] else None,
                 )
-        known = [name for one in served if champions.serving(one.name) for name in one.models]
+        in_use = [name for spec in specs if manager.champion(spec.name) for name in spec.models]
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
-            "No such model serves",
+            "No such model is in use",
             where="name",
             observed=name,
-            allowed=", ".join(known) or "none serves yet",
-            todo="GET /model lists what serves",
+            allowed=", ".join(in_use) or "none is loaded yet",
+            todo="GET /model lists the models in use",
         )
 
-    @routes.post("/reload", summary="Look for new champions now (scope admin)", responses=problems(*COMMON))
+    @routes.post(
+        "/reload", summary="Poll the registry for new champions now (scope admin)", responses=problems(*COMMON)
+    )
     async def reload() -> Models:
-        await asyncio.to_thread(champions.refresh)
+        await asyncio.to_thread(manager.refresh)
         return await models()
 
     @routes.get(
         "/metrics",
-        summary="For Prometheus",
+        summary="Metrics for Prometheus",
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(*COMMON)},
     )
     async def scrape() -> Response:
-        return Response(metrics.page(), headers={"content-type": CONTENT_TYPE})
+        return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE})
 
     return routes
 
 
-def _notes(champions: ModelManager, served: Sequence[EndpointSpec]) -> dict[str, Reload | None]:
-    return {one.name: _reload(champions.notes.get(one.name)) for one in served}
+def _last_reloads(manager: ModelManager, specs: Sequence[EndpointSpec]) -> dict[str, Reload | None]:
+    return {spec.name: _reload(manager.last_reloads.get(spec.name)) for spec in specs}
 
 
-def _reload(note: Note | None) -> Reload | None:
-    return Reload(at=note.at, outcome=note.outcome, text=note.text) if note else None
+def _reload(result: ReloadResult | None) -> Reload | None:
+    return Reload(at=result.at, outcome=result.outcome, text=result.text) if result else None
 
 
-def _state(served: EndpointSpec, name: str, serving: LoadedModel, note: Note | None) -> Mapping[str, Any]:
-    version = serving.loaded[name].version
-    made_from = version.provenance
+def _state(spec: EndpointSpec, name: str, champion: LoadedModel, last_reload: ReloadResult | None) -> Mapping[str, Any]:
+    """The fields of `ModelState`."""
+    version = champion.loaded[name].version
+    provenance = version.provenance
     return {
         "name": name,
-        "route": served.path,
+        "route": spec.path,
         "version": version.version,
         "aliases": list(version.aliases),
-        "as_of": made_from.as_of,
-        "tables": dict(made_from.tables),
-        "features": list(made_from.features),
+        "as_of": "undated" if provenance.as_of == UNDATED_AS_OF else provenance.as_of,
+        "tables": dict(provenance.tables),
+        "features": list(provenance.features),
         "metrics": dict(version.metrics),
         "registered_at": version.registered_at,
-        "since": serving.since,
-        "reload": _reload(note),
+        "since": champion.since,
+        "reload": _reload(last_reload),
     }

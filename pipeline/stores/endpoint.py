@@ -150,11 +150,13 @@ class StoreSalesPredictor:
         known = bool(plan.known[cell])
         missing = [name for name in PLANNED if getattr(row, name) is None]
         if not known and row.open is not False and missing:
+            store_planned = bool(plan.known[place, -plan.first :].any())
             return RefusedError(
-                "This day is not in the plan",
+                "This day is not in the plan" if store_planned else "This store is not in the plan",
                 where=", ".join(missing),
+                observed=f"store {row.store}, {row.day}",
                 allowed="a planned day, or a row with all of these fields",
-                todo=f"send {', '.join(missing)}, or ingest the plan of the day",
+                todo=f"send {', '.join(missing)}, or ingest the plan",
             )
         is_open = row.open if row.open is not None else bool(plan.open[cell]) or not known
         if not is_open:

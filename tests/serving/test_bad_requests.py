@@ -1,4 +1,4 @@
-"""Bad requests, picked by hand: each is a 4xx that says what to change."""
+"""Bad requests: each is answered with a 4xx that says what to change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.serving.limits import MAX_BYTES
+from pipeline.serving.body_limit import MAX_BYTES
 
 JSON = {"Content-Type": "application/json"}
 GOOD = {"visitors": 10}
@@ -30,7 +30,7 @@ def without(row: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != name}
 
 
-# path, body, status, and what the answer must name.
+# Path, body, status, and a text that the answer must contain.
 BODIES: list[tuple[str, Any, int, str]] = [
     ("/footfall", b"", 400, "JSON"),
     ("/footfall", b"{", 400, "JSON"),
@@ -100,14 +100,14 @@ BODIES: list[tuple[str, Any, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body", "status", "named"), BODIES, ids=range(len(BODIES)))
-def test_a_bad_body(client: httpx.Client, path: str, body: Any, status: int, named: str) -> None:
+@pytest.mark.parametrize(("path", "body", "status", "expected"), BODIES, ids=range(len(BODIES)))
+def test_a_bad_body(client: httpx.Client, path: str, body: Any, status: int, expected: str) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    told(client.post(path, content=content, headers=JSON), status, named)
+    check_problem(client.post(path, content=content, headers=JSON), status, expected)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "headers", "content", "status", "named"),
+    ("method", "path", "headers", "content", "status", "expected"),
     [
         ("GET", "/footfall", {}, b"", 405, "POST"),
         ("PUT", "/footfall", JSON, b"{}", 405, "POST"),
@@ -124,22 +124,22 @@ def test_a_bad_body(client: httpx.Client, path: str, body: Any, status: int, nam
     ],
 )
 def test_a_bad_address_or_header(
-    client: httpx.Client, method: str, path: str, headers: dict[str, str], content: bytes, status: int, named: str
+    client: httpx.Client, method: str, path: str, headers: dict[str, str], content: bytes, status: int, expected: str
 ) -> None:
-    told(client.request(method, path, headers=headers, content=content), status, named)
+    check_problem(client.request(method, path, headers=headers, content=content), status, expected)
 
 
 def test_a_body_that_does_not_announce_its_size_is_cut_off(client: httpx.Client) -> None:
     pieces = (b" " * 1_000_000 for _ in range(12))
-    told(client.post("/footfall", content=pieces, headers=JSON), 413, str(MAX_BYTES))
+    check_problem(client.post("/footfall", content=pieces, headers=JSON), 413, str(MAX_BYTES))
 
 
-def told(answer: httpx.Response, status: int, named: str) -> None:
-    """The answer is a problem that says what to do, and its id is the request's."""
+def check_problem(answer: httpx.Response, status: int, expected: str) -> None:
+    """The answer is a problem that says what to do and carries the request id."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    assert named in answer.text, answer.text
+    assert expected in answer.text, answer.text
     assert problem["status"] == status
     assert problem["todo"]
     assert problem["request_id"] == answer.headers["x-request-id"]
@@ -148,7 +148,7 @@ def told(answer: httpx.Response, status: int, named: str) -> None:
         assert len(fault["observed"]) <= 100
 
 
-def test_all_faults_are_told_at_once_but_not_endlessly(client: httpx.Client) -> None:
+def test_all_faults_are_counted_and_the_first_twenty_listed(client: httpx.Client) -> None:
     problem = client.post("/footfall", json={"rows": [{"visitors": "x", "y": 1}] * 100}).json()
     assert problem["observed"] == "200 faults"
     assert len(problem["faults"]) == 20

@@ -1,4 +1,4 @@
-"""The queue before a model: bounded, fair to the others when one fails, and together when many wait."""
+"""The queue of an endpoint: it is bounded, batches what waits, and isolates failures."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import Any
 
 import pytest
 
-from pipeline.serving.batching import QUEUED_ROWS, Batcher, Job
+from pipeline.serving.batching import MAX_QUEUED_ROWS, Batcher, Job
 from pipeline.serving.errors import ProblemError
+from tests.serving.conftest import HANG_SECONDS
 
 
 class Work:
-    """Answers each job with its rows; waits until it is let go."""
+    """Answers each job with its rows. If held, it waits for `go`."""
 
     def __init__(self, *, held: bool = False) -> None:
         self.batches: list[list[int]] = []
-        self.go = threading.Event()
+        self.started, self.go = threading.Event(), threading.Event()
         if not held:
             self.go.set()
 
     def __call__(self, jobs: Sequence[Job]) -> list[Any]:
-        self.go.wait(5)
+        self.started.set()
+        self.go.wait(HANG_SECONDS)
         self.batches.append([len(job.rows) for job in jobs])
         return [ValueError("bad") if "bad" in job.rows else list(job.rows) for job in jobs]
 
 
-def test_what_waits_is_answered_together_and_in_order() -> None:
-    async def scene() -> None:
+def test_waiting_requests_are_answered_in_one_batch_and_in_order() -> None:
+    async def scenario() -> None:
         work = Work(held=True)
         batcher = Batcher("test", work, 10)
         first = asyncio.create_task(batcher.submit(["a"], "1"))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(work.started.wait, HANG_SECONDS)
         others = [asyncio.create_task(batcher.submit([n, n], str(n))) for n in range(4)]
         await asyncio.sleep(0)
         assert batcher.waiting == 5
@@ -44,16 +46,16 @@ def test_what_waits_is_answered_together_and_in_order() -> None:
         assert batcher.waiting == 0
         await batcher.close()
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_a_full_queue_says_no() -> None:
-    async def scene() -> None:
+def test_a_full_queue_refuses_requests() -> None:
+    async def scenario() -> None:
         work = Work(held=True)
         batcher = Batcher("test", work, 2)
         waiting = [asyncio.create_task(batcher.submit([n], str(n))) for n in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(ProblemError, match="more to do") as refused:
+        with pytest.raises(ProblemError, match="queue of this endpoint is full") as refused:
             await batcher.submit([3], "3")
         assert refused.value.status == 429
         work.go.set()
@@ -61,14 +63,14 @@ def test_a_full_queue_says_no() -> None:
         assert await batcher.submit([3], "3") == [3]
         await batcher.close()
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_rows_are_bounded_as_well_but_a_lone_request_is_taken() -> None:
-    async def scene() -> None:
+def test_queued_rows_are_bounded_but_an_idle_queue_takes_any_request() -> None:
+    async def scenario() -> None:
         work = Work(held=True)
         batcher = Batcher("test", work, 100)
-        large = asyncio.create_task(batcher.submit([0] * (QUEUED_ROWS + 1), "large"))
+        large = asyncio.create_task(batcher.submit([0] * (MAX_QUEUED_ROWS + 1), "large"))
         await asyncio.sleep(0)
         with pytest.raises(ProblemError):
             await batcher.submit([1], "small")
@@ -76,11 +78,11 @@ def test_rows_are_bounded_as_well_but_a_lone_request_is_taken() -> None:
         await large
         await batcher.close()
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_one_that_fails_fails_alone() -> None:
-    async def scene() -> None:
+def test_a_failing_request_does_not_fail_the_others() -> None:
+    async def scenario() -> None:
         batcher = Batcher("test", Work(), 10)
         good, bad = await asyncio.gather(
             batcher.submit(["good"], "1"), batcher.submit(["bad"], "2"), return_exceptions=True
@@ -89,15 +91,15 @@ def test_one_that_fails_fails_alone() -> None:
         assert isinstance(bad, ValueError)
         await batcher.close()
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_whoever_gave_up_is_not_worked_for() -> None:
-    async def scene() -> None:
+def test_a_cancelled_request_is_not_run() -> None:
+    async def scenario() -> None:
         work = Work(held=True)
         batcher = Batcher("test", work, 10)
         first = asyncio.create_task(batcher.submit(["a"], "1"))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(work.started.wait, HANG_SECONDS)
         gone = asyncio.create_task(batcher.submit(["b"], "2"))
         await asyncio.sleep(0)
         gone.cancel()
@@ -109,4 +111,4 @@ def test_whoever_gave_up_is_not_worked_for() -> None:
         assert batcher.waiting == 0
         await batcher.close()
 
-    asyncio.run(scene())
+    asyncio.run(scenario())

@@ -1,9 +1,11 @@
-"""Champions come and go: what serves is whole, is what it says it is, and stays when anything fails."""
+"""Champions are replaced while requests are answered; if a new one cannot be loaded, the old one stays."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from pipeline.dates import UNDATED_AS_OF
 from pipeline.domains import endpoints
 from pipeline.errors import UsageError
 from pipeline.footfall.endpoint import ENDPOINT
@@ -22,15 +25,15 @@ from pipeline.registry.records import Provenance
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_manager import ModelManager
 from pipeline.settings import Settings
-from tests.serving.conftest import AS_OF, ready, running, until
+from tests.serving.conftest import AS_OF, HANG_SECONDS, ready, running, until
 
 BODY = {"rows": [{"visitors": 10}]}
 SWAPS = 20
 FAST = {"serve_poll_seconds": 0.05}
 
 
-def register(settings: Settings, buyers: float, **artefacts: Any) -> int:
-    """A version of the footfall model that always says the same."""
+def register(settings: Settings, buyers: float, as_of: date = AS_OF, **arguments: Any) -> int:
+    """Register a version of the footfall model that always predicts the same; its version."""
     registry = Registry(settings)
     model = LinearRegression().fit(pd.DataFrame({"visitors": [1.0, 2.0]}), [0.0, 0.0])
     model.intercept_ = np.float64(buyers)
@@ -38,29 +41,30 @@ def register(settings: Settings, buyers: float, **artefacts: Any) -> int:
     version = registry.log_challenger(
         MODEL,
         model,
-        provenance=Provenance(AS_OF, {"footfall": 0}, ("visitors",), hash(buyers), "abc123"),
+        provenance=Provenance(as_of, {"footfall": 0}, ("visitors",), hash(buyers), "abc123"),
         example=pd.DataFrame({"visitors": [10.0]}),
         metrics={"rmse": 1.0},
-        artefacts=artefacts.get("artefacts", {FIT_FILE: fit}),
+        artefacts=arguments.get("artefacts", {FIT_FILE: fit}),
     )
     return version.version
 
 
 def promote(settings: Settings, version: int) -> None:
-    Registry(settings).promote(MODEL, version, by="test", reason="to see it swapped")
+    Registry(settings).promote(MODEL, version, by="test", reason="test")
 
 
-def said(client: httpx.Client) -> tuple[int, float]:
-    """The version that answers, and what it says."""
+def predict(client: httpx.Client) -> tuple[int, float]:
+    """The version that answers, and its prediction."""
     answer = client.post("/footfall", json=BODY)
     assert answer.status_code == 200, answer.text
     (one,) = answer.json()["answers"]
     return one["model_version"], one["buyers"]
 
 
-def note(client: httpx.Client) -> dict[str, Any]:
-    told: dict[str, Any] = client.get(f"/model/{MODEL}").json()
-    return told
+def details(client: httpx.Client) -> dict[str, Any]:
+    """What the service says about the champion."""
+    found: dict[str, Any] = client.get(f"/model/{MODEL}").json()
+    return found
 
 
 @pytest.fixture
@@ -70,132 +74,130 @@ def swapping(own_shop: Settings) -> Iterator[tuple[Settings, httpx.Client]]:
         yield settings, ready(client)
 
 
-def test_no_request_fails_and_no_version_is_wrong_while_champions_are_swapped(
+def test_no_request_fails_or_names_a_wrong_version_while_champions_change(
     swapping: tuple[Settings, httpx.Client],
 ) -> None:
     settings, client = swapping
-    says = {register(settings, 100.0 * n): 100.0 * n for n in range(1, 4)}
+    buyers_of = {register(settings, 100.0 * n): 100.0 * n for n in range(1, 4)}
     seen: list[tuple[int, float]] = []
     faults: list[Exception] = []
     stop = threading.Event()
 
-    def ask() -> None:
-        with httpx.Client(base_url=client.base_url, timeout=20) as mine:
+    def send() -> None:
+        with httpx.Client(base_url=client.base_url, timeout=HANG_SECONDS) as mine:
             while not stop.is_set():
                 try:
-                    seen.append(said(mine))
+                    seen.append(predict(mine))
                 except (AssertionError, httpx.HTTPError) as fault:
                     faults.append(fault)
 
-    askers = [threading.Thread(target=ask) for _ in range(3)]
-    first, _ = said(client)
-    for asker in askers:
-        asker.start()
+    clients = [threading.Thread(target=send) for _ in range(3)]
+    first, _ = predict(client)
+    for one in clients:
+        one.start()
     for n in range(SWAPS):
-        version = list(says)[n % len(says)]
+        version, before = list(buyers_of)[n % len(buyers_of)], len(seen)
         promote(settings, version)
-        until(lambda version=version: said(client)[0] == version)
+        until(lambda: faults or any(found == version for found, _ in seen[before:]))  # noqa: B023 (called at once)
     stop.set()
-    for asker in askers:
-        asker.join()
+    for one in clients:
+        one.join()
     assert not faults
-    assert len(seen) > SWAPS
-    assert all(buyers == says[version] for version, buyers in seen if version != first)
-    versions = [version for version, _ in seen]
-    assert set(versions) >= set(says)
+    assert all(buyers == buyers_of[version] for version, buyers in seen if version != first)
+    assert {version for version, _ in seen} >= set(buyers_of)
 
 
-def test_what_fails_is_not_taken_and_the_old_one_stays(swapping: tuple[Settings, httpx.Client]) -> None:
+def test_a_champion_that_cannot_be_built_is_not_taken(swapping: tuple[Settings, httpx.Client]) -> None:
     settings, client = swapping
-    before = said(client)
+    before = predict(client)
     promote(settings, register(settings, 50.0, artefacts={"other.json": {}}))
-    until(lambda: note(client)["reload"]["outcome"] == "failed")
-    assert said(client) == before
-    assert "version 2 was not taken" in note(client)["reload"]["text"]
+    until(lambda: details(client)["reload"]["outcome"] == "failed")
+    assert predict(client) == before
+    assert "version 2 was not taken" in details(client)["reload"]["text"]
     assert client.get("/health/ready").status_code == 200
     assert 'aisle_reloads_total{model="footfall",outcome="failed"}' in client.get("/metrics").text
     good = register(settings, 60.0)
     promote(settings, good)
-    assert until(lambda: said(client) if said(client) != before else None) == (good, 60.0)
+    assert until(lambda: predict(client) if predict(client) != before else None) == (good, 60.0)
 
 
-def test_files_that_are_not_what_was_registered_are_not_taken(swapping: tuple[Settings, httpx.Client]) -> None:
+def test_a_champion_whose_files_were_changed_is_not_taken(swapping: tuple[Settings, httpx.Client]) -> None:
     settings, client = swapping
-    before = said(client)
+    before = predict(client)
     version = register(settings, 70.0)
     entry = Registry(settings)._entry(MODEL, version)
     changed = Path(entry.source.removeprefix("file://")) / "artefacts" / FIT_FILE
     changed.write_text(changed.read_text() + " ")
     promote(settings, version)
-    until(lambda: "not the ones that were registered" in note(client)["reload"]["text"])
-    assert said(client) == before
+    until(lambda: "not the ones that were registered" in details(client)["reload"]["text"])
+    assert predict(client) == before
 
 
-def test_a_model_that_cannot_answer_its_own_example_is_not_taken(swapping: tuple[Settings, httpx.Client]) -> None:
+def test_a_champion_that_does_not_answer_its_own_example_is_not_taken(swapping: tuple[Settings, httpx.Client]) -> None:
     settings, client = swapping
-    before = said(client)
+    before = predict(client)
     promote(settings, register(settings, 1e308 * 10))
-    until(lambda: note(client)["reload"]["outcome"] == "failed")
-    assert said(client) == before
+    until(lambda: details(client)["reload"]["outcome"] == "failed")
+    assert predict(client) == before
 
 
-def test_a_registry_that_is_away_at_the_start_is_waited_for(shop: Settings) -> None:
-    there = threading.Event()
+def test_the_service_waits_for_a_registry_that_is_unreachable_at_the_start(shop: Settings) -> None:
+    reachable = threading.Event()
 
     def registry() -> Registry:
-        if not there.is_set():
+        if not reachable.is_set():
             raise ConnectionError("connection refused")
         return Registry(shop)
 
     with running(shop.model_copy(update=FAST), registry=registry) as client:
-        told = until(lambda: all((said := client.get("/health/ready").json())["routes"].values()) and said)
-        assert not told["ready"]
-        assert "connection refused" in told["routes"]["footfall"]["text"]
+        state = until(lambda: all((found := client.get("/health/ready").json())["routes"].values()) and found)
+        assert not state["ready"]
+        assert "connection refused" in state["routes"]["footfall"]["text"]
         assert client.get("/health/live").status_code == 200
         refused = client.post("/footfall", json=BODY)
         assert refused.status_code == 503
         assert "connection refused" in refused.json()["observed"]
         assert refused.headers["retry-after"]
-        there.set()
+        reachable.set()
         ready(client)
-        assert said(client)[0] == 1
+        assert predict(client)[0] == 1
 
 
-def test_a_registry_that_goes_away_later_is_not_missed(shop: Settings) -> None:
-    class Leaving(Registry):
-        away = False
+def test_champions_keep_answering_when_the_registry_becomes_unreachable(shop: Settings) -> None:
+    class Unreliable(Registry):
+        down = False
 
         def aliases(self, name: str) -> dict[str, int]:
-            if self.away:
+            if self.down:
                 raise ConnectionError("connection reset")
             return super().aliases(name)
 
-    registry = Leaving(shop)
+    registry = Unreliable(shop)
     with running(shop.model_copy(update=FAST), registry=lambda: registry) as client:
-        before = said(ready(client))
-        registry.away = True
-        until(lambda: "connection reset" in note(client)["reload"]["text"])
-        assert said(client) == before
+        before = predict(ready(client))
+        registry.down = True
+        until(lambda: "connection reset" in details(client)["reload"]["text"])
+        assert predict(client) == before
         assert client.get("/health/ready").status_code == 200
 
 
-def test_a_server_that_does_not_answer_is_said_soon(shop: Settings) -> None:
+def test_a_tracking_server_that_does_not_answer_is_reported(shop: Settings) -> None:
     settings = shop.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
-    champions = ModelManager(settings, endpoints(), Metrics())
-    champions.refresh()
-    assert not champions.ready
-    assert all(one.outcome == "failed" for one in champions.notes.values())
+    manager = ModelManager(settings, endpoints(), Metrics())
+    manager.refresh()
+    assert not manager.ready
+    assert all(one.outcome == "failed" for one in manager.last_reloads.values())
 
 
-def test_what_has_no_champion_is_said(home: Settings) -> None:
-    champions = ModelManager(home, endpoints(), Metrics())
-    champions.refresh()
-    assert not champions.ready
-    assert "no champion of footfall_buyers" in champions.notes["footfall"].text
+def test_an_endpoint_without_champion_is_reported(home: Settings) -> None:
+    manager = ModelManager(home, endpoints(), Metrics())
+    manager.refresh()
+    assert not manager.ready
+    assert "no champion of footfall_buyers" in manager.last_reloads["footfall"].text
 
 
-def test_what_must_serve_can_be_said(shop: Settings) -> None:
-    with pytest.raises(UsageError, match="no such models"):
+def test_required_endpoints_can_be_set(shop: Settings) -> None:
+    with pytest.raises(UsageError, match="no such endpoints"):
         ModelManager(shop.model_copy(update={"serve_models": frozenset({"weather"})}), endpoints(), Metrics())
     only = ModelManager(shop.model_copy(update={"serve_models": frozenset({"footfall"})}), endpoints(), Metrics())
     only.refresh()
@@ -203,18 +205,18 @@ def test_what_must_serve_can_be_said(shop: Settings) -> None:
     assert only.ready
 
 
-def test_a_new_champion_of_one_model_keeps_the_others_of_its_chain(shop: Settings) -> None:
-    champions = ModelManager(shop, endpoints(), Metrics())
-    champions.refresh()
-    serving = champions.serving("purchase")
-    champions.refresh()
-    assert champions.serving("purchase") is serving
-    assert champions.notes["purchase"].outcome == "loaded"
+def test_a_poll_without_a_change_keeps_the_loaded_champions(shop: Settings) -> None:
+    manager = ModelManager(shop, endpoints(), Metrics())
+    manager.refresh()
+    champion = manager.champion("purchase")
+    manager.refresh()
+    assert manager.champion("purchase") is champion
+    assert manager.last_reloads["purchase"].outcome == "loaded"
 
 
 def test_every_champion_is_described(client: httpx.Client) -> None:
-    told = client.get("/model").json()
-    assert {model["name"] for model in told["models"]} == {
+    state = client.get("/model").json()
+    assert {model["name"] for model in state["models"]} == {
         "customer_segments",
         "purchase_probability",
         "brand_choice",
@@ -222,7 +224,7 @@ def test_every_champion_is_described(client: httpx.Client) -> None:
         "footfall_buyers",
         "store_sales",
     }
-    for model in told["models"]:
+    for model in state["models"]:
         assert model["version"] == 1
         assert model["tables"]
         assert model["features"]
@@ -231,3 +233,29 @@ def test_every_champion_is_described(client: httpx.Client) -> None:
         assert model["reload"]["outcome"] == "loaded"
     segments = client.get("/model/customer_segments").json()["about"]["segments"]
     assert "insiders" in [segment["name"] for segment in segments]
+
+
+def test_a_model_of_undated_data_has_no_age(swapping: tuple[Settings, httpx.Client]) -> None:
+    settings, client = swapping
+    age = f'aisle_model_age_days{{model="{MODEL}"}}'
+    assert details(client)["as_of"] == AS_OF.isoformat()
+    assert age in client.get("/metrics").text
+    version = register(settings, 80.0, UNDATED_AS_OF)
+    promote(settings, version)
+    until(lambda: details(client)["version"] == version)
+    assert details(client)["as_of"] == "undated"
+    assert client.get("/model").json()["models"][0]["as_of"] == "undated"
+    assert age not in client.get("/metrics").text
+
+
+def test_each_decision_about_a_champion_is_logged_once(own_shop: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pipeline.serving.model_manager")
+    manager = ModelManager(own_shop, (ENDPOINT,), Metrics())
+    manager.refresh()
+    promote(own_shop, register(own_shop, 50.0, artefacts={"other.json": {}}))
+    manager.refresh()
+    manager.refresh()
+    events = [(getattr(record, "event", ""), getattr(record, "fields", {})) for record in caplog.records]
+    assert [name for name, _ in events if name] == ["champion loaded", "champion not loaded"]
+    assert "version 1 is loaded" in events[0][1]["detail"]
+    assert f"{MODEL} version 2 was not taken" in events[1][1]["reason"]

@@ -1,4 +1,4 @@
-"""Pages: the reports and nothing else below them, the small page, and what a browser is told of each."""
+"""The start page, the report pages (and no other file below home), and their headers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, write_page
 from pipeline.settings import Settings
+from tests.serving.conftest import HANG_SECONDS
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,9 +55,9 @@ def test_reports_are_listed_and_open(client: httpx.Client) -> None:
         "customers",
     ],
 )
-def test_nothing_else_is_reached(client: httpx.Client, path: str) -> None:
-    # httpx would tidy the address up: a path goes over the wire as it stands here.
-    wire = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=10)
+def test_no_other_file_is_reached(client: httpx.Client, path: str) -> None:
+    # httpx would normalize the address; http.client sends it as it is.
+    wire = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=HANG_SECONDS)
     wire.request("GET", f"/reports/{path}")
     answer = wire.getresponse()
     body = answer.read()
@@ -78,7 +79,7 @@ def test_every_answer_has_its_headers(client: httpx.Client) -> None:
     assert "script" not in evil
 
 
-def test_the_page_needs_nothing_from_elsewhere(client: httpx.Client) -> None:
+def test_the_start_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
     page = client.get("/")
     assert "unsafe" not in page.headers["content-security-policy"]
     for path in ("/", "/assets/page.js", "/assets/page.css", "/assets/icon.svg"):

@@ -1,4 +1,4 @@
-"""Every prediction is in the lake; what cannot be there is counted, and nobody waits for it."""
+"""The prediction log: predictions reach the lake, losses are counted, and requests do not wait for it."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from pipeline.lake.tables import Lake
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.prediction_log import PREDICTIONS, Entry, PredictionLog
 from pipeline.settings import Settings
-from tests.serving.conftest import ready, running
+from tests.serving.conftest import HANG_SECONDS, ready, running
 
 AT = datetime(2025, 5, 1, 23, 59, tzinfo=UTC)
 
 
 def entry(rows: int, at: datetime = AT) -> Entry:
     answers: list[Answer] = [FootfallAnswer(buyers=n, low=0, high=9, model_version=3) for n in range(rows)]
-    said = Predictions(answers, list(range(rows)), {"visitors": [10.0 * n for n in range(rows)]})
-    return Entry(at, "footfall", "champion", {"footfall_buyers": 3}, [f"r{n}" for n in range(rows)], said)
+    predictions = Predictions(answers, list(range(rows)), {"visitors": [10.0 * n for n in range(rows)]})
+    return Entry(at, "footfall", "champion", {"footfall_buyers": 3}, [f"r{n}" for n in range(rows)], predictions)
 
 
-def made(settings: Settings, most: int = 100) -> tuple[PredictionLog, Metrics]:
+def prediction_log(settings: Settings, max_rows: int = 100) -> tuple[PredictionLog, Metrics]:
     metrics = Metrics()
-    return PredictionLog(Lake(settings), metrics, most=most, seconds=0.01), metrics
+    return PredictionLog(Lake(settings), metrics, max_rows=max_rows, seconds=0.01), metrics
 
 
 def value(metrics: Metrics, name: str) -> float:
     return metrics.registry.get_sample_value(f"aisle_predictions_{name}_total") or 0
 
 
-def test_what_is_logged_is_what_was_asked_and_said(home: Settings) -> None:
-    log, metrics = made(home)
+def test_the_log_holds_inputs_outputs_and_versions(home: Settings) -> None:
+    log, metrics = prediction_log(home)
     log.start()
     log.add(entry(3))
     log.add(entry(2, AT + timedelta(minutes=2)))
@@ -52,16 +52,16 @@ def test_what_is_logged_is_what_was_asked_and_said(home: Settings) -> None:
     assert value(metrics, "dropped") == 0
 
 
-def test_rows_that_were_refused_are_not_predictions(home: Settings) -> None:
-    log, _ = made(home)
+def test_refused_rows_are_not_logged(home: Settings) -> None:
+    log, _ = prediction_log(home)
     whole = entry(3)
-    log.add(replace(whole, said=Predictions(whole.said.answers, [0, 2], {"visitors": [0.0, 20.0]})))
+    log.add(replace(whole, predictions=Predictions(whole.predictions.answers, [0, 2], {"visitors": [0.0, 20.0]})))
     log.flush()
     assert Lake(home).read(PREDICTIONS)["request_id"].to_pylist() == ["r0", "r2"]
 
 
-def test_what_does_not_fit_is_dropped_and_counted(home: Settings) -> None:
-    log, metrics = made(home, most=5)
+def test_predictions_beyond_the_buffer_are_dropped_and_counted(home: Settings) -> None:
+    log, metrics = prediction_log(home, max_rows=5)
     for rows in (3, 3, 2, 1):
         log.add(entry(rows))
     assert value(metrics, "dropped") == 4
@@ -69,8 +69,10 @@ def test_what_does_not_fit_is_dropped_and_counted(home: Settings) -> None:
     assert value(metrics, "logged") == 5
 
 
-def test_a_lake_that_cannot_be_written_stops_nobody(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, metrics = made(home, most=5)
+def test_predictions_wait_in_the_buffer_while_the_lake_cannot_be_written(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, metrics = prediction_log(home, max_rows=5)
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError("no space left on device")
@@ -86,11 +88,11 @@ def test_a_lake_that_cannot_be_written_stops_nobody(home: Settings, monkeypatch:
 
 
 def test_requests_do_not_wait_for_the_log(own_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    stuck = threading.Event()
-    monkeypatch.setattr(Lake, "append", lambda *_, **__: stuck.wait(10))
+    free = threading.Event()
+    monkeypatch.setattr(Lake, "append", lambda *_, **__: free.wait(HANG_SECONDS))
     with running(own_shop.model_copy(update={"serve_log_seconds": 0.01, "serve_log_rows": 20})) as client:
         ready(client)
         for _ in range(30):
             assert client.post("/footfall", json={"rows": [{"visitors": 1}]}).status_code == 200
         assert "aisle_predictions_dropped_total 10.0" in client.get("/metrics").text
-        stuck.set()
+        free.set()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
+import queue
+import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from pipeline.lake.tables import Lake
 from pipeline.serving.prediction_log import PREDICTIONS
 from pipeline.settings import Settings
-from tests.serving.conftest import ready
+from tests.serving.conftest import HANG_SECONDS, ready, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,42 +40,78 @@ print(sorted(create_app(Settings(home=sys.argv[1])).openapi()["paths"]))
 
 def test_the_service_needs_neither_airflow_nor_great_expectations_nor_evidently(tmp_path: Path) -> None:
     command = [sys.executable, "-c", BLOCKED, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "/footfall" in done.stdout
 
 
-def test_it_ends_on_sigterm_when_what_runs_is_done_and_logged(own_shop: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {"HOME": own_shop.home, "ARTIFACTS": own_shop.artifacts, "SOURCES": str(own_shop.sources)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from pipeline.cli.app import main; main()", "serve", "--port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, **{f"AISLE_{name}": value for name, value in settings.items()}},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class ServiceProcess:
+    """`aisle serve` on a free port, and the lines of its log as they are written."""
+
+    def __init__(self, settings: Settings) -> None:
+        variables = {
+            "HOME": settings.home,
+            "ARTIFACTS": settings.artifacts,
+            "SOURCES": str(settings.sources),
+            "SERVE_TIMEOUT_SECONDS": str(HANG_SECONDS),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from pipeline.cli.app import main; main()", "serve", "--port", "0"],
+            cwd=ROOT,
+            env={**os.environ, **{f"AISLE_{name}": value for name, value in variables.items()}},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._unread: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            self._unread.put(line)
+        self._unread.put("")
+
+    def wait_for_line(self, pattern: str) -> re.Match[str]:
+        """Wait for the next line of the log that matches."""
+        while line := self._unread.get(timeout=HANG_SECONDS):
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"the service ended without a line like {pattern}: {self.lines[-20:]}")
+
+    def wait_for_end(self) -> int:
+        """Wait until the process has ended and its log is read; its exit code."""
+        code = self.process.wait(HANG_SECONDS)
+        self._reader.join(HANG_SECONDS)
+        return code
+
+
+def test_on_sigterm_running_requests_are_answered_and_logged(own_shop: Settings) -> None:
+    service = ServiceProcess(own_shop)
     try:
-        statuses: list[int] = []
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            for _ in range(200):
-                try:
-                    client.get("/health/live")
-                    break
-                except httpx.ConnectError:
-                    time.sleep(0.1)
+        port = int(service.wait_for_line(r"http://127\.0\.0\.1:(\d+)")[1])
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS) as client:
             ready(client)
-            body = {"rows": [{"visitors": n} for n in range(10_000)]}
-            asking = threading.Thread(target=lambda: statuses.append(client.post("/footfall", json=body).status_code))
-            asking.start()
-            time.sleep(0.05)
-            process.send_signal(signal.SIGTERM)
-            asking.join(20)
-        _, said = process.communicate(timeout=30)
+            body = json.dumps({"rows": [{"visitors": n} for n in range(10_000)]}).encode()
+            # The last byte is sent only after the signal: so the request certainly runs when it comes.
+            wire = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
+            wire.putrequest("POST", "/footfall")
+            wire.putheader("Content-Type", "application/json")
+            wire.putheader("Content-Length", str(len(body)))
+            wire.endheaders(body[:-1])
+            # The request for the metrics is running as well.
+            until(lambda: "aisle_requests_running 2.0" in client.get("/metrics").text)
+            service.process.send_signal(signal.SIGTERM)
+            service.wait_for_line("Shutting down")
+            wire.send(body[-1:])
+            response = wire.getresponse()
+            answers: list[Any] = json.loads(response.read())["answers"]
+        code = service.wait_for_end()
     finally:
-        process.kill()
-    assert statuses == [200]
-    assert process.returncode in (0, -signal.SIGTERM), said[-2000:]
+        service.process.kill()
+    assert (response.status, len(answers)) == (200, 10_000)
+    assert code in (0, -signal.SIGTERM), service.lines[-20:]
     assert Lake(own_shop).read(PREDICTIONS).num_rows == 10_000
-    assert all(line.startswith("{") for line in said.splitlines()), said[-2000:]
+    assert all(line.startswith("{") for line in service.lines), service.lines[-20:]

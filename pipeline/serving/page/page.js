@@ -1,174 +1,201 @@
 "use strict";
-// The page at /: which models serve, and a store's next six weeks. Everything it asks for is the service's own.
+// The start page: the models in use, and a store's forecast for the next six weeks. All data come from the service.
 
-const at = (id) => document.getElementById(id);
-const whole = (number) => Math.round(number).toLocaleString("en-GB");
-const DAY = 86400000;
+const byId = (id) => document.getElementById(id);
+const formatWhole = (number) => Math.round(number).toLocaleString("en-GB");
+const DAY = 86400000; // Milliseconds.
 
 function make(tag, text, attributes = {}) {
-  const svg = ["path", "line", "text", "circle", "rect"].includes(tag);
-  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== null) made.textContent = text;
-  return made;
+  const isSvg = ["path", "line", "text", "circle", "rect"].includes(tag);
+  const element = isSvg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== null) element.textContent = text;
+  return element;
 }
 
-async function ask(path, body) {
-  const how = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
-  const answer = await fetch(path, how);
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(said.detail || answer.statusText);
-  return said;
+// GET a path, or POST a body to it; the JSON of the response. Throws the problem's detail if the request is refused.
+async function request(path, body) {
+  const options = body
+    ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }
+    : {};
+  const response = await fetch(path, options);
+  const json = await response.json();
+  if (!response.ok) throw new Error(json.detail || response.statusText);
+  return json;
 }
 
 // Models
 
 function card(model) {
-  const made = make("article", null);
-  made.append(make("h3", model.name.replaceAll("_", " ")));
-  const days = Math.max(0, Math.floor((Date.now() - Date.parse(model.as_of)) / DAY));
+  const article = make("article", null);
+  article.append(make("h3", model.name.replaceAll("_", " ")));
   const facts = [
     ["version", model.version],
     ["trained as of", model.as_of],
-    ["age", `${whole(days)} days`],
-    ["serves since", model.since.slice(0, 16).replace("T", " ") + " UTC"],
   ];
-  const figures = Object.entries(model.metrics).filter(([, value]) => value !== null).slice(0, 6);
-  const list = make("dl", null);
-  for (const [name, value] of [...facts, ...figures.map(([name, value]) => [name.replaceAll("_", " "), value.toPrecision(4)])]) {
-    list.append(make("dt", name), make("dd", value));
+  if (model.as_of !== "undated") {
+    const days = Math.max(0, Math.floor((Date.now() - Date.parse(model.as_of)) / DAY));
+    facts.push(["age", `${formatWhole(days)} ${days === 1 ? "day" : "days"}`]);
   }
-  made.append(list);
-  if (model.reload && model.reload.outcome === "failed") made.append(make("p", model.reload.text, { class: "bad" }));
-  return made;
+  facts.push(["in use since", model.since.slice(0, 16).replace("T", " ") + " UTC"]);
+  const metrics = Object.entries(model.metrics).filter(([, value]) => value !== null).slice(0, 6);
+  facts.push(...metrics.map(([name, value]) => [name.replaceAll("_", " "), value.toPrecision(4)]));
+  const list = make("dl", null);
+  for (const [name, value] of facts) list.append(make("dt", name), make("dd", value));
+  article.append(list);
+  if (model.reload && model.reload.outcome === "failed") {
+    article.append(make("p", `The last reload failed: ${model.reload.text}.`, { class: "bad" }));
+  }
+  return article;
 }
 
-async function models() {
-  const said = await ask("/model");
-  at("models").replaceChildren(...said.models.map(card));
-  const missing = Object.entries(said.routes).filter(([, note]) => note && note.outcome === "none");
-  at("state").textContent = said.models.length
-    ? `${said.models.length} ${said.models.length === 1 ? "model answers" : "models answer"}.` +
-      missing.map(([, note]) => ` There is ${note.text}.`).join("")
-    : "No model answers yet.";
-  return said.models.some((model) => model.name === "store_sales");
+// Show the models in use; whether store sales can be forecast.
+async function showModels() {
+  const state = await request("/model");
+  byId("models").replaceChildren(...state.models.map(card));
+  const missing = Object.entries(state.routes).filter(([, reload]) => reload && reload.outcome === "none");
+  byId("state").textContent = state.models.length
+    ? `${state.models.length} ${state.models.length === 1 ? "model is" : "models are"} in use.` +
+      missing.map(([, reload]) => ` There is ${reload.text}.`).join("")
+    : "No model is loaded yet.";
+  return state.models.some((model) => model.name === "store_sales");
 }
 
 // The forecast
 
-let known = null;
-let drawn = null;
+let storeSales = null; // `about` of the model: its stores, and the first and last day that can be forecast.
+let drawn = null; // The rows in the chart.
 
-async function stores() {
-  known = (await ask("/model/store_sales")).about;
-  at("stores").replaceChildren(...known.stores.map((store) => make("option", null, { value: store })));
-  const asked = new URLSearchParams(location.search).get("store");
-  at("store").value = asked || known.stores[0];
-  at("forecast").hidden = false;
-  if (asked) await forecast();
+async function showForecastForm() {
+  storeSales = (await request("/model/store_sales")).about;
+  byId("stores").replaceChildren(...storeSales.stores.map((store) => make("option", null, { value: store })));
+  const requested = new URLSearchParams(location.search).get("store");
+  byId("store").value = requested || storeSales.stores[0];
+  byId("forecast").hidden = false;
+  if (requested) await showForecast();
 }
 
-function daysFrom(from, until) {
+function daysBetween(from, until) {
   const days = [];
   for (let day = Date.parse(from); day <= Date.parse(until); day += DAY) days.push(new Date(day).toISOString().slice(0, 10));
   return days;
 }
 
-async function forecast() {
+async function showForecast() {
   const button = document.querySelector("form button");
   button.disabled = true;
   try {
-    const store = Number(at("store").value.trim());
-    // What is shown has an address of its own, to be kept or passed on.
-    history.replaceState(null, "", `?store=${encodeURIComponent(store)}`);
-    const days = daysFrom(known.from, known.until);
-    const said = await ask("/predict", { rows: days.map((day) => ({ store, day })) });
-    const rows = said.answers.map((answer, n) => ({ day: days[n], ...answer })).filter((row) => !row.error);
-    if (!rows.length) throw new Error(`${said.answers[0].error.what}. ${said.answers[0].error.allowed}`);
-    show(store, rows);
+    const text = byId("store").value.trim();
+    if (!/^\d{1,9}$/.test(text)) throw new Error("Enter the number of a store: a whole number.");
+    const store = Number(text);
+    // The address names what is shown, so that it can be bookmarked or shared.
+    history.replaceState(null, "", `?store=${store}`);
+    if (!storeSales.stores.includes(store)) {
+      throw new Error(`Store ${store} is not known. The ${formatWhole(storeSales.stores.length)} stores with sales are in the list.`);
+    }
+    const days = daysBetween(storeSales.from, storeSales.until);
+    const response = await request("/predict", { rows: days.map((day) => ({ store, day })) });
+    const answers = response.answers.map((answer, n) => ({ day: days[n], ...answer }));
+    const rows = answers.filter((row) => !row.error);
+    if (!rows.length) throw new Error(`Store ${store}: ${answers[0].error.what}. To do: ${answers[0].error.todo}.`);
+    showRows(store, rows, answers.length - rows.length);
   } catch (error) {
-    at("picture").hidden = true;
-    at("said").textContent = error.message;
-    at("said").className = "bad";
+    clearPicture();
+    byId("summary").textContent = error.message;
+    byId("summary").className = "bad";
   } finally {
     button.disabled = false;
   }
 }
 
-function show(store, rows) {
+function clearPicture() {
+  drawn = null;
+  byId("picture").hidden = true;
+  byId("chart").replaceChildren();
+  byId("days").replaceChildren();
+}
+
+function showRows(store, rows, refused) {
   const open = rows.filter((row) => row.open);
   const total = open.reduce((sum, row) => sum + row.mean, 0);
-  at("said").className = "";
-  at("said").textContent =
-    `Store ${store}, ${rows[0].day} to ${rows[rows.length - 1].day}: ${whole(total)} expected on ${open.length} open days, by version ${rows[0].model_version}.`;
+  byId("summary").className = "";
+  byId("summary").textContent =
+    `Store ${store}, ${rows[0].day} to ${rows[rows.length - 1].day}: expected sales of ${formatWhole(total)} on ` +
+    `${open.length} open ${open.length === 1 ? "day" : "days"}, by model version ${rows[0].model_version}.` +
+    (refused ? ` ${refused} ${refused === 1 ? "day is" : "days are"} not in the plan.` : "");
   const head = make("tr", null);
   head.append(...["day", "expected", "80 of 100 days", "95 of 100 days"].map((name) => make("th", name, { scope: "col" })));
-  at("days").replaceChildren(head, ...rows.map((row) => {
+  byId("days").replaceChildren(head, ...rows.map((row) => {
     const line = make("tr", null);
-    const name = new Date(row.day).toLocaleDateString("en-GB", { weekday: "short", timeZone: "UTC" });
+    const weekday = new Date(row.day).toLocaleDateString("en-GB", { weekday: "short", timeZone: "UTC" });
+    const interval = (low, high) => `${formatWhole(low)} – ${formatWhole(high)}`;
     const cells = row.open
-      ? [whole(row.mean), `${whole(row.low_80)} – ${whole(row.high_80)}`, `${whole(row.low_95)} – ${whole(row.high_95)}`]
+      ? [formatWhole(row.mean), interval(row.low_80, row.high_80), interval(row.low_95, row.high_95)]
       : ["closed", "", ""];
-    line.append(...[`${name} ${row.day}`, ...cells].map((text) => make("td", text)));
+    line.append(...[`${weekday} ${row.day}`, ...cells].map((text) => make("td", text)));
     return line;
   }));
   drawn = rows;
-  at("picture").hidden = false;
+  byId("picture").hidden = false;
   draw();
 }
 
 function draw() {
   if (!drawn) return;
-  const svg = at("chart");
+  const svg = byId("chart");
   const { width, height } = svg.getBoundingClientRect();
   const pad = { left: 52, right: 8, top: 10, bottom: 26 };
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const first = Date.parse(drawn[0].day);
+  const position = (row) => (Date.parse(row.day) - first) / DAY;
+  const last = position(drawn[drawn.length - 1]);
   const top = Math.max(...drawn.map((row) => row.high_95)) * 1.05 || 1;
-  const x = (n) => pad.left + (n * (width - pad.left - pad.right)) / Math.max(1, drawn.length - 1);
+  const x = (days) => pad.left + (days * (width - pad.left - pad.right)) / Math.max(1, last);
   const y = (value) => height - pad.bottom - (value / top) * (height - pad.top - pad.bottom);
   const parts = [];
-  const step = 10 ** Math.floor(Math.log10(top / 6));
-  const by = [1, 2, 5, 10].map((m) => m * step).find((s) => top / s <= 6) || step * 10;
-  for (let value = 0; value <= top; value += by) {
+  const power = 10 ** Math.floor(Math.log10(top / 6));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => top / size <= 6) || power * 10;
+  for (let value = 0; value <= top; value += step) {
     parts.push(make("line", null, { class: "grid", x1: pad.left, x2: width - pad.right, y1: y(value), y2: y(value) }));
-    parts.push(make("text", whole(value), { x: pad.left - 6, y: y(value) + 4, "text-anchor": "end" }));
+    parts.push(make("text", formatWhole(value), { x: pad.left - 6, y: y(value) + 4, "text-anchor": "end" }));
   }
-  const every = width < 600 ? 14 : 7;
-  drawn.forEach((row, n) => {
-    if (n % every) return;
-    const name = new Date(row.day).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-    parts.push(make("text", name, { x: x(n), y: height - 6, "text-anchor": n ? "middle" : "start" }));
-  });
-  // Closed days are gaps: what is drawn runs between open ones.
+  const labelEvery = width < 600 ? 14 : 7;
+  for (let days = 0; days <= last; days += labelEvery) {
+    const label = new Date(first + days * DAY).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+    parts.push(make("text", label, { x: x(days), y: height - 6, "text-anchor": days ? "middle" : "start" }));
+  }
+  // Closed and unplanned days are gaps: lines and bands connect consecutive open days only.
   const runs = [];
-  drawn.forEach((row, n) => {
-    if (!row.open) return runs.push([]);
-    if (!runs.length) runs.push([]);
-    runs[runs.length - 1].push([n, row]);
-  });
-  const line = (points) => points.map(([n, value], k) => `${k ? "L" : "M"}${x(n).toFixed(1)},${y(value).toFixed(1)}`).join("");
-  for (const run of runs.filter((one) => one.length)) {
-    // A lone day is as wide as half a day to either side.
+  let previous = null;
+  for (const row of drawn.filter((one) => one.open)) {
+    if (previous === null || position(row) > position(previous) + 1) runs.push([]);
+    runs[runs.length - 1].push([position(row), row]);
+    previous = row;
+  }
+  const line = (points) =>
+    points.map(([days, value], n) => `${n ? "L" : "M"}${x(days).toFixed(1)},${y(value).toFixed(1)}`).join("");
+  for (const run of runs) {
+    // A single day is drawn 0.6 days wide.
     const wide = run.length > 1 ? run : [[run[0][0] - 0.3, run[0][1]], [run[0][0] + 0.3, run[0][1]]];
-    const ends = (name) => wide.map(([n, row]) => [n, row[name]]);
+    const points = (name) => wide.map(([days, row]) => [days, row[name]]);
     for (const [name, level] of [["wide", 95], ["likely", 80]]) {
-      const area = line(ends(`high_${level}`)) + line(ends(`low_${level}`).reverse()).replace("M", "L") + "Z";
+      const area = line(points(`high_${level}`)) + line(points(`low_${level}`).reverse()).replace("M", "L") + "Z";
       parts.push(make("path", null, { class: name, d: area }));
     }
-    parts.push(make("path", null, { class: "mean", d: line(ends("mean")) }));
-    for (const [n, row] of run) parts.push(make("circle", null, { class: "dot", r: 2.5, cx: x(n), cy: y(row.mean) }));
+    parts.push(make("path", null, { class: "mean", d: line(points("mean")) }));
+    for (const [days, row] of run) parts.push(make("circle", null, { class: "dot", r: 2.5, cx: x(days), cy: y(row.mean) }));
   }
   svg.replaceChildren(...parts);
 }
 
-models()
-  .then((there) => there && stores())
+showModels()
+  .then((hasForecasts) => hasForecasts && showForecastForm())
   .catch((error) => {
-    at("state").textContent = error.message;
-    at("state").className = "bad";
+    byId("state").textContent = error.message;
+    byId("state").className = "bad";
   });
 document.querySelector("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  forecast();
+  showForecast();
 });
 addEventListener("resize", draw);

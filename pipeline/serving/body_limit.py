@@ -1,4 +1,4 @@
-"""How large a body may be."""
+"""The largest request body that the service reads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.serving.errors import ProblemError
 
 MAX_BYTES = 8_000_000
-"""The largest request that the schemas allow is well below it."""
+"""Well above the largest request that the schemas allow."""
 
 
-class BodyLimit:
-    """Refuses bodies beyond `MAX_BYTES`, by what they announce and by what comes."""
+class BodyLimitMiddleware:
+    """Answers 413 to bodies of more than `MAX_BYTES`, by their Content-Length and by the bytes that arrive."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -23,22 +23,22 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > MAX_BYTES:
-            await _too_large(announced).response(scope["state"]["request_id"])(scope, receive, send)
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdigit() and int(length) > MAX_BYTES:
+            await _too_large(length).response(scope["state"]["request_id"])(scope, receive, send)
             return
         read = 0
 
-        async def counted() -> Message:
+        async def counting() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
             if read > MAX_BYTES:
-                # Raised to whoever reads the body, a route, whose problems are answered.
+                # Raised inside the route that reads the body; its exception handler answers.
                 raise _too_large(f"more than {MAX_BYTES}")
             return message
 
-        await self._app(scope, counted, send)
+        await self._app(scope, counting, send)
 
 
 def _too_large(observed: str) -> ProblemError:

@@ -1,4 +1,4 @@
-"""JSON log lines, one object a line, for whoever collects them."""
+"""The service's log: JSON, one object per line."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CONFIG: dict[str, Any] = {
     "loggers": {
         "pipeline": {"level": "INFO"},
         "uvicorn": {"level": "INFO"},
-        # The service writes its own line a request, with an id and without a payload.
+        # The service writes its own line per request, with an id and without a payload.
         "uvicorn.access": {"level": "WARNING"},
     },
 }
-"""Given to uvicorn, which sets logging up."""
+"""For `logging.config.dictConfig`, which uvicorn calls."""
