@@ -71,13 +71,24 @@ def parse(
         case ColumnType.NUMBER:
             return _numbers(text, decimal)
         case ColumnType.INTEGER:
-            return _integers(_numbers(text, decimal))
+            return integers(_numbers(text, decimal))
         case ColumnType.TIMESTAMP:
             return _timestamps(text, form)
         case ColumnType.DATE:
             return _timestamps(text, form).cast(pa.date32(), safe=False) if day_one is None else _days(text, day_one)
         case ColumnType.BOOLEAN:
             return _booleans(text)
+
+
+def integers(numbers: pa.ChunkedArray, tolerance: float = 0.0) -> pa.ChunkedArray:
+    """Convert float64 to int64; numbers that are not whole or beyond 2^53 become null.
+
+    Args:
+        tolerance: by how much, relative to its size, a number may differ from a whole one.
+    """
+    nearest = pc.round(numbers)
+    is_whole = pc.less_equal(pc.abs(pc.subtract(numbers, nearest)), pc.multiply(pc.abs(nearest), tolerance))
+    return _where(nearest, pc.and_(is_whole, pc.less(pc.abs(nearest), MAX_EXACT_INTEGER))).cast(pa.int64())
 
 
 def _identifiers(text: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -94,11 +105,6 @@ def _numbers(text: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
         readable = pc.replace_substring(readable, decimal, ".")
     numbers = readable.cast(pa.float64())
     return _where(numbers, pc.is_finite(numbers))
-
-
-def _integers(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), MAX_EXACT_INTEGER))
-    return _where(numbers, whole).cast(pa.int64())
 
 
 def _timestamps(text: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
@@ -120,7 +126,7 @@ def _mondays(cells: pd.Series[str], form: str) -> pd.Series[pd.Timestamp]:
 
 
 def _days(text: pa.ChunkedArray, day_one: date) -> pa.ChunkedArray:
-    numbers = _integers(_numbers(text, "."))
+    numbers = integers(_numbers(text, "."))
     last = (date.max - day_one).days + 1
     days = _where(numbers, pc.and_(pc.greater_equal(numbers, 1), pc.less_equal(numbers, last)))
     # Arrow stores a date as days since 1970, in 32 bits.

@@ -13,14 +13,17 @@ import pyarrow.compute as pc
 from pipeline.contracts import Column, Contract
 from pipeline.contracts.contract import ColumnType
 from pipeline.errors import RefusedError
-from pipeline.ingestion.casting import joined, parse, replaced, trimmed
+from pipeline.ingestion.casting import integers, joined, parse, replaced, trimmed
+from pipeline.ingestion.formulas import Formula, evaluate, parse_formula
 from pipeline.ingestion.rows import Rows
-from pipeline.ingestion.source_schema import MappedColumn
+from pipeline.ingestion.source_schema import ANY_COLUMN, MappedColumn
 from pipeline.ingestion.sources import NamedSource
 
 ROW = "_row"
 MAX_QUOTED = 40
 """How many characters of a faulty cell a message quotes."""
+MAX_ROUNDING_ERROR = 1e-9
+"""By how much, relative to its size, a computed whole number may miss one: 15.3 / 2.55 is 6.000000000000001."""
 EXPECTED = {
     ColumnType.INTEGER: "is not a whole number",
     ColumnType.NUMBER: "is not a finite number",
@@ -88,6 +91,10 @@ def _map_column(table: pa.Table, column: Column, source: NamedSource) -> tuple[p
     mapping = source.spec.columns.get(column.name)
     if mapping is None:
         return pa.chunked_array([pa.nulls(table.num_rows, column.arrow_type)]), {}
+    if mapping.value is not None:
+        return _constant(mapping.value, column, table.num_rows), {}
+    if mapping.formula is not None:
+        return _computed(table, parse_formula(mapping.formula), column, source.spec.format.decimal)
     if column.per is None:
         return _parse_cells([table[name] for name in mapping.sources], column.type, mapping, source)
     values, reasons = {}, defaultdict(list)
@@ -96,6 +103,50 @@ def _map_column(table: pa.Table, column: Column, source: NamedSource) -> tuple[p
         for position, reason in faults.items():
             reasons[position].append(f"{name} {reason}")
     return _as_maps(values, column.arrow_type), {at: "; ".join(several) for at, several in sorted(reasons.items())}
+
+
+def _constant(text: str, column: Column, length: int) -> pa.ChunkedArray:
+    value = parse(trimmed(pa.chunked_array([pa.array([text])])), column.type)
+    return value.take(pa.array(np.zeros(length, dtype=np.int64)))
+
+
+def _computed(
+    table: pa.Table, formula: Formula, column: Column, decimal: str
+) -> tuple[pa.ChunkedArray, dict[int, str]]:
+    """A formula's values, and the reason against each row in which it has none, by position."""
+    cells = {name: trimmed(table[name]) for name in formula.columns}
+    operands = {name: parse(text, ColumnType.NUMBER, decimal=decimal) for name, text in cells.items()}
+    results, zero_divisor = evaluate(formula, operands)
+    values = integers(results, MAX_ROUNDING_ERROR) if column.type is ColumnType.INTEGER else results
+    valid = pc.fill_null(pc.and_(pc.is_finite(results), pc.invert(zero_divisor)), False)
+    values = pc.if_else(valid, values, pa.scalar(None, values.type))
+    # Rows without a value are few, so their reasons are worked out one by one.
+    without = pc.is_null(values)
+    texts = pa.table(cells).filter(without).to_pylist()
+    numbers = pa.table(operands).filter(without).to_pylist()
+    faults: dict[int, str] = {}
+    for position, text, number, result, by_zero in zip(
+        pc.indices_nonzero(without).to_pylist(),
+        texts,
+        numbers,
+        results.filter(without).to_pylist(),
+        zero_divisor.filter(without).to_pylist(),
+        strict=True,
+    ):
+        missing = [name for name, cell in text.items() if cell is None]
+        unreadable = [name for name, cell in text.items() if cell is not None and number[name] is None]
+        if column.optional and len(missing) == len(text):
+            continue  # the value is missing, as it would be without a formula
+        if unreadable:
+            expected = EXPECTED[ColumnType.NUMBER]
+            faults[position] = ", ".join(f"{text[name][:MAX_QUOTED]!r} {expected} ({name})" for name in unreadable)
+        elif missing:
+            faults[position] = f"{formula.text} cannot be computed without {', '.join(missing)}"
+        elif by_zero:
+            faults[position] = f"{formula.text} divides by zero"
+        else:
+            faults[position] = f"{formula.text} {EXPECTED[column.type]} ({result})"
+    return values, faults
 
 
 def _parse_cells(
@@ -138,11 +189,11 @@ def _check_columns(names: list[str], source: NamedSource, contract: Contract) ->
     mapped: set[str] = set()
     for column, mapping in source.spec.columns.items():
         key = per[column]
-        found = set(mapping.expand_pattern(key, names).values()) if key else set(mapping.sources) & set(names)
+        found = set(mapping.expand_pattern(key, names).values()) if key else set(mapping.source_columns) & set(names)
         mapped |= found
-        lacking = [name for name in mapping.sources if name not in found and not (key and found)]
+        lacking = [name for name in mapping.source_columns if name not in found and not (key and found)]
         missing += [f"{name!r} (mapped to {column}, line {source.column_lines[column]})" for name in lacking]
-    unexpected = sorted(set(names) - mapped - set(source.spec.ignore))
+    unexpected = [] if ANY_COLUMN in source.spec.ignore else sorted(set(names) - mapped - set(source.spec.ignore))
     if not missing and not unexpected:
         return
     observed = []
@@ -154,6 +205,8 @@ def _check_columns(names: list[str], source: NamedSource, contract: Contract) ->
         f"The delivery's columns are not those that are mapped onto {contract.table}",
         where=source.where,
         observed=f"{'; '.join(observed)}; the header has {', '.join(map(repr, names))}",
-        allowed=", ".join(sorted({name for mapping in source.spec.columns.values() for name in mapping.sources})),
-        todo="correct the mapping, or list columns that are not wanted under ignore:",
+        allowed=", ".join(
+            sorted({name for mapping in source.spec.columns.values() for name in mapping.source_columns})
+        ),
+        todo="correct the mapping, or list columns that are not wanted under ignore: ('*' for all that are not mapped)",
     )

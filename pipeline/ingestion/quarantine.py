@@ -144,4 +144,4 @@ def export(settings: Settings, table: str, delivery: str) -> str:
 def _source_columns(settings: Settings, table: str, delivery: str) -> list[str]:
     source = next(e.source for e in ledger.entries(Lake(settings), table, delivery))
     spec = load_sources(settings).get(table, source).spec
-    return [*dict.fromkeys(name for column in spec.columns.values() for name in column.sources), *spec.ignore]
+    return list(spec.known_columns)

@@ -1,4 +1,4 @@
-"""A delivery's bytes as rows of text: CSV, XLSX and Parquet, plain or gzipped.
+"""A delivery's bytes as rows of text: CSV, XLSX and Parquet, plain, gzipped or in a zip archive.
 
 Every file format is read as text, so that the same rows give the same table whatever format they came in; types are
 given by `pipeline.ingestion.mapping`. A fault of the whole delivery raises `RefusedError`; a fault of one row is
@@ -8,6 +8,8 @@ reported with the row.
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 import zlib
 
 from pipeline.errors import RefusedError
@@ -23,13 +25,15 @@ def read_rows(data: bytes, name: str, form: Format) -> Rows:
 
     Args:
         data: its bytes as they were landed.
-        name: its file name, for messages and to recognise gzip.
+        name: its file name, for messages and to recognise `.gz` and `.zip`.
         form: its file format as `sources.yaml` describes it.
 
     Raises:
         RefusedError: if it is empty, truncated, has another encoding or delimiter than described, a column twice,
-            or is a workbook of several sheets of which none is named.
+            is a workbook of several sheets of which none is named, or a zip archive of several files.
     """
+    if name.endswith(".zip"):
+        data, name = _unzip(data, name)
     if name.endswith(".gz"):
         data = _decompress(data, name)
     if not data.strip():
@@ -51,6 +55,36 @@ def read_rows(data: bytes, name: str, form: Format) -> Rows:
             todo="ask for it again, or name the weekday under closed_on in sources.yaml if the shop is closed then",
         )
     return rows
+
+
+def _unzip(data: bytes, name: str) -> tuple[bytes, str]:
+    """The only file in a zip archive, and its name."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = [info for info in archive.infolist() if not _is_clutter(info)]
+            if len(files) != 1:
+                raise RefusedError(
+                    "The zip archive does not hold exactly one file",
+                    where=name,
+                    observed=", ".join(info.filename for info in files) or "no file",
+                    allowed="one file",
+                    todo="deliver the files one by one, or unpack it and name the wanted file in sources.yaml",
+                )
+            return archive.read(files[0]), f"{name}/{files[0].filename}"
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # RuntimeError is what zipfile raises for an encrypted file.
+        raise RefusedError(
+            "The zip archive is damaged, encrypted or ends early",
+            where=name,
+            observed=str(error),
+            todo="ask for it again, without a password",
+        ) from error
+
+
+def _is_clutter(info: zipfile.ZipInfo) -> bool:
+    """Whether an entry of an archive is a folder, or a hidden file as macOS adds them."""
+    parts = info.filename.split("/")
+    return info.is_dir() or "__MACOSX" in parts or parts[-1].startswith(".")
 
 
 def _decompress(data: bytes, name: str) -> bytes:

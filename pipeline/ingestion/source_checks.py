@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contracts import CONTRACTS, Column, Contract
+from pipeline.contracts.contract import ColumnType
 from pipeline.ingestion.addresses import missing, resolve
+from pipeline.ingestion.casting import parse, trimmed
 from pipeline.ingestion.yaml_lines import Fault, KeyPath, nearest_line
 from pipeline.settings import Settings
 
@@ -67,7 +69,8 @@ def _column_faults(source: Mapping[str, Any], contract: Contract) -> Iterator[tu
         if name not in known:
             yield ("columns", name), f": the contract has no column {name!r}; it has {', '.join(known)}"
     for column in contract.columns:
-        if (fault := _pattern_fault(column, mapped.get(column.name))) is not None:
+        mapping = mapped.get(column.name)
+        if fault := _pattern_fault(column, mapping) or _origin_fault(column, mapping):
             yield ("columns", column.name), f".{column.name}: {fault}"
         if not column.optional and column.name not in mapped:
             yield ("columns",), f": the required column {column.name!r} is not mapped"
@@ -89,6 +92,23 @@ def _pattern_fault(column: Column, mapping: object) -> str | None:
         return None
     marks = source.count(f"{{{column.per}}}") if isinstance(source, str) else 0
     return None if marks == 1 else f"{source!r} must hold {{{column.per}}} once, as in Price_{{{column.per}}}"
+
+
+def _origin_fault(column: Column, mapping: object) -> str | None:
+    """Why a constant or a formula cannot give this column."""
+    if not isinstance(mapping, dict) or not mapping.keys() & {"value", "formula"}:
+        return None
+    if column.per is not None:
+        return f"must be a pattern with {{{column.per}}}, as in Price_{{{column.per}}}"
+    if "formula" in mapping:
+        numeric = column.type in (ColumnType.NUMBER, ColumnType.INTEGER)
+        return None if numeric else f"a formula gives numbers, and this is a column of type {column.type}"
+    if mapping["value"] is None or isinstance(mapping["value"], list | dict):
+        return "value must be a text, a number, a date or a truth value"
+    text = trimmed(pa.chunked_array([pa.array([str(mapping["value"])])]))
+    if parse(text, column.type)[0].is_valid:
+        return None
+    return f"the value {mapping['value']!r} is not of the type {column.type}"
 
 
 def _regex_fault(value: object) -> str | None:

@@ -11,10 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from pipeline.ingestion.addresses import is_pattern, is_simulated
+from pipeline.ingestion.formulas import parse_formula
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 # The name is part of a delivery's id, where `--` ends it.
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
+ANY_COLUMN = "*"
+"""In `ignore`: all columns that are not mapped."""
 WEEKDAYS: tuple[str, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -23,7 +26,7 @@ class _Model(BaseModel):
 
 
 class Format(_Model):
-    """The file format of a delivery. Files whose name ends in `.gz` are decompressed first, whatever their type."""
+    """The file format of a delivery, after it was unpacked if its name ends in `.gz` or `.zip`."""
 
     type: Literal["csv", "xlsx", "parquet"] = "csv"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
@@ -51,21 +54,30 @@ class Format(_Model):
 
 
 class MappedColumn(_Model):
-    """How a contract's column is read from the source's columns.
+    """How a contract's column is made: from the source's columns, by a formula, or as a constant.
 
     Attributes:
         sources: the source's column, or several whose cells are joined with a blank between them.
+        formula: arithmetic on the source's columns, in place of `sources`.
+        value: the text of every cell, in place of `sources`.
         values: replacements of cells; `""` stands for an empty cell, None for a missing value.
         format: strptime format of a timestamp or date; ISO 8601 when None.
         time_zone: the zone of the clock that wrote the timestamps; the shop's when None.
         day_one: the date of day number 1, where days are numbers.
     """
 
-    sources: tuple[str, ...] = Field(alias="from", min_length=1)
+    sources: tuple[str, ...] = Field(default=(), alias="from", min_length=1)
+    formula: str | None = None
+    value: str | None = None
     values: dict[str, str | None] = Field(default_factory=dict)
     format: str | None = None
     time_zone: str | None = None
     day_one: date | None = None
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The source's columns that are read, by their names or as a pattern."""
+        return parse_formula(self.formula).columns if self.formula else self.sources
 
     def expand_pattern(self, per: str, names: Sequence[str]) -> dict[str, str]:
         """The columns that match a pattern such as `Price_{brand}`, by the part that matched `{brand}`.
@@ -86,7 +98,28 @@ class MappedColumn(_Model):
     @field_validator("sources", mode="before")
     @classmethod
     def _accept_single_column(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return _as_tuple(value)
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _convert_value_to_text(cls, value: Any) -> Any:
+        """YAML reads 1 as a number and 2025-01-31 as a date; a cell is text."""
+        return str(value) if isinstance(value, bool | int | float | date) else value
+
+    @field_validator("formula")
+    @classmethod
+    def _check_formula(cls, value: str | None) -> str | None:
+        return None if value is None else parse_formula(value).text
+
+    @model_validator(mode="after")
+    def _check_one_origin(self) -> Self:
+        origins = self.model_fields_set & {"sources", "formula", "value"}
+        if len(origins) != 1:
+            raise ValueError("exactly one of from, formula and value says where the column comes from")
+        if origins != {"sources"} and self.model_fields_set != origins:
+            others = ", ".join(sorted(self.model_fields_set - origins))
+            raise ValueError(f"{others}: only together with from")
+        return self
 
     @field_validator("values", mode="before")
     @classmethod
@@ -129,7 +162,7 @@ class Source(_Model):
 
     Attributes:
         address: path, bucket address or simulator address, perhaps with globs and `{day}`.
-        ignore: columns of the source that are not wanted.
+        ignore: columns of the source that are not wanted; `*` stands for all that are not mapped.
         repeats: whether rows that are equal in every column to an earlier row of the delivery are kept.
         options: settings of the table's contract.
         closed_on: weekdays and dates without trade, on which no delivery is expected.
@@ -144,6 +177,17 @@ class Source(_Model):
     options: dict[str, str] = Field(default_factory=dict)
     closed_on: tuple[Weekday | date, ...] = ()
 
+    @property
+    def known_columns(self) -> tuple[str, ...]:
+        """The source's columns that are named here, mapped or ignored."""
+        mapped = (name for column in self.columns.values() for name in column.source_columns)
+        return tuple(dict.fromkeys(name for name in (*mapped, *self.ignore) if name != ANY_COLUMN))
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _accept_single_column(cls, value: Any) -> Any:
+        return _as_tuple(value)
+
 
 class SourceFile(_Model):
     """The whole of `sources.yaml`."""
@@ -156,6 +200,10 @@ class SourceFile(_Model):
     @classmethod
     def _check_time_zone(cls, value: str) -> str:
         return _existing_zone(value)
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 def _existing_zone(name: str) -> str:

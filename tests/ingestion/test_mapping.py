@@ -394,6 +394,123 @@ def test_columns_that_nobody_wants_can_be_ignored() -> None:
         map_rows(rows, source(ignore=["Till"]), CONTRACT)
 
 
+def test_all_other_columns_can_be_ignored_at_once() -> None:
+    rows = lines({"Till": "1", "Cashier": "Ann"})
+    assert map_rows(rows, source(ignore="*"), CONTRACT).faults == {}
+    assert map_rows(rows, source(ignore=["*"]), CONTRACT).faults == {}
+    renamed = rows.table.rename_columns({"Quantity": "Qty"})
+    with pytest.raises(RefusedError, match=r"missing 'Quantity' \(mapped to quantity, line 13\); the header"):
+        map_rows(Rows(renamed, rows.numbers), source(ignore="*"), CONTRACT)
+
+
+def test_one_column_can_be_ignored_without_a_list() -> None:
+    assert map_rows(lines({"Till": "1"}), source(ignore="Till"), CONTRACT).faults == {}
+
+
+# Formulas and constants.
+
+PER_UNIT = {**COLUMNS, "unit_price": {"formula": "Sales / Quantity"}}
+
+
+def computed(changes: dict[str, str | None], **columns: Any) -> MappedRows:
+    """One line with `Sales` in place of `UnitPrice`."""
+    line = lines({"Sales": "10.5", **changes})
+    return map_rows(line, source(columns={**PER_UNIT, **columns}, ignore="*"), CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("formula", "price"),
+    [
+        ("Sales / Quantity", 1.75),
+        ("(Sales - 1.5) / Quantity", 1.5),
+        ("-Sales * -2", 21.0),
+        ("'Sales' + .5", 11.0),
+        ("+Sales", 10.5),
+        ("1e1 * Sales", 105.0),
+    ],
+)
+def test_a_price_can_be_computed_from_other_columns(formula: str, price: float) -> None:
+    done = computed({}, unit_price={"formula": formula})
+    assert (done.rows["unit_price"].to_pylist(), done.faults) == ([price], {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"Quantity": "0"}, "Sales / Quantity divides by zero"),
+        ({"Sales": " "}, "Sales / Quantity cannot be computed without Sales"),
+        ({"Sales": None, "Quantity": None}, "Sales / Quantity cannot be computed without Sales, Quantity"),
+        ({"Sales": "ten"}, "'ten' is not a finite number (Sales)"),
+        ({"Sales": "inf", "Quantity": None}, "'inf' is not a finite number (Sales)"),
+        ({"Sales": "1e308", "Quantity": "1e-308"}, "Sales / Quantity is not a finite number (inf)"),
+    ],
+)
+def test_a_row_without_a_result_has_a_reason(changes: dict[str, str | None], reason: str) -> None:
+    done = computed(changes)
+    assert done.rows["unit_price"].to_pylist() == [None]
+    assert done.faults[1]["unit_price"] == reason
+
+
+def test_a_divisor_of_zero_inside_a_formula_is_a_fault_even_if_the_result_is_a_number() -> None:
+    done = computed({"Quantity": "0"}, unit_price={"formula": "1 / (1 / Quantity)"})
+    assert done.faults[1]["unit_price"] == "1 / (1 / Quantity) divides by zero"
+
+
+def test_only_the_rows_without_a_result_have_a_fault() -> None:
+    rows = lines({"Sales": "10"}, {"Sales": "x"}, {"Sales": "5", "Quantity": "0"}, {"Sales": "6"})
+    done = map_rows(rows, source(columns=PER_UNIT, ignore="UnitPrice"), CONTRACT)
+    assert done.rows["unit_price"].to_pylist() == [10 / 6, None, None, 1.0]
+    assert list(done.faults) == [2, 3]
+
+
+def test_a_computed_whole_number_may_have_a_rounding_error_and_no_fraction() -> None:
+    quantity = {"quantity": {"formula": "Sales / UnitPrice"}, "unit_price": "UnitPrice"}
+    columns = {**COLUMNS, **quantity}
+    done = map_rows(lines({"Sales": "15.3"}), source(columns=columns, ignore="Quantity"), CONTRACT)
+    assert 15.3 / 2.55 != 6
+    assert (done.rows["quantity"].to_pylist(), done.faults) == ([6], {})
+    done = map_rows(lines({"Sales": "15.31"}), source(columns=columns, ignore="Quantity"), CONTRACT)
+    assert done.faults[1]["quantity"].startswith("Sales / UnitPrice is not a whole number (6.00")
+
+
+def test_numbers_in_a_formula_have_the_decimal_mark_of_the_delivery() -> None:
+    form = {"decimal": ",", "delimiter": ";"}
+    line = lines({"Sales": "10,5"})
+    done = map_rows(line, source(columns=PER_UNIT, ignore="UnitPrice", format=form), CONTRACT)
+    assert done.rows["unit_price"].to_pylist() == [1.75]
+
+
+def test_an_optional_column_is_missing_where_every_operand_is() -> None:
+    contract = CONTRACTS["stores"]
+    columns = {name: name for name in ("store", "store_type", "assortment", "promo2")}
+    spec = Source.model_validate(
+        {"from": "x", "columns": {**columns, "competition_distance": {"formula": "Kilometres * 1000"}}}
+    )
+    of = NamedSource("stores", "list", spec, "UTC", "sources.yaml, line 7", dict.fromkeys(spec.columns, 8))
+    table = pa.table({**{name: ["1", "1"] for name in columns}, "Kilometres": pa.array(["1.5", None])})
+    done = map_rows(Rows(table, pa.array([1, 2])), of, contract)
+    assert (done.rows["competition_distance"].to_pylist(), done.faults) == ([1500.0, None], {})
+
+
+def test_a_column_of_a_formula_that_is_missing_refuses_the_delivery() -> None:
+    with pytest.raises(RefusedError, match=r"missing 'Sales' \(mapped to unit_price, line 14\)"):
+        map_rows(lines({}), source(columns=PER_UNIT, ignore="*"), CONTRACT)
+
+
+def test_a_constant_fills_its_column() -> None:
+    columns = {**COLUMNS, "country": {"value": "United Kingdom"}, "quantity": {"value": 1}}
+    rows = lines({}, {"Country": "EIRE"})
+    done = map_rows(rows, source(columns=columns, ignore=["Country", "Quantity"]), CONTRACT)
+    assert done.rows["country"].to_pylist() == ["United Kingdom"] * 2
+    assert done.rows["quantity"].to_pylist() == [1, 1]
+
+
+def test_columns_are_joined_with_a_blank_whatever_their_type() -> None:
+    columns = {**COLUMNS, "invoice": ["CustomerID", "InvoiceDate"]}
+    done = map_rows(lines({"CustomerID": " 17850.0 "}), source(columns=columns, ignore="InvoiceNo"), CONTRACT)
+    assert done.rows["invoice"].to_pylist() == ["17850 2010-12-01 08:26:00"]
+
+
 # Exact repeats.
 
 

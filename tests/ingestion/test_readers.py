@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import gzip
 import io
+import zipfile
 from typing import Any
 
 import pyarrow as pa
@@ -100,6 +101,43 @@ def test_gzip_goes_with_any_form() -> None:
     assert said(read_rows(gzip.compress(plain), "x.csv.gz", CSV)) == ROWS
     book = as_xlsx({"one": [HEADER, *ROWS]})
     assert said(read_rows(gzip.compress(book), "x.xlsx.gz", XLSX)) == ROWS
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def test_the_one_file_of_a_zip_archive_is_read() -> None:
+    plain = as_csv(ROWS)
+    assert said(read_rows(zipped({"x.csv": plain}), "x.zip", CSV)) == ROWS
+    assert said(read_rows(zipped({"folder/": b"", "folder/x.csv.gz": gzip.compress(plain)}), "x.zip", CSV)) == ROWS
+    assert said(read_rows(zipped({"x.xlsx": as_xlsx({"one": [HEADER, *ROWS]})}), "x.zip", XLSX)) == ROWS
+    clutter = {"__MACOSX/._x.csv": b"?", ".DS_Store": b"?"}
+    assert said(read_rows(zipped({"x.csv": plain, **clutter}), "x.zip", CSV)) == ROWS
+
+
+def test_a_zip_archive_of_several_files_or_none_is_refused() -> None:
+    files = {"customers.csv": b"a\n1\n", "lines.csv": b"a\n1\n"}
+    assert "observed: customers.csv, lines.csv" in refused(zipped(files), "x.zip", CSV, "exactly one file")
+    assert "observed: no file" in refused(zipped({"folder/": b""}), "x.zip", CSV, "exactly one file")
+
+
+def test_a_damaged_or_encrypted_zip_archive_is_refused() -> None:
+    whole = zipped({"x.csv": as_csv(ROWS)})
+    refused(whole[:-30], "x.zip", CSV, "damaged, encrypted or ends early")
+    refused(b"a,b\n1,2\n", "x.zip", CSV, "damaged, encrypted or ends early")
+    encrypted = bytearray(whole)
+    encrypted[6] |= 1  # the flag in the entry's header and in the archive's directory
+    encrypted[whole.index(b"PK\x01\x02") + 8] |= 1
+    assert "password" in refused(bytes(encrypted), "x.zip", CSV, "damaged, encrypted or ends early")
+    spoilt = bytearray(whole)
+    spoilt[45] ^= 0xFF
+    refused(bytes(spoilt), "x.zip", CSV, "damaged, encrypted or ends early")
+    refused(zipped({"x.csv": b""}), "x.zip", CSV, "is empty")
 
 
 @given(st.lists(st.lists(st.sampled_from(["", "a", "b c", "1.5"]), min_size=1, max_size=6), min_size=1, max_size=60))

@@ -152,6 +152,46 @@ def test_a_table_needs_a_source(tmp_path: Path) -> None:
     assert "no source is given" in str(faults(tmp_path, text.replace("{}", ""))[4])
 
 
+@pytest.mark.parametrize(
+    ("mapping", "told"),
+    [
+        ("{formula: __import__('os').system('x')}", "is not allowed in a formula"),
+        ("{formula: Sales ** 2}", "is not allowed in a formula"),
+        ("{formula: Sales.real}", "is not allowed in a formula"),
+        ("{formula: Line total / Quantity}", "quote names"),
+        ("{formula: 3 * 2}", "names no column"),
+        ("{formula: Sales + True}", "neither a number nor a column"),
+        (f"{{formula: {'1 + ' * 60} Sales}}", "longer than 200"),
+        ("{formula: Sales / Quantity, from: UnitPrice}", "exactly one of from, formula and value"),
+        ("{values: {a: b}}", "exactly one of from, formula and value"),
+        ("{formula: Sales / Quantity, time_zone: UTC}", "time_zone: only together with from"),
+        ("{value: 3, values: {3: 4}}", "values: only together with from"),
+        ("{value: ten}", "'ten' is not of the type number"),
+        ("{value: ''}", "'' is not of the type number"),
+        ("{value: ~}", "value must be"),
+        ("{value: [1]}", "value must be"),
+    ],
+)
+def test_formulas_and_constants_that_cannot_be_are_faults(tmp_path: Path, mapping: str, told: str) -> None:
+    at_line_13 = faults(tmp_path, GOOD.replace("unit_price: UnitPrice", f"unit_price: {mapping}"))[13]
+    assert any(told in fault for fault in at_line_13), at_line_13
+
+
+def test_formulas_and_constants_must_fit_the_column(tmp_path: Path) -> None:
+    text = GOOD.replace("invoice: InvoiceNo", "invoice: {formula: A + B}")
+    assert "a formula gives numbers, and this is a column of type identifier" in str(faults(tmp_path, text)[10])
+    assert load(tmp_path, GOOD.replace("stock_code: StockCode", "stock_code: {value: 12345}"))
+    visits = """\
+time_zone: UTC
+home_country: X
+tables:
+  visits:
+    a: {from: x, columns: {person: P, day: {value: 2025-01-31}, bought: {value: yes}, brand: R, quantity: Q,
+        price: {value: 2}}}
+"""
+    assert faults(tmp_path, visits) == {6: ["visits.a.price: must be a pattern with {brand}, as in Price_{brand}"]}
+
+
 def test_words_are_text_and_null_is_a_missing_value(tmp_path: Path) -> None:
     text = GOOD.replace("quantity: Quantity", "quantity: {from: Quantity, values: {0: 1, yes: 2.5, '': null, x: true}}")
     quantity = load(tmp_path, text).get("transactions").spec.columns["quantity"]
