@@ -1,11 +1,13 @@
-"""Forecast what has already come, as if it had not, and say how far off that was.
+"""Measure forecasts on past days: fit each model on the days before a fold, forecast the fold, and compare with sales.
 
-Folds are `horizon` days long and end one another, the last at the last day of data. For each, features are built as of
-its first day, every candidate is fitted on history and forecasts the fold; scored are days with sales > 0. Intervals of
-a fold come from forecasts of the folds before it, so `calibrating` folds more are forecast and not reported.
+Folds are `horizon` days long and follow each other without a gap; the last one ends on the last day of data. For each
+fold, features are built as of its first day, and every candidate is fitted on history and forecasts the fold. Only days
+with sales > 0 are scored. The intervals of a fold are calibrated on the forecasts of the folds before it, so
+`calibration_folds` earlier folds are forecast but not reported.
 
-RMSPE   root of the mean of ((y - f) / y)^2: what the models are made for, as a shop's planner thinks in shares
-bias    mean of f / y, less 1: above 0, too much is forecast
+RMSPE   root mean squared percentage error, sqrt(mean(((y - f) / y)^2)), as a fraction: the loss of the models, because
+        planning needs forecasts that are equally exact, in proportion, for small and large stores
+bias    mean of f / y - 1, as a fraction: above 0 the forecasts are too high
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from pipeline.errors import RefusedError, UsageError
 from pipeline.stores.features import MIN_HISTORY_DAYS, store_features
 from pipeline.stores.intervals import Intervals, calibrate
 from pipeline.stores.model import Fit, Model, forecast_rows, to_frame, training_rows
+from pipeline.training.metrics import regression_metrics
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -38,12 +41,12 @@ HORIZON = 42
 FOLD_COUNT = 3
 CALIBRATION_FOLDS = 2
 FORECAST_COLUMNS = ("store", "day", "ahead", "scale", "sales", "mean", "model", "made_on")
-THIRDS = ("first two weeks", "middle two weeks", "last two weeks")
+HORIZON_THIRDS = ("first two weeks", "middle two weeks", "last two weeks")
 
 
 @dataclass(frozen=True)
 class Fold:
-    """The days from `start` to `end`, both included; `start` is the day the forecast is made."""
+    """The days from `start` to `end`, both included; the forecast is made on `start`."""
 
     start: dt.date
     end: dt.date
@@ -51,14 +54,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One model on one fold.
+    """The result of one model on one fold.
 
     Attributes:
-        metrics: rmspe, rmse, mae, mape, r2, bias, rows, and coverage_80, width_80, coverage_95, width_95 where
-            intervals could be made (width as a share of the forecast).
-        slices: name (such as "promo: yes") -> the same metrics of its rows.
-        seconds: of fitting and of predicting.
-        peak_mb: the most memory the process has had until then, everything before included.
+        fold: the days that were forecast.
+        metrics: those of `error_metrics`; with intervals also coverage_80, width_80, coverage_95 and width_95, all
+            fractions (width: mean width relative to the forecast).
+        slices: name of a slice (such as "promotion: yes") -> the same metrics of its rows.
+        seconds: duration of "fit" and "predict".
+        peak_mb: peak memory of the process so far, in MB.
     """
 
     fold: Fold
@@ -70,12 +74,14 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class Backtest:
-    """All folds of all models, oldest first, and the forecasts themselves.
+    """The results of all models on all folds, and the forecasts themselves.
 
-    forecasts: store, day, ahead, scale, sales, mean, model, fold start (made_on) of every fold, calibrating ones
-    included.
-    feature_seconds: by fold start.
-    models: as fitted for the newest fold; newest: that fold's features with what was sold, to explain them on.
+    Attributes:
+        results: by model, one result per reported fold, oldest first.
+        forecasts: `FORECAST_COLUMNS` of every fold, calibration folds included; made_on is the fold's first day.
+        feature_seconds: duration of building the features, by the fold's first day.
+        models: as fitted for the newest fold.
+        newest: features and sales of the newest fold, for explaining the models.
     """
 
     results: dict[str, list[FoldResult]]
@@ -85,7 +91,7 @@ class Backtest:
     newest: pd.DataFrame
 
     def as_dict(self, model: str) -> dict[str, Any]:
-        """The result of one model as `aisle backtest --json` prints it."""
+        """Return the result of one model in the form that `aisle backtest --json` prints."""
         folds = [
             {
                 "from": result.fold.start.isoformat(),
@@ -103,28 +109,31 @@ class Backtest:
 
 
 def folds(first: dt.date, last: dt.date, *, count: int = FOLD_COUNT, horizon: int = HORIZON) -> list[Fold]:
-    """`count` folds that end at `last`, oldest first.
+    """Return `count` folds of `horizon` days, oldest first; the last one ends on `last`.
+
+    Args:
+        first: the first day of data.
+        last: the last day of data.
+        count: how many folds.
+        horizon: days per fold.
 
     Raises:
-        UsageError: count is below 1.
-        RefusedError: the oldest would have too little history before it.
+        UsageError: if count is below 1.
+        RefusedError: if there is too little history before the oldest fold.
     """
     if count < 1:
-        raise UsageError("a backtest needs a fold", observed=count, allowed="1 or more")
-    found = []
-    for k in range(count, 0, -1):
-        start = last - dt.timedelta(days=k * horizon - 1)
-        found.append(Fold(start, start + dt.timedelta(days=horizon - 1)))
-    need = dt.timedelta(days=MIN_HISTORY_DAYS + horizon)
-    if found[0].start - first < need:
+        raise UsageError("a backtest needs at least one fold", observed=count, allowed="1 or more")
+    starts = [last - dt.timedelta(days=k * horizon - 1) for k in range(count, 0, -1)]
+    required = dt.timedelta(days=MIN_HISTORY_DAYS + horizon)
+    if starts[0] - first < required:
         raise RefusedError(
             "there is too little history for that many folds",
             where="table store_days",
-            observed=f"{(found[0].start - first).days} days before {found[0].start}",
-            allowed=f"{need.days} days or more",
+            observed=f"{(starts[0] - first).days} days before {starts[0]}",
+            allowed=f"{required.days} days or more",
             todo="ask for fewer folds, or ingest earlier days",
         )
-    return found
+    return [Fold(start, start + dt.timedelta(days=horizon - 1)) for start in starts]
 
 
 def backtest(
@@ -135,90 +144,114 @@ def backtest(
     *,
     seed: int,
     count: int = FOLD_COUNT,
-    calibrating: int = CALIBRATION_FOLDS,
+    calibration_folds: int = CALIBRATION_FOLDS,
     horizon: int = HORIZON,
 ) -> Backtest:
     """Fit every candidate on each fold's history, forecast the fold, and score.
 
     Args:
-        con: the engine of both tables. store_days, stores: clean tables. candidates: name -> how the model is fitted.
-        calibrating: folds before the first one reported, whose forecasts make its intervals; 0: it has none.
+        con: the engine of both tables.
+        store_days: the clean table.
+        stores: the clean table.
+        candidates: name of each model -> how it is fitted.
+        seed: random seed of the models.
+        count: folds to report.
+        calibration_folds: earlier folds whose forecasts calibrate the intervals of the first reported one; with 0 the
+            first reported fold has no intervals.
+        horizon: days per fold.
+
+    Raises:
+        UsageError: if count is below 1.
+        RefusedError: if there is too little history before the oldest fold.
     """
-    ends = store_days.agg(first=store_days.day.min(), last=store_days.day.max()).to_pyarrow().to_pylist()[0]
-    all_folds = folds(ends["first"], ends["last"], count=count + calibrating, horizon=horizon)
+    span = store_days.agg(first=store_days.day.min(), last=store_days.day.max()).to_pyarrow().to_pylist()[0]
+    all_folds = folds(span["first"], span["last"], count=count + calibration_folds, horizon=horizon)
     results: dict[str, list[FoldResult]] = {name: [] for name in candidates}
-    past: dict[str, list[pd.DataFrame]] = {name: [] for name in candidates}
+    forecasts: dict[str, list[pd.DataFrame]] = {name: [] for name in candidates}
     feature_seconds, models = {}, {}
     for number, fold in enumerate(all_folds):
-        begun = perf_counter()
-        made = store_features(con, store_days, stores, fold.start, horizon=horizon)
-        features = to_frame(made)
-        con.drop_table(made.op().name)
-        feature_seconds[fold.start] = perf_counter() - begun
+        started = perf_counter()
+        table = store_features(con, store_days, stores, fold.start, horizon=horizon)
+        features = to_frame(table)
+        con.drop_table(table.op().name)
+        feature_seconds[fold.start] = perf_counter() - started
         train, ahead = training_rows(features), forecast_rows(features)
-        came = _actual_sales(store_days, fold, ahead)
+        actual = _actual_sales(store_days, fold, ahead)
         for name, fit in candidates.items():
-            begun = perf_counter()
+            started = perf_counter()
             model = models[name] = fit(train, seed)
             fitted = perf_counter()
             mean = model.predict(ahead)
-            seconds = {"fit": fitted - begun, "predict": perf_counter() - fitted}
-            rows = ahead.assign(sales=came, mean=mean, model=name, made_on=fold.start)[came > 0]
-            if number >= calibrating:
-                intervals = calibrate(pd.concat(past[name])) if past[name] else None
+            seconds = {"fit": fitted - started, "predict": perf_counter() - fitted}
+            rows = ahead.assign(sales=actual, mean=mean, model=name, made_on=fold.start)[actual > 0]
+            if number >= calibration_folds:
+                intervals = calibrate(pd.concat(forecasts[name])) if forecasts[name] else None
                 results[name].append(_fold_result(fold, rows, intervals, seconds))
-            past[name].append(rows[list(FORECAST_COLUMNS)])
-    forecasts = pd.concat([rows for parts in past.values() for rows in parts])
-    return Backtest(results, forecasts, feature_seconds, models, ahead.assign(sales=came)[came > 0])
+            forecasts[name].append(rows[list(FORECAST_COLUMNS)])
+    return Backtest(
+        results,
+        pd.concat([rows for parts in forecasts.values() for rows in parts]),
+        feature_seconds,
+        models,
+        ahead.assign(sales=actual)[actual > 0],
+    )
+
+
+def rmspe(actual: Floats, forecast: Floats) -> float:
+    """Return the root mean squared percentage error, as a fraction; all actual values are above 0."""
+    return float(np.sqrt(((forecast / actual - 1) ** 2).mean()))
 
 
 def error_metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
-    """How far off; all rows have actual > 0. R² is 0 where all actual values are alike, as scikit-learn has it."""
-    error, share = forecast - actual, forecast / actual - 1
-    spread = float(((actual - actual.mean()) ** 2).sum())
+    """Measure forecasts of rows whose actual sales are above 0.
+
+    Returns:
+        rmspe, mape and bias as fractions; rmse and mae in the currency of the sales; r2 without unit, 0 where the
+        actual values never vary; rows, how many were measured.
+    """
+    shared = regression_metrics(actual, forecast)
     return {
-        "rmspe": float(np.sqrt((share**2).mean())),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "mae": float(np.abs(error).mean()),
-        "mape": float(np.abs(share).mean()),
-        "r2": 1 - float((error**2).sum()) / spread if spread else 0.0,
-        "bias": float(share.mean()),
+        "rmspe": rmspe(actual, forecast),
+        **shared,
+        "r2": shared["r2"] if np.isfinite(shared["r2"]) else 0.0,
+        "bias": float((forecast / actual - 1).mean()),
         "rows": float(len(actual)),
     }
 
 
 def _actual_sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floats:
-    """What the rows of `ahead` sold, in their order."""
+    """Return the actual sales of the rows of `ahead`, in their order; NaN where there are none."""
     inside = store_days.filter(store_days.day.between(ibis.date(fold.start), ibis.date(fold.end)))
     sales = inside.select("store", "day", "sales").to_pandas().set_index(["store", "day"])["sales"]
     return np.asarray(sales.reindex(pd.MultiIndex.from_frame(ahead[["store", "day"]])), dtype=float)
 
 
 def _fold_result(fold: Fold, rows: pd.DataFrame, intervals: Intervals | None, seconds: dict[str, float]) -> FoldResult:
+    slices = {name: _metrics(rows[inside], intervals) for name, inside in _slices(rows).items() if inside.any()}
+    peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, kilobytes elsewhere
     return FoldResult(
         fold=fold,
-        metrics=_interval_metrics(rows, intervals),
-        slices={
-            name: _interval_metrics(rows[inside], intervals) for name, inside in _slices(rows).items() if inside.any()
-        },
+        metrics=_metrics(rows, intervals),
+        slices=slices,
         seconds=seconds,
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
+        peak_mb=peak_memory / (2**20 if sys.platform == "darwin" else 2**10),
     )
 
 
-def _interval_metrics(rows: pd.DataFrame, intervals: Intervals | None) -> dict[str, float]:
+def _metrics(rows: pd.DataFrame, intervals: Intervals | None) -> dict[str, float]:
     actual, mean = rows["sales"].to_numpy(float), rows["mean"].to_numpy(float)
-    found = error_metrics(actual, mean)
+    metrics = error_metrics(actual, mean)
     for level, (low, high) in (intervals.around(rows, mean) if intervals else {}).items():
-        found[f"coverage_{level:.0%}".rstrip("%")] = float(((actual >= low) & (actual <= high)).mean())
-        found[f"width_{level:.0%}".rstrip("%")] = float(((high - low) / mean).mean())
-    return found
+        metrics[f"coverage_{level:.0%}".rstrip("%")] = float(((actual >= low) & (actual <= high)).mean())
+        metrics[f"width_{level:.0%}".rstrip("%")] = float(((high - low) / mean).mean())
+    return metrics
 
 
 def _slices(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the name of each slice with a mask of its rows."""
     slices: dict[str, pd.Series] = {}
     for column, label in (("store_type", "store type"), ("assortment", "assortment")):
-        slices |= {f"{label}: {word}": rows[column] == word for word in sorted(rows[column].unique())}
+        slices |= {f"{label}: {value}": rows[column] == value for value in sorted(rows[column].unique())}
     slices |= {"promotion: yes": rows["promo"] > 0, "promotion: no": rows["promo"] == 0}
     third = (rows["ahead"] * 3 // (rows["ahead"].max() + 1)).astype(int)
-    return slices | {name: third == k for k, name in enumerate(THIRDS)}
+    return slices | {name: third == k for k, name in enumerate(HORIZON_THIRDS)}

@@ -1,4 +1,4 @@
-"""The kinds of model that may forecast store sales, by the name of their file."""
+"""List the models of store sales; the name of each is that of its module."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 BASELINE = "seasonal_median"
 CANDIDATES = ("gradient_boosting", "random_forest", "linear_store")
-"""Those that can become champion; the first is tried when nothing else is asked for."""
+"""The models that can become champion; the first is the default."""
 BACKTESTED = (*CANDIDATES, BASELINE, "lstm")
-"""Those that a backtest can set side by side. The LSTM forecasts only what follows its own history, so it cannot be
-champion of the mornings after."""
+"""The models that a backtest can compare. The LSTM forecasts only the six weeks after its training data, so it cannot
+become champion: it would have to be trained every morning."""
 
 
 def load_fit(candidate: str) -> Fit:
-    """How a candidate is fitted.
+    """Return the function that fits a candidate.
 
     Raises:
         UsageError: if there is no such candidate.

@@ -1,7 +1,7 @@
-"""A candidate tried on the newest days as if they had not come yet: what the gate decides by and the page shows.
+"""Evaluate a candidate on the newest six weeks, which it has not seen: the basis of the gate and of the page.
 
-The newest fold says how good the candidate is; the folds before it make its intervals. The forecasts themselves are
-kept, because a comparison of two models needs them row by row.
+The newest fold gives the candidate's metrics; the two folds before it calibrate its intervals. The forecasts themselves
+are kept, because comparing two models needs them row by row.
 """
 
 from __future__ import annotations
@@ -32,17 +32,19 @@ if TYPE_CHECKING:
     from pipeline.stores.snapshot import Snapshot
     from pipeline.stores.state import StoreState
 
-DISTANCES = (100, 300, 1_000, 3_000, 10_000, 30_000)  # metres to a competitor whose effect is shown
+COMPETITOR_DISTANCES = (100, 300, 1_000, 3_000, 10_000, 30_000)
+"""Metres to the nearest competitor for which the partial effect is shown."""
 
 
 @dataclass(frozen=True)
 class CandidateEvaluation:
-    """How a candidate fared.
+    """The result of evaluating a candidate.
 
     Attributes:
-        evidence: what a page or a person asks, as JSON can hold it: candidate, backtest (of it and of the baseline),
-            importance, contributions, partial.
-        forecasts: store, day, ahead, scale, sales, mean, baseline and made_on, the rows with sales of every fold.
+        evidence: what the page shows, in types that JSON can hold: candidate, backtest (of the candidate and of the
+            baseline), importance, contributions and partial (effects).
+        forecasts: store, day, ahead, scale, sales, mean, baseline and made_on of the rows with sales of every fold;
+            mean and baseline are the forecasts of the candidate and of the baseline.
     """
 
     evidence: dict[str, Any]
@@ -50,39 +52,42 @@ class CandidateEvaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """On the newest fold."""
+        """The candidate's metrics on the newest fold."""
         return dict(self.evidence["backtest"][self.evidence["candidate"]]["folds"][-1]["metrics"])
 
 
-def evaluate_candidate(con: Backend, known: Snapshot, candidate: str, seed: int) -> CandidateEvaluation:
-    """Forecast the newest fold, and two before it, beside the baseline.
+def evaluate_candidate(con: Backend, snapshot: Snapshot, candidate: str, seed: int) -> CandidateEvaluation:
+    """Backtest a candidate and the baseline on the newest fold and the two before it, and explain the candidate.
 
     Args:
-        con: the engine of `known`.
-        known: what is known on the morning after the newest fold.
+        con: the engine of the snapshot.
+        snapshot: what is known on the morning after the newest fold.
+        candidate: one of `candidates.BACKTESTED`.
+        seed: random seed of the models and of samples.
 
     Raises:
         UsageError: if there is no such candidate.
         RefusedError: if history is too short for the folds.
     """
     fits = {BASELINE: load_fit(BASELINE), candidate: load_fit(candidate)}
-    found = backtest(con, known.past, known.stores, fits, seed=seed, count=1)
-    model, rows = found.models[candidate], found.newest
-    state = store_state(con, known.past, known.stores, found.forecasts["made_on"].max())
+    result = backtest(con, snapshot.past, snapshot.stores, fits, seed=seed, count=1)
+    model, rows = result.models[candidate], result.newest
+    state = store_state(con, snapshot.past, snapshot.stores, result.forecasts["made_on"].max())
     importance = permutation_importance(model, rows, FEATURE_COLUMNS, seed=seed)
     evidence = {
         "candidate": candidate,
-        "backtest": {name: found.as_dict(name) for name in fits},
+        "backtest": {name: result.as_dict(name) for name in fits},
         "importance": [{"feature": name, "rmspe_rise": value} for name, value in importance.items()],
         "contributions": _contributions(model, rows, seed),
         "partial": _partial_effects(model, rows, state, seed),
     }
-    own, naive = (found.forecasts[found.forecasts["model"] == name] for name in (candidate, BASELINE))
-    return CandidateEvaluation(evidence, own.drop(columns="model").assign(baseline=naive["mean"].to_numpy()))
+    own, baseline = (result.forecasts[result.forecasts["model"] == name] for name in (candidate, BASELINE))
+    forecasts = own.drop(columns="model").assign(baseline=baseline["mean"].to_numpy())
+    return CandidateEvaluation(evidence, forecasts)
 
 
 def newest_fold(forecasts: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the newest fold of a trial."""
+    """Return the forecasts of the newest fold of an evaluation."""
     rows: pd.DataFrame = forecasts[forecasts["made_on"] == forecasts["made_on"].max()]
     return rows
 
@@ -97,13 +102,13 @@ def _contributions(model: Model, rows: pd.DataFrame, seed: int) -> list[dict[str
 def _partial_effects(
     model: Model, rows: pd.DataFrame, state: StoreState, seed: int
 ) -> dict[str, list[dict[str, float]]]:
-    """What promotion, weekday and a competitor's distance do to the forecast."""
-    distances = {float(metres): float(np.log(metres + 1)) for metres in DISTANCES}
-    beyond = partial_effect(model, rows, "competition_distance", list(distances.values()), seed=seed)
+    """Return the effects of promotion, weekday and the competitor's distance on the forecast, as ratios."""
+    distances = {float(metres): float(np.log(metres + 1)) for metres in COMPETITOR_DISTANCES}
+    competition = partial_effect(model, rows, "competition_distance", list(distances.values()), seed=seed)
     effects = {
         "promo": promotion_effect(model, state),
         "weekday": weekday_effect(model, state),
-        "competition_distance": beyond.set_axis(list(distances)),
+        "competition_distance": competition.set_axis(list(distances)),
     }
     return {
         name: [

@@ -1,4 +1,4 @@
-"""What drives the forecasts: which columns matter, what made one day's forecast, and what one column does by itself."""
+"""Explain forecasts: importance of features, contributions to one day's forecast, and effects of single features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UsageError
-from pipeline.stores.backtest import error_metrics
+from pipeline.stores.backtest import rmspe
 from pipeline.stores.features import feature_rows, planned_days
 
 if TYPE_CHECKING:
@@ -20,18 +20,22 @@ if TYPE_CHECKING:
     from pipeline.stores.model import Model
     from pipeline.stores.state import StoreState
 
-SAMPLE_ROWS = 20_000  # rows that importances are measured on
-SHAP_ROWS = 2_000  # rows that SHAP values are averaged over: they cost a hundred times a forecast
+SAMPLE_ROWS = 20_000
+"""Rows on which importances and partial effects are measured."""
+SHAP_ROWS = 2_000
+"""Rows over which SHAP values are averaged; they take a hundred times as long as forecasts."""
 
 
 @dataclass(frozen=True)
 class DayExplanation:
-    """One store's day.
+    """The explanation of the forecast of one store's day.
 
     Attributes:
-        linear: what the store's linear model forecasts. forecast: what is forecast in the end.
-        contributions: column -> by how much of `linear` it raises the forecast (SHAP), largest first, all of them.
-        start: what every row starts from, as a share of `linear`; start and contributions add up to forecast / linear.
+        linear: forecast of the store's linear model, in sales.
+        forecast: the model's forecast, in sales.
+        start: the value that all rows have in common, as a ratio to `linear`.
+        contributions: feature -> SHAP value, as a ratio to `linear`, by decreasing absolute value. `start` and the
+            contributions add up to forecast / linear.
     """
 
     linear: float
@@ -43,44 +47,52 @@ class DayExplanation:
 def permutation_importance(
     model: Model, rows: pd.DataFrame, columns: Sequence[str], *, seed: int, repeats: int = 1
 ) -> pd.Series:
-    """By how much RMSPE grows when a column is shuffled among rows the model has not seen (Breiman 2001).
+    """Measure the increase of RMSPE when a column is shuffled among rows that the model has not seen (Breiman 2001).
 
-    `linear` and the columns about it are shuffled one at a time, like all others; a column that others repeat seems
-    small.
+    Each column is shuffled alone, so a column whose information others repeat appears less important than it is.
 
     Args:
-        rows: features with sales > 0. columns: those to shuffle.
+        model: a fitted model.
+        rows: features, and sales > 0.
+        columns: those to shuffle.
+        seed: of the sample and of the shuffling.
+        repeats: how often each column is shuffled; the increases are averaged.
 
     Returns:
-        Growth of RMSPE by column, largest first.
+        Increase of RMSPE (a fraction) by column, largest first.
     """
     rng = np.random.default_rng(seed)
-    some = _sample(rows, seed)
-    actual = some["sales"].to_numpy(float)
-    as_is = error_metrics(actual, model.predict(some))["rmspe"]
-    growth = {}
+    sample = _sample(rows, seed)
+    actual = sample["sales"].to_numpy(float)
+    unshuffled_error = rmspe(actual, model.predict(sample))
+    increase = {}
     for column in columns:
-        shuffled = some.copy()
-        worse = []
+        shuffled = sample.copy()
+        errors = []
         for _ in range(repeats):
-            shuffled[column] = some[column].to_numpy()[rng.permutation(len(some))]
-            worse.append(error_metrics(actual, model.predict(shuffled))["rmspe"])
-        growth[column] = float(np.mean(worse)) - as_is
-    return pd.Series(growth, dtype=float).sort_values(ascending=False)
+            shuffled[column] = sample[column].to_numpy()[rng.permutation(len(sample))]
+            errors.append(rmspe(actual, model.predict(shuffled)))
+        increase[column] = float(np.mean(errors)) - unshuffled_error
+    return pd.Series(increase, dtype=float).sort_values(ascending=False)
 
 
 def mean_contributions(model: GradientBoosting, rows: pd.DataFrame, *, seed: int) -> pd.Series:
-    """Mean absolute SHAP value of each column, largest first, as a share of the linear forecast (Lundberg et al.
-    2020)."""
+    """Return the mean absolute SHAP value of each column (Lundberg et al. 2020), as a ratio to the linear forecast."""
     values = model.contributions(_sample(rows, seed, SHAP_ROWS))
     return pd.Series(np.abs(values[:, :-1]).mean(0), model.columns).sort_values(ascending=False)
 
 
 def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt.date) -> DayExplanation:
-    """Why one store's day is forecast as it is.
+    """Explain the forecast of one store's day.
+
+    Args:
+        model: a fitted model.
+        rows: features of the days to forecast.
+        store: the store's number.
+        day: the day.
 
     Raises:
-        UsageError: the rows do not hold that store's day.
+        UsageError: if the rows do not have that store's day.
     """
     row = rows[(rows["store"] == store) & (pd.to_datetime(rows["day"]) == pd.Timestamp(day))]
     if row.empty:
@@ -101,29 +113,33 @@ def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt
 
 
 def explain_first_days(model: GradientBoosting, rows: pd.DataFrame, *, days: int = 3, columns: int = 8) -> pd.DataFrame:
-    """Why every store's first open days are forecast as they are: the columns that move each most.
+    """Explain the forecasts of every store's first open days by the features that contribute most to each.
 
     Args:
-        rows: features of the days to forecast. days: of each store, from its first. columns: of each day.
+        model: a fitted model.
+        rows: features of the days to forecast.
+        days: how many days of each store.
+        columns: how many features of each day.
 
     Returns:
-        store, day, linear, forecast, feature, contribution (a share of linear), by store and day, largest first.
+        store, day, linear and forecast (in sales), feature, contribution (as a ratio to linear), ordered by store and
+        day, then by decreasing absolute contribution.
     """
     first = rows.sort_values(["store", "day"]).groupby("store").head(days)
     values = model.contributions(first)[:, :-1]
     order = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :columns]
-    repeated = first[["store", "day"]].assign(linear=np.exp(first["linear"]), forecast=model.predict(first))
-    return repeated.loc[repeated.index.repeat(order.shape[1])].assign(
+    explained = first[["store", "day"]].assign(linear=np.exp(first["linear"]), forecast=model.predict(first))
+    return explained.loc[explained.index.repeat(order.shape[1])].assign(
         feature=np.array(model.columns)[order].ravel(),
         contribution=np.take_along_axis(values, order, axis=1).ravel(),
     )
 
 
 def promotion_effect(model: Model, state: StoreState) -> pd.Series:
-    """Mean forecast of the planned days if none (0.0) or all (1.0) of them were promoted, relative to as planned.
+    """Return the mean forecast with promotion on no planned day (0.0) and on every one (1.0), relative to the plan.
 
-    Only days on weekdays that the plan promotes at all count; without any the result is empty. Everything that follows
-    from a promotion follows: the linear forecast and the distances to the promotions before and after.
+    Only days on weekdays that have promotions in the plan count; without any, the result is empty. All features that
+    depend on promotions change with them: the linear forecast and the distances to other promotions.
     """
     plan = planned_days(state)
     weekday = pd.to_datetime(plan["day"]).dt.weekday
@@ -131,33 +147,34 @@ def promotion_effect(model: Model, state: StoreState) -> pd.Series:
     if not promoted.any():
         return pd.Series(dtype=float)
 
-    def mean(promo: pd.Series | bool) -> float:
+    def mean_forecast(promo: pd.Series | bool) -> float:
         return float(model.predict(feature_rows(state, plan.assign(promo=promo)))[promoted].mean())
 
-    as_planned = mean(plan["promo"])
-    return pd.Series({value: mean(bool(value)) / as_planned for value in (0.0, 1.0)})
+    as_planned = mean_forecast(plan["promo"])
+    return pd.Series({value: mean_forecast(bool(value)) / as_planned for value in (0.0, 1.0)})
 
 
 def weekday_effect(model: Model, state: StoreState) -> pd.Series:
-    """Mean forecast by weekday (0 is Monday) if nothing were promoted, each store relative to its own mean."""
+    """Return the mean forecast by weekday (0 is Monday) without promotions, relative to each store's own mean."""
     plan = planned_days(state).assign(promo=False)
     logs = pd.Series(np.log(model.predict(feature_rows(state, plan))))
-    about = logs - logs.groupby(plan["store"]).transform("mean")
-    means: pd.Series = about.groupby(pd.to_datetime(plan["day"]).dt.weekday.astype(float)).mean()
+    relative = logs - logs.groupby(plan["store"]).transform("mean")
+    means: pd.Series = relative.groupby(pd.to_datetime(plan["day"]).dt.weekday.astype(float)).mean()
     return pd.Series(np.exp(means))
 
 
 def partial_effect(
     model: Model, rows: pd.DataFrame, column: str, values: Sequence[float | str], *, seed: int
 ) -> pd.Series:
-    """Mean forecast with a column set to each value and all others as they are, relative to the mean forecast as it is.
+    """Return the mean forecast with a column set to each value, relative to the mean forecast (Friedman 2001).
 
-    For a model that stands on the linear forecast this is what the column does beyond it (Friedman 2001).
+    All other columns stay unchanged. For a model that starts from the linear forecast, this is the column's effect in
+    addition to that forecast.
     """
-    some = _sample(rows, seed)
-    as_is = float(model.predict(some).mean())
-    means = [float(model.predict(some.assign(**{column: value})).mean()) for value in values]
-    return pd.Series(np.array(means) / as_is, index=list(values))
+    sample = _sample(rows, seed)
+    unchanged_mean = float(model.predict(sample).mean())
+    means = [float(model.predict(sample.assign(**{column: value})).mean()) for value in values]
+    return pd.Series(np.array(means) / unchanged_mean, index=list(values))
 
 
 def _sample(rows: pd.DataFrame, seed: int, size: int = SAMPLE_ROWS) -> pd.DataFrame:

@@ -1,10 +1,11 @@
-"""Gradient boosting (LightGBM) on what the linear model of each store leaves over.
+"""Gradient boosting (LightGBM) of the ratio of sales to the linear forecast of the store.
 
-Target and loss. With r = sales / linear forecast, the trees minimise sum ((r - f) / r)^2 over f: the square of RMSPE,
-on a scale where all stores look alike. Squared error on log sales, the usual stand-in, forecasts exp(mean log): for log
-sales of variance v that is exp(1.5 v) too high for RMSPE, whose best forecast is E[1/y] / E[1/y^2], and it is most
-wrong where uncertainty is greatest (closing sales, Sundays). Here the trees find that correction themselves, row by
-row. r is clipped to `LOG_RATIO_RANGE`, so that a few mistyped or half-closed days do not set the weights.
+Target and loss: with r = sales / linear forecast, the trees f minimise the sum of ((r - f) / r)^2. This is the square
+of RMSPE, and the ratio makes stores of different size comparable. Squared error on log sales, the usual substitute,
+forecasts exp(mean of logs); for log sales of variance v this is exp(1.5 v) times the forecast that is best for RMSPE,
+E[1/y] / E[1/y^2], so it is most wrong where uncertainty is greatest (days before a closure, Sundays). With the loss
+used here, the trees learn that correction row by row. r is clipped to `LOG_RATIO_RANGE`, so that a few mistyped or
+half-closed days do not dominate the weights.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ import lightgbm
 import numpy as np
 
 from pipeline.stores.features import FEATURE_COLUMNS
-from pipeline.stores.model import categories, feature_matrix
+from pipeline.stores.model import category_values, feature_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-MIN_ROWS_TWO_THREADS = 100_000  # rows to train on from which a second thread saves more than it costs ...
-MIN_ROWS_TWO_THREADS_PREDICT = (
-    1_000  # ... and rows to forecast: waiting for a busy core, one row would take hundreds of times as long
-)
-LOG_RATIO_RANGE = (-0.7, 1.5)  # log of sales / linear forecast
+MIN_TRAINING_ROWS_FOR_TWO_THREADS = 100_000
+MIN_FORECAST_ROWS_FOR_TWO_THREADS = 1_000
+"""With fewer rows a second thread costs more than it saves; on busy cores one row takes a hundred times as long."""
+LOG_RATIO_RANGE = (-0.7, 1.5)
+"""Range of log(sales / linear forecast); values beyond it are clipped."""
 ROUNDS = 350
 PARAMETERS = {
     "objective": "regression",
@@ -46,33 +47,36 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class GradientBoosting:
-    """booster: forecasts the ratio. columns: those it reads. words: what each column of words held at training."""
+    """A fitted model; the names of its attributes are part of saved models.
+
+    Attributes:
+        booster: predicts the ratio of sales to the linear forecast.
+        columns: the features that it reads, in order.
+        words: the `category_values` at training.
+    """
 
     booster: lightgbm.Booster
     columns: tuple[str, ...]
     words: dict[str, list[str]]
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean sales of each row."""
+        """Return the mean sales of each row, (rows,)."""
         x = feature_matrix(features, self.columns, self.words)
-        ratio = self.booster.predict(x, num_threads=2 if len(x) > MIN_ROWS_TWO_THREADS_PREDICT else 1)
+        ratio = self.booster.predict(x, num_threads=2 if len(x) > MIN_FORECAST_ROWS_FOR_TWO_THREADS else 1)
         return np.asarray(np.exp(features["linear"].to_numpy(float)) * ratio)
 
     def contributions(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """SHAP values in the ratio to the linear forecast: (rows, columns + 1), the last is what all rows start
-        from."""
+        """Return SHAP values as ratios to the linear forecast: (rows, columns + 1), with the base value last."""
         x = feature_matrix(features, self.columns, self.words)
         return np.asarray(self.booster.predict(x, pred_contrib=True))
 
 
 def fit(train: pd.DataFrame, seed: int) -> GradientBoosting:
-    """Boost `ROUNDS` trees."""
+    """Fit `ROUNDS` trees."""
     ratio = np.exp(np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *LOG_RATIO_RANGE))
-    known = categories(train)
-    data = lightgbm.Dataset(
-        feature_matrix(train, FEATURE_COLUMNS, known), ratio, weight=ratio**-2.0, feature_name=list(FEATURE_COLUMNS)
-    )
-    booster = lightgbm.train(
-        PARAMETERS | {"seed": seed, "num_threads": 2 if len(train) > MIN_ROWS_TWO_THREADS else 1}, data, ROUNDS
-    )
-    return GradientBoosting(booster, FEATURE_COLUMNS, known)
+    categories = category_values(train)
+    x = feature_matrix(train, FEATURE_COLUMNS, categories)
+    data = lightgbm.Dataset(x, ratio, weight=ratio**-2.0, feature_name=list(FEATURE_COLUMNS))
+    threads = 2 if len(train) > MIN_TRAINING_ROWS_FOR_TWO_THREADS else 1
+    booster = lightgbm.train(PARAMETERS | {"seed": seed, "num_threads": threads}, data, ROUNDS)
+    return GradientBoosting(booster, FEATURE_COLUMNS, categories)

@@ -1,8 +1,9 @@
-"""Intervals of a forecast from how far forecasts of past folds were off.
+"""Compute prediction intervals from the errors of forecasts of earlier folds.
 
-Split conformal prediction (Vovk et al. 2005; normalised as in Lei et al. 2018): the log of sales over forecast, in
-units of the store's own scatter, has the quantiles it had in folds that were forecast before, by how many weeks ahead.
-Those folds were out of sample, so the quantiles hold what a model's own residuals never show.
+The method is split conformal prediction (Vovk et al. 2005; normalised as in Lei et al. 2018). The error is
+log(sales / forecast) divided by the residual scale of the store. Its quantiles in earlier folds, taken separately for
+each band of days ahead, are the ends of the intervals. Those folds were forecast out of sample, so the quantiles
+include the errors that residuals of training rows do not show.
 """
 
 from __future__ import annotations
@@ -23,30 +24,47 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 INTERVAL_LEVELS = (0.80, 0.95)
-BAND_DAYS = 14  # days ahead that share their quantiles
-MIN_ROWS = 100  # past forecasts a band needs: the outer quantiles of fewer are single days
+BAND_DAYS = 14
+"""Days ahead that share their quantiles."""
+MIN_ROWS = 100
+"""Past forecasts that a band needs; with fewer, the outer quantiles would be those of single days."""
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """low, high: level -> one quantile a band of days ahead, in units of the row's scale."""
+    """The quantiles of the errors, in units of the row's scale.
+
+    Attributes:
+        low: level (0.8, 0.95) -> the lower quantile of each band of days ahead.
+        high: level -> the upper quantile of each band.
+    """
 
     low: dict[float, tuple[float, ...]]
     high: dict[float, tuple[float, ...]]
 
     def to_record(self) -> dict[str, dict[str, list[float]]]:
-        """As JSON can hold it."""
+        """Return the quantiles in types that JSON can hold."""
         ends = {"low": self.low, "high": self.high}
-        return {end: {str(level): list(values) for level, values in of.items()} for end, of in ends.items()}
+        return {
+            end: {str(level): list(values) for level, values in quantiles.items()} for end, quantiles in ends.items()
+        }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Mapping[str, Sequence[float]]]) -> Self:
-        """The inverse of `to_record`."""
+        """Restore what `to_record` returned."""
         low, high = ({float(level): tuple(values) for level, values in record[end].items()} for end in ("low", "high"))
         return cls(low, high)
 
     def around(self, features: pd.DataFrame, mean: Floats) -> dict[float, tuple[Floats, Floats]]:
-        """Level -> lower and upper end of each row's interval, in sales."""
+        """Return the interval of each row.
+
+        Args:
+            features: scale and ahead of the rows.
+            mean: (rows,), their forecasts in sales.
+
+        Returns:
+            Level -> lower and upper ends, (rows,) each, in sales.
+        """
         scale = features["scale"].to_numpy(float)
         bands = len(next(iter(self.low.values())))
         band = np.minimum(features["ahead"].to_numpy(int) // BAND_DAYS, bands - 1)
@@ -60,14 +78,14 @@ class Intervals:
 
 
 def calibrate(past: pd.DataFrame) -> Intervals:
-    """Quantiles of past forecasts.
+    """Compute the quantiles of the errors of past forecasts.
 
     Args:
-        past: sales, mean (the forecast), scale and ahead of rows that were forecast out of sample; only sales > 0
-        count.
+        past: sales, mean (the forecast), scale and ahead of rows that were forecast out of sample. Rows without sales
+            are left out.
 
     Raises:
-        RefusedError: a band of days ahead has fewer than `MIN_ROWS` rows.
+        RefusedError: if a band of days ahead has fewer than `MIN_ROWS` rows.
     """
     sold = past[past["sales"] > 0]
     error = np.log(sold["sales"].to_numpy(float) / sold["mean"].to_numpy(float)) / sold["scale"].to_numpy(float)
@@ -75,7 +93,7 @@ def calibrate(past: pd.DataFrame) -> Intervals:
     counts = np.bincount(band) if len(band) else np.zeros(1, int)
     if counts.min() < MIN_ROWS:
         raise RefusedError(
-            "too few past forecasts to say how wide an interval must be",
+            "there are too few past forecasts to calibrate the intervals",
             observed=f"{counts.min()} rows in one band of {BAND_DAYS} days ahead",
             allowed=f"{MIN_ROWS} rows or more",
             todo="backtest over more folds or stores",

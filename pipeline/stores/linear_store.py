@@ -1,4 +1,4 @@
-"""The linear model of each store by itself: what the trees start from (see linear.py), as a model to compare with."""
+"""The linear model of each store (see linear.py) as a candidate of its own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LinearStore:
-    """Nothing is kept: the fit was made as of each row's origin, when the features were."""
+    """A model without state: its forecast, fitted as of each row's origin, is the feature `linear`."""
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean sales of each row."""
+        """Return the mean sales of each row, (rows,)."""
         return np.asarray(np.exp(features["linear"].to_numpy(float)))
 
 
-def fit(train: pd.DataFrame, seed: int) -> LinearStore:  # noqa: ARG001 (one interface for all)
-    """The model is in the features already."""
+def fit(train: pd.DataFrame, seed: int) -> LinearStore:  # noqa: ARG001 (the interface of all models)
+    """Return the model; it was fitted when the features were built."""
     return LinearStore()

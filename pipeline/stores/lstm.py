@@ -1,10 +1,10 @@
-"""A recurrent network: eight weeks of a store's days in, the six weeks of the horizon out (PyTorch, an optional extra).
+"""Recurrent network (PyTorch, an optional extra): reads eight weeks of a store's days and forecasts the next six weeks.
 
-Log sales are made stationary first. The augmented Dickey-Fuller test (Said and Dickey 1984) asks of a sample of stores
-whether a unit root can be ruled out; where that fails for too many, and weekdays recur anyway, every value is taken
-against the store's own median of that weekday in the window, else against the window's median. What is left is scaled
-to (-1, 1) by the extremes of history. One LSTM (Hochreiter and Schmidhuber 1997) reads the window, a second one runs on
-from its state through the horizon; both see promotions, school holidays, weekday and part of month of their days.
+Log sales are made stationary first. The augmented Dickey-Fuller test (Said and Dickey 1984) is applied to a sample of
+stores. If it rejects a unit root for too few of them, or if sales follow a weekly pattern, the store's median of the
+weekday within the window is subtracted from every value; otherwise the median of the window. The remainder is scaled to
+(-1, 1) by its extreme quantiles in history. One LSTM (Hochreiter and Schmidhuber 1997) reads the window; a second one
+continues from its state through the horizon. Both see promotions, school holidays, weekday and part of month.
 """
 
 from __future__ import annotations
@@ -24,24 +24,31 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 WEEK, WINDOW, HORIZON = 7, 56, 42
+"""Days."""
 HIDDEN_UNITS, EPOCHS, BATCH_SIZE, LEARNING_RATE = 48, 6, 256, 4e-3
-TRAINING_WINDOWS = 16_000  # drawn from all stores and days to train on
-TESTED_STORES = 30  # stores that are tested for a unit root
-SIGNIFICANCE, MIN_STATIONARY_SHARE = (
-    0.05,
-    0.9,
-)  # a series counts as stationary at this level; this share of stores must be
+TRAINING_WINDOWS = 16_000
+"""Windows drawn from all stores and days to train on."""
+TESTED_STORES = 30
+"""Stores that are tested for a unit root."""
+SIGNIFICANCE = 0.05
+"""Level of the test at which a store's sales count as stationary."""
+MIN_STATIONARY_SHARE = 0.9
+"""Share of the tested stores that must be stationary for sales to be used without subtracting weekday medians."""
 MAX_LAG = 28
-INPUT_SCALES = {"promo": 1, "school": 1, "closed_until": 60, "days_to_month_end": 31}  # column -> what it is divided by
+INPUT_SCALES = {"promo": 1, "school": 1, "closed_until": 60, "days_to_month_end": 31}
+"""Feature -> the value by which it is divided."""
 
 
 @dataclass(frozen=True)
 class Stationarity:
-    """What the test said.
+    """The result of the stationarity test.
 
-    rejected, rejected_differenced: share of tested stores whose unit root is ruled out at 5 %, in log sales and in
-    their difference to the week before. differenced: whether weekdays are taken out. acf, pacf: mean over the tested
-    stores of (partial) autocorrelations by lag in days, from 0, of what the network is given.
+    Attributes:
+        rejected: share of the tested stores for which a unit root of log sales is rejected at 5 %.
+        rejected_differenced: the same for the difference to the week before.
+        differenced: whether weekday medians are subtracted.
+        acf: autocorrelations by lag in days, from 0, of the network's input; mean over the tested stores.
+        pacf: partial autocorrelations of the same.
     """
 
     rejected: float
@@ -53,9 +60,17 @@ class Stationarity:
 
 @dataclass(frozen=True)
 class Lstm:
-    """network: a torch module. inputs: (S, WINDOW, columns), the last window of each of `stores`. levels: (S, WEEK),
-    what a
-    value is taken against, by weekday. scale: what -1 and 1 stand for. start: the first day it can forecast."""
+    """A fitted network with the last window of each store.
+
+    Attributes:
+        network: a torch module.
+        stationarity: the result of the test that chose the preprocessing.
+        stores: (S,), the store numbers, ascending.
+        inputs: (S, WINDOW, columns), the last window of each store.
+        levels: (S, WEEK), the value that was subtracted from log sales, by weekday.
+        scale: the values that -1 and 1 represent.
+        start: the first day that can be forecast.
+    """
 
     network: Any
     stationarity: Stationarity
@@ -66,50 +81,50 @@ class Lstm:
     start: pd.Timestamp
 
     def predict(self, features: pd.DataFrame) -> Floats:
-        """Mean sales of each row; all rows of the horizon right after the history that the model was trained on.
+        """Return the mean sales of each row, (rows,); the rows lie in the horizon right after the training data.
 
         The horizon is read as a sequence, so a day that is not among the rows counts as closed.
 
         Raises:
-            UsageError: a row lies elsewhere, or its store is not known.
+            UsageError: if a row lies outside that horizon, or its store is unknown.
         """
         import torch
 
-        at = (pd.to_datetime(features["day"]) - self.start).dt.days.to_numpy()
-        place = np.searchsorted(self.stores, features["store"].to_numpy()).clip(max=len(self.stores) - 1)
-        known = self.stores[place] == features["store"].to_numpy()
-        if at.min() < 0 or at.max() >= HORIZON or not known.all():
+        ahead = (pd.to_datetime(features["day"]) - self.start).dt.days.to_numpy()
+        row = np.searchsorted(self.stores, features["store"].to_numpy()).clip(max=len(self.stores) - 1)
+        known = self.stores[row] == features["store"].to_numpy()
+        if ahead.min() < 0 or ahead.max() >= HORIZON or not known.all():
             raise UsageError(
-                "the network forecasts the horizon after its own history, for stores it has seen",
-                observed=f"days {at.min()} to {at.max()} from {self.start:%Y-%m-%d}, {(~known).sum()} unknown stores",
+                "the network can forecast only the horizon after its training data, for stores of that data",
+                observed=f"days {ahead.min()} to {ahead.max()} from {self.start:%Y-%m-%d}, "
+                f"{(~known).sum()} rows of unknown stores",
                 allowed=f"days 0 to {HORIZON - 1}",
                 todo="train it as of the first day to forecast",
             )
-        ahead = np.zeros((len(self.stores), HORIZON, len(INPUT_SCALES)), np.float32)
-        ahead[place, at] = _inputs(features)
+        inputs = np.zeros((len(self.stores), HORIZON, len(INPUT_SCALES)), np.float32)
+        inputs[row, ahead] = _inputs(features)
         weekdays = (self.start.weekday() + np.arange(HORIZON)) % WEEK
+        horizon = torch.from_numpy(_with_weekdays(inputs, weekdays))
         self.network.eval()
         with torch.no_grad():
-            scaled = self.network(
-                torch.from_numpy(self.inputs), torch.from_numpy(_with_weekdays(ahead, weekdays))
-            ).numpy()
+            scaled = self.network(torch.from_numpy(self.inputs), horizon).numpy()
         logs = _unscale(scaled.astype(float), self.scale) + self.levels[:, weekdays]
-        return np.asarray(np.exp(logs[place, at]))
+        return np.asarray(np.exp(logs[row, ahead]))
 
 
 def fit(train: pd.DataFrame, seed: int) -> Lstm:
-    """Train on `TRAINING_WINDOWS` windows drawn from history.
+    """Train the network on `TRAINING_WINDOWS` windows drawn from history.
 
     Raises:
-        UsageError: torch is not installed.
-        RefusedError: history is shorter than a window and a horizon.
+        UsageError: if torch is not installed.
+        RefusedError: if history is shorter than a window and a horizon.
     """
     try:
         import torch
     except ImportError as error:
         raise UsageError("the LSTM needs PyTorch, an optional extra", todo="install torch, or leave it out") from error
     start = (pd.to_datetime(train["day"]) - pd.to_timedelta(train["origin"] + train["ahead"], unit="D")).iloc[0]
-    stores, logs, known = _history_grids(train, start)
+    stores, logs, inputs = _history_grids(train, start)
     days = logs.shape[1]
     if days < WINDOW + HORIZON:
         raise RefusedError(
@@ -129,54 +144,55 @@ def fit(train: pd.DataFrame, seed: int) -> Lstm:
     values = _fill(logs)[store[:, None], span]
     levels = _levels(values[:, :WINDOW], weekdays[span[:, :WINDOW]], by_weekday=stationarity.differenced)
     stationary = values - np.take_along_axis(levels, weekdays[span], axis=1)
-    sold = np.isfinite(logs[store[:, None], span[:, WINDOW:]])
+    has_sales = np.isfinite(logs[store[:, None], span[:, WINDOW:]])
     low, high = (float(np.quantile(stationary, tail)) for tail in (0.001, 0.999))
     scaled = _scale(stationary, (low, high)).astype(np.float32)
-    beside = _with_weekdays(known[store[:, None], span], weekdays[span])
-    inputs = torch.from_numpy(np.concatenate([scaled[:, :WINDOW, None], beside[:, :WINDOW]], axis=-1))
-    ahead, target = torch.from_numpy(beside[:, WINDOW:]), torch.from_numpy(scaled[:, WINDOW:])
-    network = _network(inputs.shape[-1], ahead.shape[-1])
-    _train(network, inputs, ahead, target, torch.from_numpy(sold.astype(np.float32)), seed)
+    day_inputs = _with_weekdays(inputs[store[:, None], span], weekdays[span])
+    windows = torch.from_numpy(np.concatenate([scaled[:, :WINDOW, None], day_inputs[:, :WINDOW]], axis=-1))
+    horizons, targets = torch.from_numpy(day_inputs[:, WINDOW:]), torch.from_numpy(scaled[:, WINDOW:])
+    network = _network(windows.shape[-1], horizons.shape[-1])
+    _train(network, windows, horizons, targets, torch.from_numpy(has_sales.astype(np.float32)), seed)
     last = _fill(logs)[:, -WINDOW:]
-    last_days = np.broadcast_to(weekdays[-WINDOW:], last.shape)
-    levels = _levels(last, last_days, by_weekday=stationarity.differenced)
-    held = _scale(last - np.take_along_axis(levels, last_days, axis=1), (low, high)).astype(np.float32)
-    windows = np.concatenate([held[..., None], _with_weekdays(known[:, -WINDOW:], last_days)], axis=-1)
-    return Lstm(network, stationarity, stores, windows, levels, (low, high), start)
+    last_weekdays = np.broadcast_to(weekdays[-WINDOW:], last.shape)
+    levels = _levels(last, last_weekdays, by_weekday=stationarity.differenced)
+    last_scaled = _scale(last - np.take_along_axis(levels, last_weekdays, axis=1), (low, high)).astype(np.float32)
+    last_windows = np.concatenate([last_scaled[..., None], _with_weekdays(inputs[:, -WINDOW:], last_weekdays)], axis=-1)
+    return Lstm(network, stationarity, stores, last_windows, levels, (low, high), start)
 
 
-def _network(inputs: int, ahead: int) -> Any:
+def _network(window_columns: int, horizon_columns: int) -> Any:
     from torch import nn
 
     class Network(nn.Module):
-        """Reads a window, runs on through the horizon, and says one value a day."""
+        """Encode a window, decode the horizon from its state, and return one value per day."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.read = nn.LSTM(inputs, HIDDEN_UNITS, batch_first=True)
-            self.run = nn.LSTM(ahead, HIDDEN_UNITS, batch_first=True)
-            self.say = nn.Linear(HIDDEN_UNITS, 1)
+            self.encoder = nn.LSTM(window_columns, HIDDEN_UNITS, batch_first=True)
+            self.decoder = nn.LSTM(horizon_columns, HIDDEN_UNITS, batch_first=True)
+            self.output = nn.Linear(HIDDEN_UNITS, 1)
 
         def forward(self, window: Any, horizon: Any) -> Any:
-            return self.say(self.run(horizon, self.read(window)[1])[0]).squeeze(-1)
+            return self.output(self.decoder(horizon, self.encoder(window)[1])[0]).squeeze(-1)
 
     return Network()
 
 
-def _train(network: Any, inputs: Any, ahead: Any, target: Any, sold: Any, seed: int) -> None:
+def _train(network: Any, windows: Any, horizons: Any, targets: Any, has_sales: Any, seed: int) -> None:
+    """Minimise the squared error over the days with sales (`has_sales` is 1)."""
     import torch
 
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
-    steps = EPOCHS * -(-len(inputs) // BATCH_SIZE)
+    steps = EPOCHS * -(-len(windows) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     network.train()
     for _ in range(EPOCHS):
-        order = torch.randperm(len(inputs), generator=draw)
-        for begin in range(0, len(inputs), BATCH_SIZE):
-            some = order[begin : begin + BATCH_SIZE]
-            error = (network(inputs[some], ahead[some]) - target[some]) * sold[some]
-            loss = (error**2).sum() / sold[some].sum().clamp(min=1)
+        order = torch.randperm(len(windows), generator=generator)
+        for begin in range(0, len(windows), BATCH_SIZE):
+            batch = order[begin : begin + BATCH_SIZE]
+            error = (network(windows[batch], horizons[batch]) - targets[batch]) * has_sales[batch]
+            loss = (error**2).sum() / has_sales[batch].sum().clamp(min=1)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -185,15 +201,15 @@ def _train(network: Any, inputs: Any, ahead: Any, target: Any, sold: Any, seed: 
 
 
 def _history_grids(train: pd.DataFrame, start: pd.Timestamp) -> tuple[NDArray[np.int64], Floats, NDArray[np.float32]]:
-    """Stores, their log sales (S, T; NaN where none) and what was known (S, T, columns), up to the day before start."""
-    back = (start - pd.to_datetime(train["day"])).dt.days.to_numpy()
-    stores, place = np.unique(train["store"].to_numpy(), return_inverse=True)
-    days = int(back.max())
+    """Return store numbers, log sales (S, T; NaN without sales) and inputs (S, T, columns) of the days before start."""
+    days_back = (start - pd.to_datetime(train["day"])).dt.days.to_numpy()
+    stores, row = np.unique(train["store"].to_numpy(), return_inverse=True)
+    days = int(days_back.max())
     logs = np.full((len(stores), days), np.nan)
-    logs[place, days - back] = np.log(train["sales"].to_numpy(float))
-    known = np.zeros((len(stores), days, len(INPUT_SCALES)), np.float32)
-    known[place, days - back] = _inputs(train)
-    return stores, logs, known
+    logs[row, days - days_back] = np.log(train["sales"].to_numpy(float))
+    inputs = np.zeros((len(stores), days, len(INPUT_SCALES)), np.float32)
+    inputs[row, days - days_back] = _inputs(train)
+    return stores, logs, inputs
 
 
 def _inputs(features: pd.DataFrame) -> NDArray[np.float32]:
@@ -202,14 +218,14 @@ def _inputs(features: pd.DataFrame) -> NDArray[np.float32]:
     )
 
 
-def _with_weekdays(known: NDArray[np.float32], weekdays: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Known columns with the weekday as seven more."""
+def _with_weekdays(inputs: NDArray[np.float32], weekdays: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Append the one-hot encoded weekday to inputs: (..., columns + 7)."""
     one_hot = np.eye(WEEK, dtype=np.float32)[weekdays]
-    return np.concatenate([known, np.broadcast_to(one_hot, (*known.shape[:-1], WEEK))], axis=-1)
+    return np.concatenate([inputs, np.broadcast_to(one_hot, (*inputs.shape[:-1], WEEK))], axis=-1)
 
 
 def _fill(logs: Floats) -> Floats:
-    """Days without sales take the last value of their weekday, else the store's median: closed is not zero."""
+    """Fill days without sales with the last value of the same weekday, or else with the store's median."""
     filled = logs.copy()
     for t in range(WEEK, logs.shape[1]):
         filled[:, t] = np.where(np.isnan(filled[:, t]), filled[:, t - WEEK], filled[:, t])
@@ -218,7 +234,7 @@ def _fill(logs: Floats) -> Floats:
 
 
 def _levels(values: Floats, weekdays: NDArray[np.int64], *, by_weekday: bool) -> Floats:
-    """The median of each row's window, of each weekday or of all: (rows, WEEK)."""
+    """Return the median of each row's window by weekday, or over all its days: (rows, WEEK)."""
     if not by_weekday:
         return np.repeat(np.median(values, axis=1, keepdims=True), WEEK, axis=1)
     order = np.argsort(weekdays, axis=1, kind="stable")
@@ -240,27 +256,29 @@ def _test_stationarity(logs: Floats, rng: np.random.Generator) -> Stationarity:
     from statsmodels.tsa.stattools import acf, adfuller, pacf
 
     filled = _fill(logs)
-    chosen = filled[rng.permutation(len(filled))[:TESTED_STORES]]
-    differences = chosen[:, WEEK:] - chosen[:, :-WEEK]
+    sample = filled[rng.permutation(len(filled))[:TESTED_STORES]]
+    differences = sample[:, WEEK:] - sample[:, :-WEEK]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a constant series has no test value, which counts as not rejected
+        warnings.simplefilter("ignore")  # the test is undefined for a constant series, which counts as not rejected
 
-        def share(series: Floats) -> float:
+        def stationary_share(series: Floats) -> float:
             return float(
                 np.mean([np.ptp(one) > 0 and adfuller(one, maxlag=MAX_LAG)[1] < SIGNIFICANCE for one in series])
             )
 
-        rejected, after = share(chosen), share(differences)
-        differenced = rejected < MIN_STATIONARY_SHARE or _weekly_pattern(chosen)
-        seen = differences if differenced else chosen
-        lags = min(MAX_LAG, seen.shape[1] // 2 - 1)
-        by_lag = np.nanmean([acf(one, nlags=lags) for one in seen], axis=0)
-        partial = np.nanmean([pacf(one, nlags=lags) for one in seen], axis=0)
-    return Stationarity(rejected, after, differenced, tuple(map(float, by_lag)), tuple(map(float, partial)))
+        rejected, rejected_differenced = stationary_share(sample), stationary_share(differences)
+        differenced = rejected < MIN_STATIONARY_SHARE or _has_weekly_pattern(sample)
+        inputs = differences if differenced else sample
+        lags = min(MAX_LAG, inputs.shape[1] // 2 - 1)
+        by_lag = np.nanmean([acf(one, nlags=lags) for one in inputs], axis=0)
+        partial = np.nanmean([pacf(one, nlags=lags) for one in inputs], axis=0)
+    return Stationarity(
+        rejected, rejected_differenced, differenced, tuple(map(float, by_lag)), tuple(map(float, partial))
+    )
 
 
-def _weekly_pattern(series: Floats) -> bool:
-    """Whether a value looks more like that of a week before than like that of the day before."""
+def _has_weekly_pattern(series: Floats) -> bool:
+    """Return whether values correlate more with those of a week before than with those of the day before."""
 
     def correlation(lag: int) -> float:
         return float(np.mean([np.corrcoef(one[lag:], one[:-lag])[0, 1] for one in series]))

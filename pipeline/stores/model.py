@@ -27,44 +27,52 @@ class Model(Protocol):
     """A fitted model."""
 
     def predict(self, features: pd.DataFrame) -> Floats:
-        """Mean sales of each row, in the order of the rows; positive."""
+        """Return the mean sales of each row, in the order of the rows; all are positive."""
         ...
 
 
 class Fit(Protocol):
-    """How a model is made: the same rows and seed give the same model."""
+    """The function that fits a model; the same rows and seed give the same model."""
 
     def __call__(self, train: pd.DataFrame, seed: int) -> Model: ...
 
 
 def to_frame(features: ir.Table) -> pd.DataFrame:
-    """The feature table as a data frame, without ever holding it twice."""
+    """Convert the feature table to a data frame without having two copies in memory."""
     rows: pd.DataFrame = features.to_pyarrow().to_pandas(split_blocks=True, self_destruct=True)
     return rows
 
 
 def training_rows(features: pd.DataFrame) -> pd.DataFrame:
-    """The rows to train on: before as_of, with sales."""
+    """Select the rows to train on: before as_of, with sales."""
     return features[(features["origin"] < 0) & features["sales"].notna()]
 
 
 def forecast_rows(features: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the horizon that starts at as_of."""
+    """Select the rows to forecast: the horizon that starts at as_of."""
     return features[features["origin"] == 0]
 
 
-def categories(train: pd.DataFrame) -> dict[str, list[str]]:
-    """The words of each column of `CATEGORICAL_COLUMNS`, in order: what a model remembers of them."""
+def category_values(train: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the distinct values of each of `CATEGORICAL_COLUMNS`, sorted; their positions are the codes."""
     return {name: sorted(train[name].unique()) for name in CATEGORICAL_COLUMNS}
 
 
 def feature_matrix(
-    features: pd.DataFrame, columns: Sequence[str], known: Mapping[str, Sequence[str]]
+    features: pd.DataFrame, columns: Sequence[str], categories: Mapping[str, Sequence[str]]
 ) -> NDArray[np.float32]:
-    """Columns as numbers, words as their place among the known ones (-1: never seen).
+    """Convert features to a matrix of numbers, with categories as codes.
+
+    Args:
+        features: rows of features.
+        columns: the columns of the matrix, in this order.
+        categories: the `category_values` at training; a value that was not seen then gets the code -1.
+
+    Returns:
+        (rows, columns).
 
     Raises:
-        UsageError: a column is missing.
+        UsageError: if a column is missing.
     """
     missing = [name for name in columns if name not in features.columns]
     if missing:
@@ -73,11 +81,11 @@ def feature_matrix(
             observed=", ".join(missing),
             todo="build them with pipeline.stores.features of the version that trained the model",
         )
-    numbers = [name for name in columns if name not in known]
-    out = np.empty((len(columns), len(features)), np.float32)
-    out[[columns.index(name) for name in numbers]] = features[numbers].to_numpy(np.float32).T
+    numbers = [name for name in columns if name not in categories]
+    matrix = np.empty((len(columns), len(features)), np.float32)
+    matrix[[columns.index(name) for name in numbers]] = features[numbers].to_numpy(np.float32).T
     for k, name in enumerate(columns):
-        if name in known:
-            places = {word: place for place, word in enumerate(known[name])}
-            out[k] = [places.get(word, -1) for word in features[name].tolist()]
-    return out.T
+        if name in categories:
+            codes = {value: code for code, value in enumerate(categories[name])}
+            matrix[k] = [codes.get(value, -1) for value in features[name].tolist()]
+    return matrix.T

@@ -1,8 +1,8 @@
-"""A random forest on what the linear model of each store leaves over, as one scikit-learn Pipeline.
+"""Random forest of the residuals of the linear forecast, as one scikit-learn Pipeline.
 
-Numbers are imputed by their median and scaled, words one-hot encoded, all
-inside the Pipeline, so that what was learnt of them travels with the forest. A forest needs no scaling; the step is
-there so that any regressor can take its place.
+Numbers are imputed by their median and scaled, and categories are one-hot encoded. Both happen inside the Pipeline, so
+the fitted preprocessing is saved with the forest. A forest needs no scaling; the step allows any other regressor in its
+place.
 """
 
 from __future__ import annotations
@@ -25,26 +25,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TREES = 60
-ROWS_PER_TREE = 60_000  # drawn for each tree: a tree on all of them costs minutes and forecasts no better
+ROWS_PER_TREE = 60_000
+"""Rows drawn for each tree; training on all rows takes minutes more and gives no better forecasts."""
 MIN_LEAF_ROWS = 5
-LOG_RATIO_RANGE = (-0.7, 1.5)  # log sales against the linear forecast
+LOG_RATIO_RANGE = (-0.7, 1.5)
+"""Range of log(sales / linear forecast); values beyond it are clipped."""
 
 
 @dataclass(frozen=True)
 class RandomForest:
-    """pipeline: features to log sales less the linear forecast."""
+    """A fitted model; the name of its attribute is part of saved models.
+
+    Attributes:
+        pipeline: predicts log sales minus the linear forecast from the features.
+    """
 
     pipeline: Pipeline
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean sales of each row."""
-        left = self.pipeline.predict(features[list(FEATURE_COLUMNS)])
-        return np.asarray(np.exp(features["linear"].to_numpy(float) + left))
+        """Return the mean sales of each row, (rows,)."""
+        residual = self.pipeline.predict(features[list(FEATURE_COLUMNS)])
+        return np.asarray(np.exp(features["linear"].to_numpy(float) + residual))
 
 
 def fit(train: pd.DataFrame, seed: int) -> RandomForest:
-    """Grow `TREES` trees."""
-    left = np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *LOG_RATIO_RANGE)
+    """Fit `TREES` trees."""
+    residual = np.clip(np.log(train["sales"].to_numpy(float)) - train["linear"].to_numpy(float), *LOG_RATIO_RANGE)
     numbers = [name for name in FEATURE_COLUMNS if name not in CATEGORICAL_COLUMNS]
     prepared = ColumnTransformer(
         [
@@ -69,6 +75,6 @@ def fit(train: pd.DataFrame, seed: int) -> RandomForest:
         n_jobs=2,
         random_state=seed,
     )
-    pipeline = Pipeline([("prepare", prepared), ("forest", forest)]).fit(train[list(FEATURE_COLUMNS)], left)
-    forest.set_params(n_jobs=1)  # threads add up their trees in any order, which shows in the last digits
+    pipeline = Pipeline([("prepare", prepared), ("forest", forest)]).fit(train[list(FEATURE_COLUMNS)], residual)
+    forest.set_params(n_jobs=1)  # several threads add up the trees in varying order, which changes the last digits
     return RandomForest(pipeline)

@@ -1,4 +1,4 @@
-"""The baseline to beat: the median of a store's past sales on that weekday, with or without promotion."""
+"""Baseline: the median of the store's past sales on the same weekday, with or without promotion as on the day."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ GROUP_COLUMNS = ("store", "weekday", "promo")
 
 @dataclass(frozen=True)
 class SeasonalMedian:
-    """Medians by store, weekday and promotion, by store, and of all, the first that there is."""
+    """Medians of past sales; a row gets the first of them that exists.
 
-    like: pd.Series
-    store: pd.Series
+    Attributes:
+        by_group: by store, weekday and promotion.
+        by_store: by store.
+        overall: of all rows.
+    """
+
+    by_group: pd.Series
+    by_store: pd.Series
     overall: float
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean sales of each row."""
-        found = features[list(GROUP_COLUMNS)].join(self.like.rename("median"), on=list(GROUP_COLUMNS))["median"]
-        by_store = features["store"].map(self.store)
-        return found.fillna(by_store).fillna(self.overall).to_numpy(float)
+        """Return the forecast sales of each row, (rows,)."""
+        keys = features[list(GROUP_COLUMNS)]
+        medians = keys.join(self.by_group.rename("median"), on=list(GROUP_COLUMNS))["median"]
+        return medians.fillna(features["store"].map(self.by_store)).fillna(self.overall).to_numpy(float)
 
 
-def fit(train: pd.DataFrame, seed: int) -> SeasonalMedian:  # noqa: ARG001 (nothing is drawn)
-    """Medians over all of `train`."""
+def fit(train: pd.DataFrame, seed: int) -> SeasonalMedian:  # noqa: ARG001 (nothing is random)
+    """Compute the medians over all training rows."""
     sales = train["sales"]
     return SeasonalMedian(
-        like=sales.groupby([train[name] for name in GROUP_COLUMNS]).median(),
-        store=sales.groupby(train["store"]).median(),
+        by_group=sales.groupby([train[name] for name in GROUP_COLUMNS]).median(),
+        by_store=sales.groupby(train["store"]).median(),
         overall=float(sales.median()),
     )

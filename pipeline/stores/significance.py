@@ -1,4 +1,4 @@
-"""Whether one model's errors are smaller than another's by more than chance."""
+"""Test whether one model's errors are significantly smaller than another's."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ CONFIDENCE = 0.95
 def rmspe_difference(
     rows: pd.DataFrame, one: NDArray[np.float64], other: NDArray[np.float64], *, seed: int
 ) -> tuple[float, float]:
-    """The interval of RMSPE of `one` less RMSPE of `other`, by bootstrap over stores and days.
+    """Compute the 95 % bootstrap interval of the RMSPE of `one` minus the RMSPE of `other`.
 
-    Rows of a store err alike, and so do rows of a day, so both are drawn, each by itself (pigeonhole bootstrap,
-    Owen 2007): whole stores and whole days, not single rows, are what chance could have made others.
+    Errors of the same store are correlated, and so are errors of the same day. Therefore whole stores and whole days
+    are resampled, independently of each other (pigeonhole bootstrap, Owen 2007), and not single rows.
 
     Args:
-        rows: store, day and sales > 0. one, other: forecasts of the rows.
+        rows: store, day and sales > 0.
+        one: (rows,), forecasts of the rows by one model.
+        other: (rows,), forecasts by another model.
+        seed: of the resampling.
 
     Returns:
-        Lower and upper end of the 95 % interval; below 0 on both ends, `one` is better.
+        Lower and upper end of the interval; `one` is significantly better if both are below 0.
     """
     sales = rows["sales"].to_numpy(float)
-    at = [pd.factorize(rows[name], sort=True)[0] for name in ("store", "day")]
-    shape = tuple(int(codes.max()) + 1 for codes in at)
+    codes = [pd.factorize(rows[name], sort=True)[0] for name in ("store", "day")]
+    shape = tuple(int(part.max()) + 1 for part in codes)
     rng = np.random.default_rng(seed)
     stores, days = (rng.multinomial(size, np.full(size, 1 / size), BOOTSTRAP_DRAWS).astype(float) for size in shape)
 
-    def drawn(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def resampled_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
         grid = np.zeros(shape)
-        np.add.at(grid, tuple(at), values)
+        np.add.at(grid, tuple(codes), values)
         return np.asarray(((stores @ grid) * days).sum(axis=1))
 
-    count = drawn(np.ones(len(rows)))
-    errors = [np.sqrt(drawn((forecast / sales - 1) ** 2) / count) for forecast in (one, other)]
+    counts = resampled_sums(np.ones(len(rows)))
+    errors = [np.sqrt(resampled_sums((forecast / sales - 1) ** 2) / counts) for forecast in (one, other)]
     low, high = np.quantile(errors[0] - errors[1], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

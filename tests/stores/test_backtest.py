@@ -34,7 +34,7 @@ def test_the_folds_of_the_real_data() -> None:
 def test_folds_need_history() -> None:
     with pytest.raises(RefusedError, match="too little history"):
         folds(dt.date(2015, 1, 1), dt.date(2015, 7, 31))
-    with pytest.raises(UsageError, match="needs a fold"):
+    with pytest.raises(UsageError, match="at least one fold"):
         folds(dt.date(2013, 1, 1), dt.date(2015, 7, 31), count=0)
 
 
@@ -59,7 +59,7 @@ def test_rmspe_does_not_depend_on_the_currency(rate: float, sales: list[float]) 
 
 def test_a_backtest_in_full(con: Backend) -> None:
     days, stores = tables(con, plain_days(COUNT), plain_stores(COUNT))
-    found = backtest(con, days, stores, FITS, seed=7, count=1, calibrating=1)
+    found = backtest(con, days, stores, FITS, seed=7, count=1, calibration_folds=1)
     told = found.as_dict("linear_store")
     fold = told["folds"][0]
     assert told["model"] == "linear_store"
@@ -83,7 +83,7 @@ def test_sales_of_the_fold_do_not_reach_its_forecasts(con: Backend) -> None:
     forecasts = []
     for frame in (honest, spoilt):
         days, stores = tables(con, frame, plain_stores(COUNT))
-        found = backtest(con, days, stores, FITS, seed=7, count=1, calibrating=0)
+        found = backtest(con, days, stores, FITS, seed=7, count=1, calibration_folds=0)
         forecasts.append(found.forecasts["mean"].to_numpy())
         assert "coverage_80" not in found.results["linear_store"][0].metrics
     np.testing.assert_array_equal(*forecasts)

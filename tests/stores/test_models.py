@@ -121,5 +121,5 @@ def test_the_lstm_says_what_it_was_given_and_refuses_other_days(frame: pd.DataFr
     said = fitted.stationarity
     assert said.acf[0] == pytest.approx(1)
     assert 0 <= said.rejected <= 1
-    with pytest.raises(UsageError, match="after its own history"):
+    with pytest.raises(UsageError, match="after its training data"):
         fitted.predict(training_rows(frame).head(5))
