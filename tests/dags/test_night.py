@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from pipeline.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 NEXT = date(2025, 3, 3)
+RunDag = Callable[[str, dict[str, object], date], str]
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +36,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield load_settings()
 
 
-@pytest.fixture(scope="module")
-def airflow_database() -> None:
-    """Airflow's own tables."""
-    from airflow.utils.db import initdb
-
-    initdb()
-
-
-@pytest.mark.usefixtures("airflow_database")
-def test_a_night_from_a_delivery_to_a_drift_report(dags: dict[str, DAG], shop: Settings) -> None:
-    # `dag.test` keeps a form's values on the DAG, so each form here names all that it needs.
+def test_a_night_from_a_delivery_to_a_drift_report(run_dag: RunDag, shop: Settings) -> None:
     def run(dag_id: str, form: dict[str, object], night: int) -> str:
-        outcome = dags[dag_id].test(logical_date=datetime(2025, 3, night, tzinfo=UTC), run_conf=form)
-        assert outcome.state == DagRunState.SUCCESS, f"{dag_id} ended {outcome.state}"
-        return str(outcome.run_id)
+        return run_dag(dag_id, form, date(2025, 3, night))
 
     lake = Lake(shop)
     run("ingest_transactions", {"from": "2024-09-02", "until": str(NEXT)}, 1)
@@ -69,9 +58,9 @@ def test_a_night_from_a_delivery_to_a_drift_report(dags: dict[str, DAG], shop: S
     assert (shop.home_path / "reports/customers/2025-03-04.html").exists()
 
     run("watch", {}, 3)
-    told = json.loads((shop.home_path / "reports/drift/customer_segments/2025-03-04.json").read_text())
-    assert told["verdict"] == "no drift"
-    assert told["reference"]["as_of"] == str(NEXT)
+    summary = json.loads((shop.home_path / "reports/drift/customer_segments/2025-03-04.json").read_text())
+    assert summary["verdict"] == "no drift"
+    assert summary["reference"]["as_of"] == str(NEXT)
 
     # The same night once more changes nothing.
     before = {table: lake.version(table) for table in ("transactions", "transactions.received", "ledger")}
@@ -81,5 +70,5 @@ def test_a_night_from_a_delivery_to_a_drift_report(dags: dict[str, DAG], shop: S
 
 @pytest.mark.usefixtures("airflow_database")
 def test_days_in_the_wrong_order_fail_the_run(dags: dict[str, DAG], shop: Settings) -> None:
-    outcome = dags["ingest_transactions"].test(run_conf={"from": "2025-03-04", "until": "2025-03-03"})
-    assert outcome.state == DagRunState.FAILED
+    finished = dags["ingest_transactions"].test(run_conf={"from": "2025-03-04", "until": "2025-03-03"})
+    assert finished.state == DagRunState.FAILED

@@ -23,6 +23,9 @@ from pipeline.settings import Settings, load_settings
 PROJECT = Path(__file__).resolve().parents[2]
 FIRST, NEXT = date(2024, 1, 1), date(2024, 7, 1)
 
+RUN_DATE = date(2024, 7, 1)
+RunDag = Callable[[str, dict[str, object], date], str]
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
@@ -34,49 +37,33 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield load_settings()
 
 
-@pytest.fixture(scope="module")
-def run(dags: dict[str, DAG]) -> Callable[[str, dict[str, object]], None]:
-    """Run a DAG by its form."""
-    from airflow.utils.db import initdb
-
-    initdb()
-
-    def run(dag_id: str, form: dict[str, object]) -> None:
-        outcome = dags[dag_id].test(logical_date=datetime(2024, 7, 1, tzinfo=UTC), run_conf=form)
-        assert outcome.state == DagRunState.SUCCESS, f"{dag_id} ended {outcome.state}"
-
-    return run
-
-
-def test_a_night_of_footfall(run: Callable[[str, dict[str, object]], None], home: Settings) -> None:
-    run("ingest_footfall", {"from": str(FIRST), "until": str(NEXT)})
-    run("train_footfall_buyers", {"as_of": str(NEXT)})
+def test_a_night_of_footfall(run_dag: RunDag, home: Settings) -> None:
+    run_dag("ingest_footfall", {"from": str(FIRST), "until": str(NEXT)}, RUN_DATE)
+    run_dag("train_footfall_buyers", {"as_of": str(NEXT)}, RUN_DATE)
     champion = Registry(home).champion("footfall_buyers")
     assert champion is not None
     assert champion.provenance.as_of == NEXT
-    run("footfall", {})
+    run_dag("footfall", {}, RUN_DATE)
     assert Lake(home).days("footfall_predictions") == [NEXT]
     assert (home.home_path / f"reports/footfall/{NEXT}.html").exists()
 
 
-def test_a_night_of_shoppers(run: Callable[[str, dict[str, object]], None], home: Settings) -> None:
-    run("ingest_visits", {"from": str(FIRST), "until": str(NEXT)})
-    run("ingest_people", {"from": str(FIRST), "until": "2024-01-02"})
+def test_a_night_of_shoppers(run_dag: RunDag, home: Settings) -> None:
+    run_dag("ingest_visits", {"from": str(FIRST), "until": str(NEXT)}, RUN_DATE)
+    run_dag("ingest_people", {"from": str(FIRST), "until": "2024-01-02"}, RUN_DATE)
     for model in ("purchase_probability", "brand_choice", "purchase_quantity", "people_segments"):
-        run(f"train_{model}", {"as_of": str(NEXT)})
+        run_dag(f"train_{model}", {"as_of": str(NEXT)}, RUN_DATE)
         assert Registry(home).champion(model) is not None, model
-    run("shoppers", {})
+    run_dag("shoppers", {}, RUN_DATE)
     assert Lake(home).days("shopper_scores") == [NEXT]
     assert (home.home_path / f"reports/shoppers/{NEXT}.html").exists()
 
 
-def test_a_watch_by_hand_looks_at_every_domain_that_has_scored(
-    run: Callable[[str, dict[str, object]], None], home: Settings
-) -> None:
-    run("watch", {})
+def test_a_watch_by_hand_looks_at_every_domain_that_has_scored(run_dag: RunDag, home: Settings) -> None:
+    run_dag("watch", {}, RUN_DATE)
     for model in ("footfall_buyers", "purchase_probability", "brand_choice", "purchase_quantity", "people_segments"):
-        told = json.loads((home.home_path / f"reports/drift/{model}/{NEXT}.json").read_text())
-        assert (told["verdict"] in ("no drift", "too few rows"), told["retrain"]) == (True, False), told
+        summary = json.loads((home.home_path / f"reports/drift/{model}/{NEXT}.json").read_text())
+        assert (summary["verdict"] in ("no drift", "too few rows"), summary["retrain"]) == (True, False), summary
 
 
 def test_one_domain_that_cannot_be_watched_does_not_stop_the_others(
@@ -92,9 +79,9 @@ def test_one_domain_that_cannot_be_watched_does_not_stop_the_others(
     eager = replace(grown, policy=RetrainPolicy(cooldown_days=0))
     monkeypatch.setattr(monitoring, "MONITORED", (replace(monitoring.MONITORED[0], performance=broken),))
     monkeypatch.setattr(others, "MONITORED", (eager,))
-    outcome = dags["watch"].test(logical_date=datetime(2024, 7, 2, tzinfo=UTC), run_conf={})
-    states = {task.task_id: task.state for task in outcome.get_task_instances()}
-    assert outcome.state == DagRunState.FAILED, "somebody must look at it"
+    finished = dags["watch"].test(logical_date=datetime(2024, 7, 2, tzinfo=UTC), run_conf={})
+    states = {task.task_id: task.state for task in finished.get_task_instances()}
+    assert finished.state == DagRunState.FAILED, "somebody must look at it"
     assert states["check_footfall"] == "failed"
     assert states["retrain_footfall_buyers"] == "upstream_failed"
     assert states["check_shoppers"] == states["retrain_purchase_probability"] == "success"

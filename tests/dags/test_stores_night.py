@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as csv
 import pytest
 import yaml
-from airflow.sdk import DAG
-from airflow.utils.state import DagRunState
 
 from pipeline.ingestion import steps as ingestion
 from pipeline.lake.tables import Lake
@@ -23,6 +21,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 FIRST, NIGHT = date(2023, 1, 2), date(2024, 7, 1)
 MORNING = NIGHT + timedelta(days=1)
 STORES = 8
+
+RUN_DATE = date(2024, 7, 2)
+RunDag = Callable[[str, dict[str, object], date], str]
 
 
 @pytest.fixture(scope="module")
@@ -46,34 +47,24 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
-@pytest.fixture(scope="module")
-def run(dags: dict[str, DAG]) -> Callable[[str, dict[str, object]], None]:
-    """Run a DAG by its form."""
-    from airflow.utils.db import initdb
-
-    initdb()
-
-    def run(dag_id: str, form: dict[str, object]) -> None:
-        outcome = dags[dag_id].test(logical_date=datetime(2024, 7, 2, tzinfo=UTC), run_conf=form)
-        assert outcome.state == DagRunState.SUCCESS, f"{dag_id} ended {outcome.state}"
-
-    return run
-
-
-def test_a_night_of_stores(run: Callable[[str, dict[str, object]], None], home: Settings) -> None:
+def test_a_night_of_stores(run_dag: RunDag, home: Settings) -> None:
     lake = Lake(home)
     for table in ("stores", "store_plans", "store_days"):
-        run(f"ingest_{table}", {"from": str(NIGHT), "until": str(MORNING), "source": None})
+        run_dag(f"ingest_{table}", {"from": str(NIGHT), "until": str(MORNING), "source": None}, RUN_DATE)
     assert lake.days("store_days")[-1] == NIGHT
 
-    run("train_store_sales", {"as_of": str(MORNING), "seed": 7, "candidates": ["linear_store", "gradient_boosting"]})
+    run_dag(
+        "train_store_sales",
+        {"as_of": str(MORNING), "seed": 7, "candidates": ["linear_store", "gradient_boosting"]},
+        RUN_DATE,
+    )
     tried = lake.read("store_trials", where={"as_of": [MORNING]})
     assert set(tried["candidate"].to_pylist()) == {"linear_store", "gradient_boosting"}
     champion = Registry(home).champion("store_sales")
     assert champion is not None
     assert champion.provenance.as_of == MORNING
 
-    run("stores", {"from": None, "until": None})
+    run_dag("stores", {"from": None, "until": None}, RUN_DATE)
     forecasts = lake.read("store_forecasts")
     assert forecasts.num_rows == STORES * 42
     assert set(forecasts["made_on"].to_pylist()) == {MORNING}
