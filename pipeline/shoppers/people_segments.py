@@ -1,14 +1,15 @@
-"""Segments of people by who they are: hierarchical clustering for their number, k-means on principal components.
+"""Segments of people by demographics: hierarchical clustering for their number, k-means on principal components.
 
-As the course does it (365 Data Science, Customer Analytics in Python), with what it leaves to the eye made a rule:
+The method is that of a published course (365 Data Science, Customer Analytics in Python). Where the course decides by
+looking at a chart, there is a rule:
 
-- the seven columns of `DEMOGRAPHICS` are standardised;
-- Ward's hierarchical clustering of them says how many segments there are: the dendrogram is cut where the next merge
-  costs the most more than the one before it;
-- the first principal components that hold four fifths of the variance give k-means its space;
-- a segment is called by the two columns in which it is furthest from the average.
+- The seven columns of `DEMOGRAPHICS` are standardised.
+- Ward's hierarchical clustering gives the number of segments: the dendrogram is cut below the merge whose distance
+  exceeds that of the merge before it the most.
+- k-means is fitted in the space of the first principal components, as many as hold four fifths of the variance.
+- A segment is named by the two columns in which it differs most from the average.
 
-Ward's method needs all distances between people, so it looks at a sample of them where they are many.
+Ward's method needs the distances between all pairs of people, so it is applied to a sample if there are many.
 """
 
 from __future__ import annotations
@@ -22,28 +23,33 @@ import pandas as pd
 from scipy.cluster.hierarchy import dendrogram, linkage
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
 
 from pipeline.errors import RefusedError
 from pipeline.shoppers.features import DEMOGRAPHICS
+from pipeline.training.clustering import resamples, silhouette, smallest_share, stability, unique_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODEL = "people_segments"
 VARIANCE = 0.8
-STARTS = 10
+"""Fraction of the variance that the principal components hold."""
+STARTS, REFIT_STARTS = 10, 3
+"""k-means starts of the model, and of each refit that measures its stability."""
 MIN_PEOPLE = 50
-SMALLEST_K, LARGEST_K = 2, 8
-CLUSTERED = 2_000
-"""People whose dendrogram is made; distances between more would fill the memory."""
+MIN_K, MAX_K = 2, 8
+DENDROGRAM_ROWS = 2_000
+"""People in the dendrogram, at most: memory grows with the square of their number."""
 LEAVES = 30
 """Clusters at the bottom of the dendrogram that is shown."""
-TELLING = 0.4
-"""A loading from this size on belongs to the name of its component."""
+MIN_LOADING = 0.4
+"""The absolute loading from which on a column is part of its component's name."""
 RESAMPLES = 10
+SILHOUETTE_ROWS = 5_000
+"""People that the silhouette is measured on, at most."""
 
 WORDS: dict[str, tuple[str, str]] = {
     "sex": ("men", "women"),
@@ -54,13 +60,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "occupation": ("lower position", "higher position"),
     "settlement_size": ("smaller places", "larger places"),
 }
-"""What is below the average of a column, and what above it; 365's coding: sex 1 is female, marital status 1 is not
-single (their legend), the others grow with what they name."""
+"""Words for below and above the average of a column. In the course's coding, sex 1 is female and marital status 1 is
+not single; the other columns increase with what their name says."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """A principal component: its loadings by column, the variance it holds, and a name from its largest loadings."""
+    """A principal component: a name from its largest loadings, its fraction of the variance, its loading by column."""
 
     name: str
     variance: float
@@ -69,7 +75,7 @@ class Component:
 
 @dataclass(frozen=True)
 class PeopleSegment:
-    """A segment: its share, and the mean of each column."""
+    """A segment: its position, name, number of people, their fraction of all people, and the mean of each column."""
 
     segment: int
     name: str
@@ -80,7 +86,7 @@ class PeopleSegment:
 
 @dataclass(frozen=True)
 class Dendrogram:
-    """The top of the tree, as lines to draw: `x` and `y` of each merge, four points each, and where it is cut."""
+    """The top of the tree as lines: four points `x` and `y` per merge, and the distance at which it is cut."""
 
     x: list[list[float]]
     y: list[list[float]]
@@ -89,11 +95,14 @@ class Dendrogram:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a training found.
+    """The result of a training.
 
     Attributes:
-        model: standardise, components, k-means; predicts positions in `segments`.
-        silhouettes: by number of segments, in the space of the components.
+        model: a Pipeline of scaler, principal components and k-means; it predicts positions in `segments`.
+        segments: in the order of the model's cluster numbers.
+        components: in descending order of variance.
+        dendrogram: of Ward's clustering.
+        silhouettes: number of segments -> mean silhouette in the space of the components.
     """
 
     model: Pipeline
@@ -103,7 +112,7 @@ class Segmentation:
     silhouettes: dict[int, float]
 
     def to_record(self) -> dict[str, Any]:
-        """All but the model, as JSON can hold it."""
+        """Return everything except the model, as JSON can hold it."""
         return {
             "segments": [asdict(segment) for segment in self.segments],
             "components": [asdict(component) for component in self.components],
@@ -116,22 +125,20 @@ def train(people: pd.DataFrame, *, seed: int, k: int | None = None) -> Segmentat
     """Segment people.
 
     Args:
-        people: person and DEMOGRAPHICS, none of them missing.
-        k: how many segments; missing: as many as the dendrogram says.
+        people: one row per person: person and DEMOGRAPHICS; rows with missing values are left out.
+        seed: of the starts of k-means.
+        k: number of segments; that of the dendrogram if left out.
 
     Raises:
-        RefusedError: with too few people, or columns that are missing or never vary.
+        RefusedError: there are too few people, or columns are missing or never vary.
     """
-    rows = _usable(people).sort_values("person", ignore_index=True)
-    values = rows[list(DEMOGRAPHICS)].astype(np.float64)
-    at = np.unique(np.linspace(0, len(values) - 1, min(CLUSTERED, len(values))).astype(int))
-    tree = linkage(StandardScaler().fit_transform(values)[at], "ward")
-    found, cut = _cut(tree)
-    wanted = k or found
-    models = {
-        n: _pipeline(n, seed).fit(values) for n in sorted({wanted, *range(SMALLEST_K, min(LARGEST_K, len(rows)) + 1)})
-    }
-    model = models[wanted]
+    values = _values(people)
+    sample = np.unique(np.linspace(0, len(values) - 1, min(DENDROGRAM_ROWS, len(values))).astype(int))
+    tree = linkage(StandardScaler().fit_transform(values)[sample], "ward")
+    k_of_tree, cut = _cut(tree)
+    k = k or k_of_tree
+    models = {n: _pipeline(n, seed).fit(values) for n in sorted({k, *range(MIN_K, min(MAX_K, len(values)) + 1)})}
+    model = models[k]
     shape = dendrogram(tree, LEAVES, "lastp", no_plot=True)
     return Segmentation(
         model,
@@ -143,30 +150,42 @@ def train(people: pd.DataFrame, *, seed: int, k: int | None = None) -> Segmentat
 
 
 def measure(model: Pipeline, people: pd.DataFrame, seed: int) -> dict[str, float]:
-    """How good a segmentation is.
+    """Measure a fitted segmentation.
+
+    Args:
+        model: the Pipeline of a `Segmentation`.
+        people: one row per person: person and DEMOGRAPHICS; rows with missing values are left out.
+        seed: of the resamples and of the refits.
 
     Returns:
-        silhouette, in the space of the components; stability: mean adjusted Rand index between it and fits to
-        resampled people; smallest_share: of people in the smallest segment.
+        silhouette: mean, in the space of the model's components, between -1 and 1.
+        stability: mean adjusted Rand index with refits on bootstrap resamples of people; 1 is always the same segments.
+        smallest_share: fraction of the people in the smallest segment.
     """
-    values = _usable(people).sort_values("person", ignore_index=True)[list(DEMOGRAPHICS)].astype(np.float64)
-    labels, k = model.predict(values), int(model["kmeans"].n_clusters)
-    rng = np.random.default_rng(seed)
-    agreement = []
-    for _ in range(RESAMPLES):
-        drawn = values.iloc[rng.integers(0, len(values), len(values))]
-        again = _pipeline(k, seed).set_params(components=PCA(model["components"].n_components_), kmeans__n_init=3)
-        agreement.append(adjusted_rand_score(labels, again.fit(drawn).predict(values)))
-    counts = np.bincount(labels, minlength=k)
+    values = _values(people)
+    k = int(model["kmeans"].n_clusters)
+    unfitted = _pipeline(k, seed).set_params(
+        components=PCA(model["components"].n_components_), kmeans__n_init=REFIT_STARTS
+    )
     return {
         "silhouette": _silhouette(model, values),
-        "stability": float(np.mean(agreement)),
-        "smallest_share": float(counts.min() / counts.sum()),
+        "stability": stability(model, values, resamples(len(values), seed, RESAMPLES), unfitted),
+        "smallest_share": smallest_share(model.predict(values), k),
     }
 
 
 def assign(model: Pipeline, segments: Sequence[PeopleSegment], people: pd.DataFrame) -> pd.DataFrame:
-    """The segment of each person: person, segment, segment_name, and the distance to its centre."""
+    """Assign people to segments.
+
+    Args:
+        model: the Pipeline of a `Segmentation`.
+        segments: its segments.
+        people: one row per person: person and DEMOGRAPHICS; rows with missing values are left out.
+
+    Returns:
+        One row per person: person, segment, segment_name, and distance (to the segment's centre, in the space of the
+        components).
+    """
     rows = people.dropna(subset=list(DEMOGRAPHICS)).reset_index(drop=True)
     values = rows[list(DEMOGRAPHICS)].astype(np.float64)
     distances = model.transform(values)
@@ -192,59 +211,59 @@ def _pipeline(k: int, seed: int) -> Pipeline:
     )
 
 
-def _usable(people: pd.DataFrame) -> pd.DataFrame:
+def _values(people: pd.DataFrame) -> pd.DataFrame:
+    """Return the demographics of the people without missing values, in the order of `person`, or refuse them."""
     missing = [name for name in DEMOGRAPHICS if name not in people]
     rows = people if missing else people.dropna(subset=list(DEMOGRAPHICS))
-    flat = [name for name in DEMOGRAPHICS if name not in missing and rows[name].nunique() < 2]
-    if missing or flat or len(rows) < MIN_PEOPLE:
+    constant = [name for name in DEMOGRAPHICS if name not in missing and rows[name].nunique() < 2]
+    if missing or constant or len(rows) < MIN_PEOPLE:
         raise RefusedError(
             "These people cannot be segmented",
             where="people",
-            observed=f"{len(rows)} people; missing columns: {missing or 'none'}; the same for all: {flat or 'none'}",
-            allowed=f"{MIN_PEOPLE} people or more, and every column there and varying",
-            todo="bring in more people, or all their columns",
+            observed=f"{len(rows)} people; missing columns: {missing or 'none'}; constant: {constant or 'none'}",
+            allowed=f"{MIN_PEOPLE} people or more, and every column present and varying",
+            todo="ingest more people, or all of their columns",
         )
-    return rows
+    return rows.sort_values("person", ignore_index=True)[list(DEMOGRAPHICS)].astype(np.float64)
 
 
 def _cut(tree: NDArray[np.float64]) -> tuple[int, float]:
-    """How many clusters there are before the merge that costs the most more than the last, and where to cut."""
-    heights = tree[-LARGEST_K:, 2]
+    """Return the number of clusters below the largest increase of the merging distance, and the distance to cut at."""
+    heights = tree[-MAX_K:, 2]
     jump = int(np.diff(heights).argmax())
     return len(heights) - jump, float(heights[jump : jump + 2].mean())
 
 
 def _silhouette(model: Pipeline, values: pd.DataFrame) -> float:
-    space, labels = model[:-1].transform(values), model.predict(values)
-    return float(silhouette_score(space, labels, sample_size=min(len(space), 5_000), random_state=0))
+    # The sample has a seed of its own, so that all trainings are measured on the same people.
+    rows = check_random_state(0).permutation(len(values))[:SILHOUETTE_ROWS]
+    return silhouette(model[:-1].transform(values), model.predict(values), rows)[0]
 
 
 def _components(fitted: PCA) -> tuple[Component, ...]:
-    found = []
+    components = []
     for loadings, variance in zip(fitted.components_, fitted.explained_variance_ratio_, strict=True):
         order = np.argsort(-np.abs(loadings), kind="stable")
-        telling = [at for at in order if abs(loadings[at]) >= TELLING] or [order[0]]
-        # A component and its mirror image say the same: the largest loading is made positive.
+        named = [at for at in order if abs(loadings[at]) >= MIN_LOADING] or [order[0]]
+        # The sign of a component is arbitrary: the largest loading is made positive.
         sign = np.sign(loadings[order[0]])
-        name = ", ".join(WORDS[DEMOGRAPHICS[at]][int(sign * loadings[at] > 0)] for at in telling)
+        name = ", ".join(WORDS[DEMOGRAPHICS[at]][int(sign * loadings[at] > 0)] for at in named)
         values = (sign * loadings).tolist()
-        found.append(Component(name, float(variance), dict(zip(DEMOGRAPHICS, values, strict=True))))
-    return tuple(found)
+        components.append(Component(name, float(variance), dict(zip(DEMOGRAPHICS, values, strict=True))))
+    return tuple(components)
 
 
 def _segments(values: pd.DataFrame, labels: NDArray[np.int64]) -> tuple[PeopleSegment, ...]:
-    away = (values - values.mean()) / values.std(ddof=0)
-    names: list[str] = []
-    found = []
+    scaled = (values - values.mean()) / values.std(ddof=0)
+    segments: list[PeopleSegment] = []
     for segment in range(int(labels.max()) + 1):
-        mine = labels == segment
-        profile = away[mine].mean()
+        members = labels == segment
+        profile = scaled[members].mean()
         order = profile.abs().sort_values(ascending=False, kind="stable").index
-        words = [WORDS[name][int(profile[name] > 0)] for name in order]
-        # Two words tell most segments apart; those that they do not are given more.
-        count = next(n for n in range(2, len(words) + 1) if ", ".join(words[:n]) not in names or n == len(words))
-        name = ", ".join(words[:count])
-        names.append(name)
-        means = {str(column): float(value) for column, value in values[mine].mean().items()}
-        found.append(PeopleSegment(segment, name, int(mine.sum()), float(mine.mean()), means))
-    return tuple(found)
+        words = [WORDS[column][int(profile[column] > 0)] for column in order]
+        # Two words tell most segments apart; a segment whose name is taken gets more.
+        candidates = (", ".join(words[:n]) for n in range(2, len(words) + 1))
+        name = unique_name(candidates, [other.name for other in segments])
+        means = {str(column): float(value) for column, value in values[members].mean().items()}
+        segments.append(PeopleSegment(segment, name, int(members.sum()), float(members.mean()), means))
+    return tuple(segments)

@@ -1,4 +1,4 @@
-"""Lines that bend: each column as itself and, from a few of its quantiles on, what goes beyond (linear splines)."""
+"""Linear splines: each column, and for some of its quantiles the excess above that quantile."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-MIN_BEYOND = 0.01
-"""A bend with less than this share of the rows on a side of it would be drawn through noise."""
+MIN_SHARE = 0.01
+"""A knot with less than this fraction of the rows on one side of it is left out: its slope would be noise."""
 
 
 class LinearSplines(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """x, and max(x - knot, 0) for each knot: a regression on them is continuous and may change its slope at a knot.
+    """Transform x into x and max(x - knot, 0) for each knot: a linear model of them is piecewise linear in x.
+
+    Args:
+        bends: number of knots per column, at evenly spaced quantiles. The name is part of saved model files.
 
     Attributes:
-        knots_: (knots, columns), NaN where a column has fewer, as where many of its values are the same.
-        n_features_in_, feature_names_in_: as scikit-learn has them.
+        knots_: (knots, columns); NaN if a column has fewer knots because many of its values are the same.
+        n_features_in_, feature_names_in_: as in scikit-learn.
     """
 
     def __init__(self, bends: int = 5) -> None:
@@ -28,12 +31,12 @@ class LinearSplines(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: N803, ARG002 (scikit-learn's signature)
         values = validate_data(self, X, dtype=np.float64)
-        at = np.quantile(values, np.linspace(0, 1, self.bends + 2)[1:-1], axis=0)
-        beyond = (values[None] > at[:, None]).mean(axis=1)
-        within = (values[None] < at[:, None]).mean(axis=1)
-        doubled = np.zeros(at.shape, dtype=bool)
-        doubled[1:] = np.isclose(at[1:], at[:-1])
-        self.knots_ = np.where((beyond < MIN_BEYOND) | (within < MIN_BEYOND) | doubled, np.nan, at)
+        knots = np.quantile(values, np.linspace(0, 1, self.bends + 2)[1:-1], axis=0)
+        above = (values[None] > knots[:, None]).mean(axis=1)
+        below = (values[None] < knots[:, None]).mean(axis=1)
+        repeated = np.zeros(knots.shape, dtype=bool)
+        repeated[1:] = np.isclose(knots[1:], knots[:-1])
+        self.knots_ = np.where((above < MIN_SHARE) | (below < MIN_SHARE) | repeated, np.nan, knots)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803

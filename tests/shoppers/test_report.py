@@ -1,4 +1,4 @@
-"""What the shoppers' page says, and what it must not say."""
+"""The shoppers page: estimates that are not credible are neither shown nor recommended."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity, report
+from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity
 from pipeline.shoppers.brand_choice import Elasticities, elasticities, purchases
+from pipeline.shoppers.sections.choice import choice_section
+from pipeline.shoppers.sections.price_changes import best_change_sentence
 from pipeline.shoppers.what_if import Models, WhatIf, what_if
 
 
@@ -25,20 +27,20 @@ def choices(models: Models, visits: pd.DataFrame) -> Elasticities:
 
 @pytest.fixture(scope="module")
 def changes(models: Models, shoppers: pd.DataFrame) -> list[WhatIf]:
-    return [each for brand in (None, "3", "5") for each in what_if(models, shoppers, brand=brand)]
+    return [change for brand in (None, "3", "5") for change in what_if(models, shoppers, brand=brand)]
 
 
-def test_what_is_not_credible_is_not_in_the_picture(choices: Elasticities) -> None:
-    figure = json.loads(report._choice(replace(choices, wrong=("3",))).figure or "")
+def test_elasticities_that_are_not_credible_are_left_out_of_the_chart(choices: Elasticities) -> None:
+    figure = json.loads(choice_section(replace(choices, wrong=("3",))).figure or "")
     text = figure["data"][0]["text"]
     assert [row[2] for row in text] == text[2] == ["?"] * 5
     assert "?" not in text[0][:2] + text[0][3:]
-    assert "?" not in str(json.loads(report._choice(choices).figure or "")["data"][0]["text"])
+    assert "?" not in str(json.loads(choice_section(choices).figure or "")["data"][0]["text"])
 
 
-def test_what_is_not_credible_is_not_recommended(changes: list[WhatIf], choices: Elasticities) -> None:
-    believed = report._best(changes, choices)
-    assert "on all prices" in believed, "a shelf whose demand is elastic"
-    doubted = report._best(changes, replace(choices, wrong=("3",)))
-    assert "on the price of brand 5" in doubted
-    assert "None of the changes" in report._best(changes, replace(choices, wrong=("3", "5")))
+def test_price_changes_that_are_not_credible_are_not_recommended(changes: list[WhatIf], choices: Elasticities) -> None:
+    all_credible = best_change_sentence(changes, choices)
+    assert "on all prices" in all_credible, "the demand of the simulated shelf is elastic"
+    without_three = best_change_sentence(changes, replace(choices, wrong=("3",)))
+    assert "on the price of brand 5" in without_three
+    assert "None of the credible changes" in best_change_sentence(changes, replace(choices, wrong=("3", "5")))

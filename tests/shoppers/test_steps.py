@@ -98,13 +98,13 @@ def test_the_page_says_what_the_figures_say(settings: Settings) -> None:
     page = Lake(settings).path(path).read_text()
     for heading in (
         "Segments of people",
-        "Why so many segments",
-        "When a higher price costs purchases",
-        "The same by segment",
-        "Which brand, by price",
-        "What one per cent more on a brand does to its units",
+        "Why this number of segments",
+        "From which price on a higher price lowers revenue",
+        "The same elasticity by segment",
+        "Which brand is bought, by price",
+        "How units of a brand change",
         "What if prices changed",
-        "How good the models are",
+        "How accurate the models are",
     ):
         assert heading in page, heading
     accuracy = Registry(settings).get(steps.CHOICE).metrics["accuracy"]

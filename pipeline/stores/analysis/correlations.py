@@ -88,7 +88,7 @@ def correlations_section(found: pd.DataFrame) -> Section:
             heights=2,
             yaxis={"autorange": "reversed"},
             xaxis={"tickangle": -60},
-            meta={"least_width": MIN_WIDTH},
+            meta={"min_width": MIN_WIDTH},
         ),
     )
 

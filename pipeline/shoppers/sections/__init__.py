@@ -1,0 +1,1 @@
+"""The sections of the shoppers page, one module per topic."""
