@@ -1,25 +1,26 @@
 """
 ### Customers
 
-What each customer is like as of a day, and which segment the champion puts them in.
+Describes each customer as of a day and assigns the champion's segment.
 
-**Purpose:** features → segments from the champion → the morning's page.
+**Purpose:** build features → assign segments with the champion → write the report.
 
-**Inputs:** table `transactions`; the champion of `customer_segments`. Runs when `transactions` changes or another
-version became champion. An event is a hint: the run works on the days that events name, and on every day that came in
-after the newest one done. Started by hand, *From* and *Until* say which as-of days; empty: what is pending.
+**Inputs:** table `transactions`; the champion of `customer_segments`. Runs when `transactions` or the champion changes.
+An event only starts the run; the run itself works on the days that events name and on every day after the newest one
+that has been scored. In a manual run, *From* and *Until* give the as-of days.
 
-**Outputs:** tables `customer_features` and `customer_segments` for each as-of day (they know everything strictly
-before it), the page of the day, and events of the assets `customer_features` and `customers_scores`.
+**Outputs:** tables `customer_features` and `customer_segments` for each as-of day (computed from everything strictly
+before it), the day's report, and events of the assets `customer_features` and `customers_scores`.
 
-**Safe to run again?** Yes. Each as-of day replaces itself. After correcting an old delivery, run the as-of days from
-the day after it up to today, by the form.
+**Safe to run again?** Yes. Each as-of day replaces its earlier results. After correcting an old delivery, run the as-of
+days from the day after it up to today, with *From* and *Until*.
 
 **When it fails**
 
-- `score` and `write_report` skipped: there is no champion yet. Trigger `train_customer_segments`; then this runs.
-- `build_features` says that a table does not exist: nothing was ingested yet. Look at `ingest_transactions`.
-- `score` fails on a feature that is missing: the champion was trained by other code. Train again, or `aisle rollback`.
+- `score` and `write_report` skipped: there is no champion yet. Trigger `train_customer_segments`; its promotion starts
+  this DAG.
+- `build_features` reports that a table does not exist: nothing has been ingested yet. Look at `ingest_transactions`.
+- `score` fails on a missing feature: the champion was trained by other code. Train again, or use `aisle rollback`.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
 Airflow wires the tasks of every domain alike: `aisle_dags/scoring.py`.

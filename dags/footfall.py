@@ -1,22 +1,23 @@
 """
 ### Footfall
 
-What the days at the door were like, and how many buyers a number of visitors means.
+Describes the days' numbers of visitors and predicts how many of them buy.
 
-**Purpose:** features → what the champions expect → the morning's page.
+**Purpose:** build features → predict with the champion → write the report.
 
-**Inputs:** table `footfall`. Runs when one of them changes or another version became champion; an event is a hint,
-and the run works on every day that is pending. Started by hand, *From* and *Until* say which as-of days.
+**Inputs:** table `footfall`; the champion of `footfall_buyers`. Runs when either changes. An event only starts the run;
+the run itself works on every pending day. In a manual run, *From* and *Until* give the as-of days.
 
-**Outputs:** tables `footfall_features` and `footfall_predictions` for each as-of day (they know everything strictly
-before it), the page of the day, and events of the assets `footfall_features` and `footfall_scores`.
+**Outputs:** tables `footfall_features` and `footfall_predictions` for each as-of day (computed from everything strictly
+before it), the day's report, and events of the assets `footfall_features` and `footfall_scores`.
 
-**Safe to run again?** Yes. Each as-of day replaces itself.
+**Safe to run again?** Yes. Each as-of day replaces its earlier results.
 
 **When it fails**
 
-- `score` and `write_report` skipped: a champion is missing. Trigger `train_footfall_buyers`; then this runs.
-- `build_features` says that a table does not exist: nothing was ingested yet.
+- `score` and `write_report` skipped: there is no champion. Trigger `train_footfall_buyers`; its promotion starts this
+  DAG.
+- `build_features` reports that a table does not exist: nothing has been ingested yet.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
 Airflow wires the tasks of every domain alike: `aisle_dags/scoring.py`.

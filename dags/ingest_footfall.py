@@ -1,22 +1,25 @@
 """
 ### Ingest footfall
 
-Brings in how many people came in and how many paid.
+Ingests how many people entered the shop on a day, and how many of them bought.
 
-**Purpose:** wait for the delivery → keep its bytes as they came → check every row → commit clean rows and quarantine.
+**Purpose:** wait for the delivery → keep its original bytes → validate every row → commit clean rows and quarantine.
 
-**Inputs:** the source of `footfall` in `sources.yaml`. A nightly run takes the day of its data interval (UTC).
-Started by hand, the form's *From* and *Until* say which days; *Source* picks one of several sources.
+**Inputs:** the source of `footfall` in `sources.yaml`. A nightly run takes the day of its data interval (UTC). In a
+manual run, the form's *From* and *Until* give the days and *Source* picks one of several sources.
 
 **Outputs:** tables `footfall`, `footfall.quarantine` and `ledger`; an event of the asset `footfall`.
 
-**Safe to run again?** Yes, at once or a year later. A delivery replaces itself; the same bytes again change nothing.
+**Safe to run again?** Yes, at any time. A delivery replaces its earlier version; the same bytes again change nothing.
 
 **When it fails**
 
-- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the source; clear the task when it is there.
-- `refusals` is red: a whole delivery was refused and nothing of it was committed. The log names each reason.
-- Rows in quarantine do not fail a run: buyers without visitors, a day twice. See `aisle quarantine list`.
+- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the source, and clear the task when the delivery is
+  there.
+- `refusals` is red: at least one whole delivery was refused and nothing of it was committed; the run's other deliveries
+  were. The log gives each reason.
+- Rows in quarantine do not fail a run. Typical reasons: buyers on a day without visitors, the same day twice. See
+  `aisle quarantine list`.
 
 Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """

@@ -1,23 +1,25 @@
 """
 ### Ingest stores
 
-Brings in what each store is: type, assortment, competitor, continuing promotion, state.
+Ingests the attributes of each store: type, assortment, competitor, continuing promotion, state.
 
-**Purpose:** wait for the delivery → keep its bytes as they came → check every row → commit clean rows and quarantine.
+**Purpose:** wait for the delivery → keep its original bytes → validate every row → commit clean rows and quarantine.
 
-**Inputs:** the source of `stores` in `sources.yaml`, and the file that is joined to it, if one is. A nightly run takes
-the day of its data interval (UTC). Started by hand, the form's *From* and *Until* say which days; *Source* picks one of
-several sources.
+**Inputs:** the source of `stores` in `sources.yaml`, and the file that is joined to it, if there is one. A nightly run
+takes the day of its data interval (UTC). In a manual run, the form's *From* and *Until* give the days and *Source*
+picks one of several sources.
 
 **Outputs:** tables `stores`, `stores.quarantine` and `ledger`; an event of the asset `stores`.
 
-**Safe to run again?** Yes, at once or a year later. A delivery replaces itself; the same bytes again change nothing.
+**Safe to run again?** Yes, at any time. A delivery replaces its earlier version; the same bytes again change nothing.
 
 **When it fails**
 
-- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the source; clear the task when it is there.
-- `refusals` is red: a whole delivery was refused and nothing of it was committed. The log names each reason.
-- Rows in quarantine do not fail a run: a store twice, a type that is missing, months that cannot be read. See
+- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the source, and clear the task when the delivery is
+  there.
+- `refusals` is red: at least one whole delivery was refused and nothing of it was committed; the run's other deliveries
+  were. The log gives each reason.
+- Rows in quarantine do not fail a run. Typical reasons: the same store twice, a missing type, unreadable months. See
   `aisle quarantine list`.
 
 Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.

@@ -1,25 +1,28 @@
 """
 ### Ingest transactions
 
-Brings the invoice lines of a day, or of any stretch of days, from their source into the lake.
+Ingests the invoice lines of a day, or of any range of days.
 
-**Purpose:** wait for the delivery → keep its bytes as they came → check every row → commit clean rows and quarantine.
+**Purpose:** wait for the delivery → keep its original bytes → validate every row → commit clean rows and quarantine.
 
-**Inputs:** the source of `transactions` in `sources.yaml`. A nightly run takes the day of its data interval (UTC).
-Started by hand, the form's *From* and *Until* say which days; *Source* picks one of several sources.
+**Inputs:** the source of `transactions` in `sources.yaml`. A nightly run takes the day of its data interval (UTC). In a
+manual run, the form's *From* and *Until* give the days and *Source* picks one of several sources.
 
 **Outputs:** tables `transactions`, `transactions.quarantine` and `ledger`; an event of the asset `transactions` with
-the newest day. For each delivery: rows read = clean + quarantined + exact repeats.
+the newest day. For each delivery, rows read = clean + quarantined + exact repeats.
 
-**Safe to run again?** Yes, at once or a year later. A delivery replaces itself; the same bytes again change nothing.
+**Safe to run again?** Yes, at any time. A delivery replaces its earlier version; the same bytes again change nothing.
 Backfill from *Trigger → Backfill* or with *From* and *Until*.
 
 **When it fails**
 
-- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the shop; clear the task when it is there.
-- `refusals` is red: a whole delivery was refused (wrong columns, stale, far too few rows) and nothing of it was
-  committed; other deliveries of the run were. The log names each reason. Correct the file or `sources.yaml`, run again.
-- Rows in quarantine do not fail a run: see `aisle quarantine list`, mend, `aisle quarantine replay`.
+- `wait_for_delivery` timed out: nothing arrived in 12 hours. Ask the source, and clear the task when the delivery is
+  there.
+- `refusals` is red: at least one whole delivery was refused (wrong columns, stale, far too few rows) and nothing of it
+  was committed; the run's other deliveries were. The log gives each reason. Correct the file or `sources.yaml`, then
+  run again.
+- Rows in quarantine do not fail a run: list them with `aisle quarantine list`, correct them, and use `aisle quarantine
+  replay`.
 
 Airflow wires the tasks of every table alike: `aisle_dags/ingestion.py`.
 """

@@ -1,24 +1,24 @@
 """
 ### Shoppers
 
-What everybody's next visit is expected to bring, and how it answers to prices.
+Predicts each person's next visit, and how it responds to prices.
 
-**Purpose:** features → what the champions expect → the morning's page.
+**Purpose:** build features → predict with the champions → write the report.
 
-**Inputs:** tables `visits` and, where there is one, `people`. Runs when one of them changes or another version became
-champion; an event is a hint, and the run works on every day that is pending. Started by hand, *From* and *Until* say
-which as-of days.
+**Inputs:** table `visits` and, if there is one, `people`; the champions of the four models. Runs when any of them
+changes. An event only starts the run; the run itself works on every pending day. In a manual run, *From* and *Until*
+give the as-of days.
 
-**Outputs:** tables `shopper_features` and `shopper_scores` for each as-of day (they know everything strictly before
-it), the page of the day, and events of the assets `shopper_features` and `shoppers_scores`.
+**Outputs:** tables `shopper_features` and `shopper_scores` for each as-of day (computed from everything strictly before
+it), the day's report, and events of the assets `shopper_features` and `shoppers_scores`.
 
-**Safe to run again?** Yes. Each as-of day replaces itself.
+**Safe to run again?** Yes. Each as-of day replaces its earlier results.
 
 **When it fails**
 
-- `score` and `write_report` skipped: a champion is missing. Trigger `train_purchase_probability`,
-  `train_brand_choice` and `train_purchase_quantity`; then this runs.
-- `build_features` says that a table does not exist: nothing was ingested yet.
+- `score` and `write_report` skipped: a champion is missing. Trigger `train_purchase_probability`, `train_brand_choice`
+  and `train_purchase_quantity`; their promotion starts this DAG.
+- `build_features` reports that a table does not exist: nothing has been ingested yet.
 - Out of memory: lower `AISLE_MEMORY_LIMIT`, so that the engine spills to disk earlier.
 
 Airflow wires the tasks of every domain alike: `aisle_dags/scoring.py`.

@@ -1,26 +1,29 @@
 """
 ### Train customer_segments
 
-Makes a challenger, and lets it replace the champion if it is better.
+Trains a challenger, which replaces the champion if it is better. The model groups the customers into segments.
 
-**Purpose:** features → train, choose k, register as challenger → gate → promote, at once or after approval.
+**Purpose:** build features → choose the number of segments k, train and register a challenger → gate → promote, at once
+or after approval.
 
-**Inputs:** table `transactions` up to the as-of day. Runs each Monday, when `watch` asks (asset
-`retrain_customer_segments`), or by hand: the form's defaults are those of the weekly run. The window is that of the
-nightly features (`AISLE_WINDOW_DAYS`): a model of another window would be scored on what it never saw.
+**Inputs:** table `transactions` up to the as-of day, over the window of the nightly features (`AISLE_WINDOW_DAYS`),
+because a model is scored on the window that it was trained on. Runs each Monday, when `watch` requests it (asset
+`retrain_customer_segments`), or by hand. The form's defaults are those of the weekly run.
 
-**Outputs:** a version of the registered model `customer_segments` with its curve of k, the gate's decision and figures
-on the version and in table `promotions`, and an event of the asset `customer_segments_champion` when it was promoted.
+**Outputs:** a version of the registered model `customer_segments` with its curve of k, the gate's decision and metrics
+on the version and in table `promotions`, and an event of the asset `customer_segments_champion` if it was promoted.
 
-**Safe to run again?** Yes. Same as-of day, seed and tables give the same model as another version; the gate keeps the
-champion on a tie.
+**Safe to run again?** Yes. The same as-of day, seed and tables give the same version; on a tie the gate keeps the
+champion.
 
 **When it fails**
 
-- `promote` skipped: the gate kept the champion (or a person rejected). The log of `gate` and `aisle models` say why.
-- `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
-- `train` refuses for lack of customers: the window holds too few. Ingest more history, or choose a later as-of day.
-- `train` finds no admissible k: the message holds the curve. Look at the features' page for what changed.
+- `promote` skipped: the gate kept the champion, or a person rejected the challenger. The log of `gate` and `aisle
+  models` give the reasons.
+- `approve` waits: answer under *Required actions* in the menu. Without an answer in three days it fails and the
+  champion stays.
+- `train` refuses because there are too few customers in the window. Ingest more history, or choose a later as-of day.
+- `train` finds no admissible k: the message contains the curve of k. Look at the customers' report for what changed.
 
 Airflow wires the tasks of every model alike: `aisle_dags/training.py`.
 """

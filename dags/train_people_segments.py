@@ -1,26 +1,27 @@
 """
 ### Train people_segments
 
-Makes a challenger, and lets it replace the champion if it is better.
+Trains a challenger, which replaces the champion if it is better. The model groups the people into segments.
 
-**Purpose:** features → train, register as challenger → gate → promote, at once or after approval. What kinds of
-people there are.
+**Purpose:** build features → train and register a challenger → gate → promote, at once or after approval.
 
-**Inputs:** table `people` as it stands, for it knows no days. `visits` give the as-of day; where there are none, the
-model is undated. Runs each Monday, when `watch` asks (asset `retrain_people_segments`), or by hand: the form's
-defaults are those of the weekly run.
+**Inputs:** table `people` as it is, because it has no days. `visits` give the as-of day; without visits the model is
+undated. Runs each Monday, when `watch` requests it (asset `retrain_people_segments`), or by hand. The form's defaults
+are those of the weekly run.
 
-**Outputs:** a version of the registered model `people_segments`, the gate's decision and figures on the version and
-in table `promotions`, and an event of the asset `people_segments_champion` when it was promoted.
+**Outputs:** a version of the registered model `people_segments`, the gate's decision and metrics on the version and in
+table `promotions`, and an event of the asset `people_segments_champion` if it was promoted.
 
-**Safe to run again?** Yes. Same as-of day, seed and tables give the same version; the gate keeps the champion on a
-tie.
+**Safe to run again?** Yes. The same as-of day, seed and tables give the same version; on a tie the gate keeps the
+champion.
 
 **When it fails**
 
-- `promote` skipped: the gate kept the champion (or a person rejected). The log of `gate` and `aisle models` say why.
-- `approve` waits: *Required actions* in the menu. Without an answer in three days it fails and the champion stays.
-- `train` refuses: too few people, or columns that are the same for all of them.
+- `promote` skipped: the gate kept the champion, or a person rejected the challenger. The log of `gate` and `aisle
+  models` give the reasons.
+- `approve` waits: answer under *Required actions* in the menu. Without an answer in three days it fails and the
+  champion stays.
+- `train` refuses: there are too few people, or columns have the same value for all of them.
 
 Airflow wires the tasks of every model alike: `aisle_dags/training.py`.
 """

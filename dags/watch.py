@@ -1,29 +1,31 @@
 """
 ### Watch
 
-Is each champion still true of the world it meets?
+Detects drift of each champion, and requests a training where it is due.
 
-**Purpose:** compare what each champion was trained on with what there is today, its answers then and now, and what it
-said with what came of it → page → decide whether to train again.
+**Purpose:** compare the data that each champion was trained on with the current data, its predictions on both, and its
+predictions with the actual outcomes → write the page → decide whether to train again.
 
 **Inputs:** the features and scores of each domain, its champions and the Delta versions that they were trained on. Runs
-after each scoring of any domain, and looks at the days of the domains that have scored: at a fixed hour it would find a
-late delivery missing, and a day without scoring has nothing new to compare. Started by hand, *From* and *Until* say
-which as-of days of every domain; empty: what is pending.
+after each scoring of any domain, on the days of the domains that have scored. It does not run at a fixed hour, because
+a late delivery would be missing then, and a day without scoring has nothing new to compare. In a manual run, *From* and
+*Until* give the as-of days of every domain; empty: every pending day.
 
-**Outputs:** table `drift` (a row a column), a page and a small JSON for each model and day, and an event of the asset
-`retrain_<model>` for each champion that should be replaced.
+**Outputs:** table `drift` (one row for each column), a page and a JSON summary for each model and day, and an event of
+the asset `retrain_<model>` for each champion that should be replaced.
 
-**Safe to run again?** Yes. A day's comparison replaces itself; it may ask for the training again.
+**Safe to run again?** Yes. A day's comparison replaces its earlier one; it may request the training again.
 
 **When it fails**
 
-- `check_<domain>` is red: one of its models could not be compared, the log says which and why; its others were, and the
-  other domains do not wait for it. Nothing of this domain is trained again until it is mended and cleared.
-- The page says that there are too few rows: little was sold, or only part arrived. See the ledger.
-- It says that what a champion was trained on is gone: housekeeping removed that version. Train a new one.
-- `check_<domain>` skipped: the domain has not scored. `retrain_<model>` skipped is the good case: little has drifted.
-- Drift every day: look at the page first. A change of the till or of the mapping drifts just like customers do.
+- `check_<domain>` is red: at least one of its models could not be compared; the log says which one and why. Its other
+  models were, and other domains are not affected. No training of this domain is requested until the cause is fixed and
+  the task cleared.
+- The page reports too few rows: little was sold, or only part of it arrived. See the ledger.
+- The page reports that the champion's training data is gone: housekeeping removed that version. Train a new champion.
+- `check_<domain>` skipped: the domain has not scored. `retrain_<model>` skipped: no training is due.
+- Drift every day: look at the page first. A change of the point-of-sale system or of the mapping looks like a change of
+  the customers.
 """
 
 from __future__ import annotations

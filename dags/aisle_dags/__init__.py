@@ -1,1 +1,1 @@
-"""What the DAG files share: conventions, assets, the days of a run, and how a task calls the library."""
+"""Code that the DAG files share: conventions, the days of a run, how a task calls the library, and the kinds of DAG."""

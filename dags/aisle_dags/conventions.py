@@ -1,6 +1,6 @@
-"""The one vocabulary of every DAG: owner, retries, tags, assets, and the form fields that name days.
+"""What every DAG has in common: owner, retries, tags, assets, and the form fields for days.
 
-`tests/dags/test_conventions.py` holds each DAG to it.
+`tests/dags/test_conventions.py` checks each DAG against it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from airflow.sdk import Asset, Param
 
 OWNER = "aisle"
 
-# The first day a nightly run may be asked for, in a backfill or by the schedule. Unpausing starts one run, not a year.
+# The first day that a backfill may ingest. Unpausing a DAG starts one run and not one for each day, because catchup is
+# off.
 FIRST_DAY = datetime(2009, 1, 1, tzinfo=UTC)
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": OWNER,
-    # For what passes by itself: a network, a full disk, a writer that came first. A verdict on data is never retried.
+    # For temporary causes: the network, a full disk, a concurrent writer. A refusal of the data is never retried.
     "retries": 2,
     "retry_delay": timedelta(minutes=1),
     "retry_exponential_backoff": True,
@@ -26,34 +27,34 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 TAGS = {
-    "ingestion": "brings a source's rows in",
-    "domain": "turns clean tables into what the shop does next morning",
-    "training": "makes a model, or puts one into use",
-    "monitoring": "says whether a model still holds",
-    "customers": "about who buys",
+    "ingestion": "ingests rows from a source",
+    "domain": "makes features, scores and a report from clean tables",
+    "training": "trains models and promotes them",
+    "monitoring": "detects drift of the champions",
+    "customers": "about customers",
     "transactions": "about invoice lines",
-    "shoppers": "about who visits, buys and answers to prices",
+    "shoppers": "about visits, purchases and how they respond to prices",
     "visits": "about visits to the shelf",
-    "people": "about who the people are",
-    "footfall": "about the door",
-    "stores": "about the chain's stores and what they will sell",
+    "people": "about the attributes of people",
+    "footfall": "about visitors and buyers by day",
+    "stores": "about stores and the forecast of their sales",
     "store_days": "about what each store sold on a day",
-    "store_plans": "about what is planned of each store's days ahead",
+    "store_plans": "about the plan of each store for the days ahead",
 }
 
 
 def scores_of(domain: str) -> Asset:
-    """The event that a domain has scored more days."""
+    """The asset whose event says that a domain has scored further days."""
     return Asset(f"{domain}_scores")
 
 
 def champion_of(model: str) -> Asset:
-    """The event that another version of a model is in use."""
+    """The asset whose event says that a model has a new champion."""
     return Asset(f"{model}_champion")
 
 
 def retraining_of(model: str) -> Asset:
-    """The event that `watch` asks for a training of a model."""
+    """The asset whose event is a request by `watch` to train a model."""
     return Asset(f"retrain_{model}")
 
 

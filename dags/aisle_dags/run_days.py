@@ -1,4 +1,4 @@
-"""Which days a run is about: the one place that reads a run's form, data interval and asset events for it."""
+"""The days that a run works on, from its form, its data interval and its asset events."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Span:
 
 
 def form_span(params: Mapping[str, Any]) -> Span | None:
-    """The days that a person asked for in the form, if any.
+    """The days that the form gives; None if both fields are empty.
 
-    One date alone is one day: From names it, or Until follows it.
+    One date alone gives one day: From is that day, or Until is the day after it.
 
     Raises:
         UsageError: if the dates are in the wrong order.
@@ -58,18 +58,18 @@ def form_span(params: Mapping[str, Any]) -> Span | None:
 
 
 def span_of(context: Mapping[str, Any]) -> Span:
-    """The days of a run that is scheduled by time: its form, else its data interval.
+    """The days of a run that is scheduled by time: those of its form, else of its data interval.
 
     Raises:
-        UsageError: if neither names a day. A run without a logical date has no interval, and a plain cron schedule
-            gives one of zero width: neither may pass for "some day".
+        UsageError: if there is no day in either. A run without a logical date has no interval, and a plain cron
+            schedule gives an empty one; neither is taken for a day.
     """
     if span := form_span(context["params"]):
         return span
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start is None or end is None:
         raise UsageError(
-            "Nothing says which days this run is about",
+            "This run has no days to work on",
             where=f"run {_run_id(context)}",
             observed="no dates in the form and no logical date",
             allowed="From (and Until) in the form, or a logical date",
@@ -79,12 +79,13 @@ def span_of(context: Mapping[str, Any]) -> Span:
 
 
 def event_days(context: Mapping[str, Any], asset: Asset | None = None) -> list[date]:
-    """The days that the asset events behind a run name in their `extra` (`day` or `days`), sorted, each once.
+    """The days that the asset events behind a run name in their `extra` (`day` or `days`), sorted, without duplicates.
 
-    An event is a hint: it may be lost, come twice, or carry nothing.
+    Events are hints: one may be lost, arrive twice, or name no day.
 
     Args:
-        asset: whose events; everybody's when missing.
+        context: Airflow's context of the running task.
+        asset: the asset whose events to read. Default: all of them.
     """
     extras = [event.extra or {} for event in _events(context, asset)]
     days = [day for extra in extras for day in (extra.get("days") or [extra.get("day")]) if day]
@@ -92,20 +93,19 @@ def event_days(context: Mapping[str, Any], asset: Asset | None = None) -> list[d
 
 
 def triggered_by(context: Mapping[str, Any], asset: Asset) -> bool:
-    """Whether a run is an asset's business: an event of it is behind the run, or no event at all is."""
+    """Whether an event of the asset started the run, or no event did (a run by hand or by time)."""
     return bool(_events(context, asset)) or not _events(context)
 
 
 def pending(known: Iterable[date], done: Iterable[date], hinted: Iterable[date] = ()) -> list[date]:
     """The as-of days to work on, oldest first.
 
-    The newest, always: whatever happened, it is what people look at. Those that events name. And whatever has become
-    known after the newest that is done, so that a lost event costs nothing; a lake without any result yet starts with
-    its newest day, not its oldest.
+    They are the newest known day, the days that events name, and all known days after the newest one with a result, so
+    that a lost event does no harm. Without any result yet, it is only the newest day and not the whole history.
 
     Args:
-        known: as-of days for which the input is there.
-        done: as-of days for which the result is there.
+        known: as-of days whose input exists.
+        done: as-of days whose result exists.
         hinted: as-of days that events name.
     """
     known, done = set(known), set(done)
@@ -120,25 +120,27 @@ def pending(known: Iterable[date], done: Iterable[date], hinted: Iterable[date] 
 def training_day(context: Mapping[str, Any], known: Iterable[date]) -> date:
     """The as-of day of a training: the form's, else the event's, else the end of a scheduled run's data interval.
 
-    Never later than the day after the newest one known, so that a late source makes an older model, not an empty one.
+    It is at most the day after the newest known day, so that a late source leads to an older model and not to an empty
+    one.
 
     Args:
-        known: days of which the lake knows what the model is trained on.
+        context: Airflow's context of the running task.
+        known: days for which the lake holds the model's input.
 
     Raises:
-        UsageError: if the lake holds none.
+        UsageError: if there is no such day.
     """
     newest = max(known, default=None)
     if newest is None:
         raise UsageError(
-            "There is nothing to train on", where="the lake", todo="run the ingestion of what the model is made from"
+            "There is nothing to train on", where="the lake", todo="run the ingestion of the model's input table"
         )
     if form := _date(context["params"].get("as_of")):
         return form
     by_hand = getattr(context.get("dag_run"), "run_type", None) == "manual"
     end = None if by_hand else context.get("data_interval_end")
-    asked = event_days(context) or ([_day(end)] if end else [])
-    return min([newest + DAY, *asked[-1:]])
+    requested = event_days(context) or ([_day(end)] if end else [])
+    return min([newest + DAY, *requested[-1:]])
 
 
 def _events(context: Mapping[str, Any], asset: Asset | None = None) -> list[Any]:
