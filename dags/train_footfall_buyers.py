@@ -1,8 +1,8 @@
 """
 ### Train footfall_buyers
 
-Trains a challenger, which replaces the champion if it is better. The model predicts the number of buyers from the number of
-visitors.
+Trains a challenger, which replaces the champion if it is better. The model predicts the number of
+buyers from the number of visitors.
 
 **Purpose:** build features → train and register a challenger → gate → promote, at once or after approval.
 
