@@ -65,9 +65,11 @@ def features(df: pd.DataFrame, as_of: dt.date, window_days: int, home_country: s
         counts = bought.assign(value=values).groupby([KEY, "value"]).size().reset_index(name="count")
         out[name] = counts.loc[counts.groupby(KEY)["count"].idxmax()].set_index(KEY)["value"]
 
-    home = (df["country"] == home_country).groupby([df[KEY], df["invoice"]]).any()
+    located = df[df["country"].notna()]
+    home = (located["country"] == home_country).groupby([located[KEY], located["invoice"]]).any()
     bought_home = home[home.index.isin(pd.MultiIndex.from_frame(bought[[KEY, "invoice"]]))]
-    out["is_home_country"] = bought_home.groupby(level=KEY).mean() >= 0.5
+    # A customer without any country is not in the right-hand side.
+    out["is_home_country"] = (bought_home.groupby(level=KEY).mean() >= 0.5).reindex(out.index, fill_value=True)
 
     both = pd.MultiIndex.from_frame(returns[[KEY, "invoice"]]).isin(pd.MultiIndex.from_frame(bought[[KEY, "invoice"]]))
     out["cancellations"] = returns[~both].groupby(KEY)["invoice"].nunique()

@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("fixed")
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = "InvoiceNo,StockCode,Description,Quantity,UnitPrice,InvoiceDate,CustomerID,Country\n"
-SOURCES = """
+SOURCES = r"""
 time_zone: Europe/London
 home_country: United Kingdom
 tables:
@@ -37,6 +37,7 @@ tables:
       format: {type: csv}
       columns: {invoice: InvoiceNo, stock_code: StockCode, description: Description, quantity: Quantity,
         unit_price: UnitPrice, invoiced_at: InvoiceDate, customer_id: CustomerID, country: Country}
+      options: {merchandise: '^\d{5}[A-Za-z]*$'}
     files: {<<: *till, from: files/*, repeats: drop}
     books: {<<: *till, from: books/*, format: {type: xlsx}}
 """

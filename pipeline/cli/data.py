@@ -93,24 +93,31 @@ def ingest(
         )
     totals = dict.fromkeys(("read", "clean", "quarantined", "repeats"), 0)
     refused: dict[str, str] = {}
+    warnings: dict[str, list[str]] = {}
     quiet = as_json or len(deliveries) < 3
     for delivery in track(deliveries, "ingesting", console=err, disable=quiet, transient=True):
         try:
-            entry = steps.ingest(settings, delivery).entry
+            done = steps.ingest(settings, delivery)
         except RefusedError as refusal:
             refused[delivery.id] = str(refusal)
             continue
         for name in totals:
-            totals[name] += getattr(entry, name)
+            totals[name] += getattr(done.entry, name)
+        if done.warnings:
+            warnings[delivery.id] = list(done.warnings)
     result = {"table": table, "deliveries": len(deliveries) - len(refused), **totals, "seconds": seconds_since(start)}
     if refused:
         result["refused"] = refused
+    if warnings:
+        result["warnings"] = warnings
     print_result(
         result,
         as_json,
         f"{table}: {result['deliveries']} deliveries, {totals['read']:,} rows read = {totals['clean']:,} clean + "
         f"{totals['quarantined']:,} quarantined + {totals['repeats']:,} exact repeats, {result['seconds']} s",
     )
+    for name, reasons in warnings.items():
+        print_error("warning", f"{name}\n  " + "\n  ".join(reasons))
     for name, reason in refused.items():
         print_error("refused", f"{name}\n  {reason}")
     if refused:

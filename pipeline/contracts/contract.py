@@ -58,6 +58,11 @@ class Column:
         return pa.map_(pa.string(), arrow_type) if self.per else arrow_type
 
 
+def no_warnings(rows: pa.Table) -> list[str]:  # noqa: ARG001 (signature of `warn`)
+    """Find nothing: the `warn` of a contract that has nothing to warn of."""
+    return []
+
+
 def no_derived_columns(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:  # noqa: ARG001 (signature of `derive`)
     """Return the rows as they are: the `derive` of a contract without derived columns."""
     return rows
@@ -77,6 +82,8 @@ class Contract:
             table without time. Rows without a time are UNDATED.
         options: the settings of `derive` that a source may change, with their defaults.
         derive: adds the derived columns to typed rows, given the options; `delivery`, `row` and `day` are added later.
+        warn: returns a sentence for each thing in a delivery's typed and derived rows that is allowed, and suggests
+            that the mapping is wrong.
     """
 
     table: str
@@ -85,6 +92,7 @@ class Contract:
     event_time: str | None
     derived: tuple[pa.Field, ...] = ()
     derive: Callable[[pa.Table, Mapping[str, str]], pa.Table] = no_derived_columns
+    warn: Callable[[pa.Table], list[str]] = no_warnings
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property

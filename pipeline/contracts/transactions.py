@@ -9,6 +9,22 @@ import pyarrow.compute as pc
 
 from pipeline.contracts.contract import Column, ColumnType, Contract
 
+MIN_MERCHANDISE = 0.05
+"""The share of lines that are merchandise below which the option `merchandise` probably does not fit the shop."""
+MIN_LINES = 20
+"""Fewer lines than these are not enough to tell."""
+
+
+def _warn(rows: pa.Table) -> list[str]:
+    known = rows["is_product"].drop_null()
+    products = pc.sum(known).as_py() or 0
+    if len(known) < MIN_LINES or products >= MIN_MERCHANDISE * len(known):
+        return []
+    return [
+        f"only {products:,} of {len(known):,} lines are merchandise, and only these count as products in the features: "
+        "check options.merchandise in sources.yaml against the stock codes, or leave it out if all are articles"
+    ]
+
 
 def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:
     """Classify lines as sale, return or adjustment, and as merchandise or other (postage, fees, manual entries)."""
@@ -34,5 +50,6 @@ TRANSACTIONS = Contract(
     line_key=("invoice", "stock_code"),
     event_time="invoiced_at",
     derive=_derive,
-    options={"merchandise": r"^\d{5}[A-Za-z]*$"},
+    options={"merchandise": ""},  # matches every code
+    warn=_warn,
 )

@@ -27,7 +27,7 @@ one month, for whom the definition has no value. docs/features.md has the formul
     days_between_invoices  days    from the first purchase to the last / (invoices - 1); single: window_days
     favourite_weekday      0..6    the weekday with most purchases, 0 = Monday; the earliest on a tie
     favourite_hour         0..23   the hour with most purchases; the earliest on a tie
-    is_home_country        0 or 1  1 if at least half of the purchases name the home country; a missing one does not
+    is_home_country        0 or 1  1 if at least half of the purchases with a country name the home one, or none has one
     cancellations          count   cancellations, whenever the goods were bought
     cancellation_rate      0..1    cancellations / (invoices + cancellations)
     monthly_spend_mean     money   mean over months of sales minus returns, from the month of the first purchase to the
@@ -180,6 +180,7 @@ def _invoices(lines: ir.Table, as_of: dt.date, window_days: int, home_country: s
         sold=_sum(lines.amount, sold),
         net=lines.amount.sum(),
         home=(lines.country == home_country).fill_null(False).any(),
+        located=lines.country.notnull().any(),
     )
     days = ibis.date(as_of).delta(invoices.at.date(), unit="day")
     purchase = invoices.units > 0
@@ -213,6 +214,7 @@ def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
         sold=_money(i.sold.sum()),
         revenue=_money(i.net.sum()),
         home_invoices=(i.purchase & i.home).sum(),
+        located_invoices=(i.purchase & i.located).sum(),
         median_basket_units=i.units.nullif(0).median(),
         **{f"weekday_{k}": (i.weekday == k).sum() for k in range(7)},
         **{f"hour_{k}": (i.hour == k).sum() for k in range(24)},
@@ -235,7 +237,7 @@ def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
         days_between_invoices=ibis.ifelse(c.invoices > 1, between, float(window_days)),
         favourite_weekday=_most_frequent([c[f"weekday_{k}"] for k in range(7)]),
         favourite_hour=_most_frequent([c[f"hour_{k}"] for k in range(24)]),
-        is_home_country=(c.home_invoices * 2 >= c.invoices),
+        is_home_country=(c.home_invoices * 2 >= c.located_invoices),
         cancellation_rate=c.cancellations / (c.invoices + c.cancellations),
         monthly_spend_mean=c["mean"] / MONEY_PARTS,
         monthly_spend_std=(_total(gap * gap for gap in gaps) / c.months).sqrt() / MONEY_PARTS,

@@ -45,12 +45,14 @@ class Assessment:
         accepted: rows for the received table.
         rejected: rows for the quarantine.
         repeats: number of exact repeats that are dropped.
+        warnings: what is unusual about the delivery, in sentences; no row is rejected for it.
     """
 
     read: int
     accepted: pa.Table
     rejected: pa.Table
     repeats: int
+    warnings: tuple[str, ...] = ()
 
 
 def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None) -> Assessment:
@@ -92,6 +94,7 @@ def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntr
         accepted=received_rows(_without(distinct, faults), delivery, effective_at(lake, entry), contract),
         rejected=quarantined_rows(rows, faults, delivery),
         repeats=len(repeated),
+        warnings=(*mapped.warnings, *(r.reason for r in validation.warnings)),
     )
     write_validation_page(
         lake,
@@ -101,7 +104,10 @@ def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntr
         clean=assessment.accepted.num_rows,
         quarantined=assessment.rejected,
         repeats=assessment.repeats,
+        warnings=assessment.warnings,
     )
+    for warning in assessment.warnings:
+        log_event(log, "warning", logging.WARNING, table=delivery.table, delivery=delivery.id, reason=warning)
     for result in validation.refusals:
         log_event(
             log,

@@ -13,17 +13,20 @@ from pipeline.settings import Settings
 def rules_fingerprint(settings: Settings, source: NamedSource, joined: Blob | None) -> str:
     """Hash everything but a delivery's own bytes that decides what becomes of its rows.
 
-    That is the mapping (without its addresses), the joined file, the time zone, the suite and the contract.
+    That is the mapping (without its addresses), the joined file, the time zone, the suite and the contract with the
+    defaults of its options.
 
     Returns:
         16 hexadecimal digits.
     """
+    contract = CONTRACTS[source.table]
     suite = settings.expectations / f"{source.table}.json"
     parts = (
         source.spec.model_dump_json(exclude={"address": True, "join": {"address"}}).encode(),
         joined.sha256.encode() if joined else b"",
         source.time_zone.encode(),
         suite.read_bytes() if suite.exists() else b"",
-        str(CONTRACTS[source.table].schema).encode(),
+        str(contract.schema).encode(),
+        repr(sorted(contract.options.items())).encode(),
     )
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

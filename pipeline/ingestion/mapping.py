@@ -40,10 +40,12 @@ class MappedRows:
     Attributes:
         rows: the contract's columns, the derived ones, `row` and `day`; a cell that could not be read is null.
         faults: the reasons against each faulty row, by row number and then by column.
+        warnings: what suggests that the mapping is wrong, in sentences; no row is rejected for it.
     """
 
     rows: pa.Table
     faults: dict[int, dict[str, str]]
+    warnings: tuple[str, ...] = ()
 
 
 def map_rows(rows: Rows, source: NamedSource, contract: Contract) -> MappedRows:
@@ -67,7 +69,8 @@ def map_rows(rows: Rows, source: NamedSource, contract: Contract) -> MappedRows:
             "day", table[contract.event_time].cast(pa.date32()) if contract.event_time else undated
         )
     schema = pa.schema([field for field in contract.schema if field.name != "delivery"])
-    return MappedRows(table.select(schema.names).cast(schema), dict(faults))
+    table = table.select(schema.names).cast(schema)
+    return MappedRows(table, dict(faults), tuple(contract.warn(table)))
 
 
 def exact_repeats(rows: Rows) -> set[int]:

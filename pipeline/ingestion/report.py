@@ -39,6 +39,7 @@ def write_validation_page(
     clean: int,
     quarantined: pa.Table,
     repeats: int,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Write the page of a delivery that was validated, accepted or not.
 
@@ -50,6 +51,7 @@ def write_validation_page(
         clean: number of rows accepted.
         quarantined: the rejected rows, with columns `row`, `reasons` and `raw`.
         repeats: number of exact repeats that were dropped.
+        warnings: what is unusual about the delivery, in sentences.
 
     Returns:
         The page's path relative to home.
@@ -62,9 +64,12 @@ def write_validation_page(
         Tile("clean", count(0 if refused else clean)),
         Tile("quarantined", count(bad), "bad" if bad else ""),
         Tile("exact repeats", count(repeats)),
+        *([Tile("warnings", count(len(warnings)), "bad")] if warnings else []),
         *(Tile(f"warning: {r.reason}", count(r.failing)) for r in validation.results if r.warns and r.failing),
     ]
     sections = [_reasons(quarantined, read), _examples(quarantined)] if bad else []
+    if warnings:
+        sections = [Section("Warnings", list(warnings)), *sections]
     sections = [*([_refusals(validation)] if refused else []), *sections, _expectations(validation)]
     return _write(lake, entry, sections, tiles)
 

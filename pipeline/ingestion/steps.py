@@ -73,20 +73,22 @@ class Checked:
         delivery: the delivery.
         entry: its entry in the ledger, with the counts of its rows.
         unchanged: whether it is already committed, so that nothing is left to do.
+        warnings: what is unusual about it, in sentences; empty if it was already committed.
     """
 
     delivery: Delivery
     entry: LedgerEntry
     unchanged: bool
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as values that JSON can hold."""
-        return _as_dict(self.delivery, self.entry, self.unchanged)
+        return {**_as_dict(self.delivery, self.entry, self.unchanged), "warnings": list(self.warnings)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Restore a record from what `as_dict` returned."""
-        return cls(**_fields(record))
+        return cls(**_fields(record), warnings=tuple(record["warnings"]))
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,14 @@ class Committed:
         ref: the version of the clean table that has its rows.
         days: the days of the clean table that were rebuilt.
         unchanged: whether it was already committed before.
+        warnings: what is unusual about it, in sentences; empty if it was already committed.
     """
 
     entry: LedgerEntry
     ref: TableRef
     days: tuple[date, ...] = ()
     unchanged: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def pending(
@@ -193,7 +197,7 @@ def check(settings: Settings, landed: Landed) -> Checked:
         if assessment.rejected.num_rows or lake.exists(quarantine_table(delivery.table)):
             lake.replace(quarantine_table(delivery.table), where, assessment.rejected)
         results |= counts
-    return Checked(delivery, replace(entry, **counts), unchanged=False)
+    return Checked(delivery, replace(entry, **counts), unchanged=False, warnings=assessment.warnings)
 
 
 def commit(settings: Settings, checked: Checked) -> Committed:
@@ -218,7 +222,7 @@ def commit(settings: Settings, checked: Checked) -> Committed:
         complete = replace(entry, status=Status.COMMITTED)
         ledger.record(lake, complete)
         results |= {"rows": entry.clean, "days": len(days), "version": ref.version}
-    return Committed(complete, ref, tuple(days))
+    return Committed(complete, ref, tuple(days), warnings=checked.warnings)
 
 
 def _land_joined(settings: Settings, lake: Lake, delivery: Delivery, source: NamedSource) -> Blob | None:

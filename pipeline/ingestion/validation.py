@@ -84,6 +84,11 @@ class Validation:
         """The results for which the delivery as a whole is refused."""
         return [r for r in self.results if r.scope == "delivery" and r.passed is False and not r.warns]
 
+    @property
+    def warnings(self) -> list[ExpectationResult]:
+        """The failed results on the delivery as a whole that only warn."""
+        return [r for r in self.results if r.scope == "delivery" and r.passed is False and r.warns]
+
 
 def validate(rows: pa.Table, suite: Path, parameters: Parameters) -> Validation:
     """Validate the typed rows of a delivery against a suite.

@@ -113,6 +113,15 @@ def test_a_delivery_that_cannot_be_taken_is_refused_with_the_reason(
     assert "refused" in page.read_text()
 
 
+def test_what_is_unusual_about_a_delivery_is_a_warning(aisle: Callable[..., CliResult], till: Any) -> None:
+    till.write(NAME, [till.line(n, stock=f"TEC-{n}") for n in range(20)])
+    done = aisle("ingest", "transactions", "--all", "--json")
+    assert (done.code, done.json["clean"]) == (0, 20)
+    assert "only 0 of 20 lines are merchandise" in done.json["warnings"][f"till--{NAME}"][0]
+    assert "only 0 of 20 lines are merchandise" in done.err
+    assert "warnings" not in aisle("ingest", "transactions", "--all", "--json").json
+
+
 @pytest.mark.parametrize(
     ("spoilt", "reason"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pytest
@@ -12,9 +13,16 @@ from hypothesis import strategies as st
 from pipeline.contracts import CONTRACTS
 from pipeline.contracts.transactions import TRANSACTIONS
 
+UCI = {"merchandise": r"^\d{5}[A-Za-z]*$"}
 
-def derived(**values: object) -> tuple[object, object]:
+
+def derived(options: Mapping[str, str] = TRANSACTIONS.options, **values: object) -> tuple[object, object]:
     """Kind and is_product of one line."""
+    done = TRANSACTIONS.derive(lines(values), options)
+    return done["kind"][0].as_py(), done["is_product"][0].as_py()
+
+
+def lines(*changes: Mapping[str, object]) -> pa.Table:
     line = {
         "invoice": "536365",
         "stock_code": "85123A",
@@ -24,11 +32,10 @@ def derived(**values: object) -> tuple[object, object]:
         "invoiced_at": dt.datetime(2010, 12, 1, 8, 26),
         "customer_id": None,
         "country": None,
-    } | values
+    }
     names = [column.name for column in TRANSACTIONS.columns]
     schema = pa.schema([TRANSACTIONS.schema.field(name) for name in names])
-    done = TRANSACTIONS.derive(pa.Table.from_pylist([line], schema), TRANSACTIONS.options)
-    return done["kind"][0].as_py(), done["is_product"][0].as_py()
+    return pa.Table.from_pylist([line | change for change in changes], schema)
 
 
 def test_the_columns_stand_in_the_agreed_order() -> None:
@@ -75,14 +82,37 @@ def test_kinds(values: dict[str, object], kind: str) -> None:
     assert derived(**values)[0] == kind
 
 
-@pytest.mark.parametrize("code", ["85123A", "22423", "15056BL", "79323lp"])
-def test_merchandise(code: str) -> None:
+@pytest.mark.parametrize("code", ["85123A", "POST", "TEC-PH-10002275", "Ä", "1"])
+def test_every_line_is_merchandise_by_default(code: str) -> None:
     assert derived(stock_code=code)[1] is True
 
 
+@pytest.mark.parametrize("code", ["85123A", "22423", "15056BL", "79323lp"])
+def test_codes_that_match_the_option_are_merchandise(code: str) -> None:
+    assert derived(UCI, stock_code=code)[1] is True
+
+
 @pytest.mark.parametrize("code", ["POST", "DOT", "M", "C2", "BANK CHARGES", "AMAZONFEE", "S", "D", "2242", "X22423"])
-def test_what_is_no_merchandise(code: str) -> None:
-    assert derived(stock_code=code)[1] is False
+def test_codes_that_do_not_match_the_option_are_not_merchandise(code: str) -> None:
+    assert derived(UCI, stock_code=code)[1] is False
+
+
+@pytest.mark.parametrize(
+    ("products", "others", "warns"),
+    [(0, 20, True), (0, 19, False), (1, 20, True), (1, 19, False), (100, 0, False)],
+)
+def test_a_delivery_with_hardly_any_merchandise_has_a_warning(products: int, others: int, warns: bool) -> None:
+    codes = ["85123A"] * products + ["TEC-PH-10002275"] * others
+    rows = TRANSACTIONS.derive(lines(*({"stock_code": code} for code in codes)), UCI)
+    warnings = TRANSACTIONS.warn(rows)
+    assert len(warnings) == warns
+    if warns:
+        assert f"only {products} of {products + others} lines are merchandise" in warnings[0]
+
+
+def test_lines_without_a_stock_code_do_not_count_as_merchandise_or_other() -> None:
+    rows = TRANSACTIONS.derive(lines(*([{"stock_code": None}] * 50)), UCI)
+    assert TRANSACTIONS.warn(rows) == []
 
 
 @given(st.integers(-100, 100), st.floats(0, 100), st.sampled_from(["5", "C5", "A5"]))

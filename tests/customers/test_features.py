@@ -108,7 +108,8 @@ def reference(lines: list[Line], as_of: dt.date, window_days: int) -> dict[str, 
             sum(x["quantity"] * x["unit_price"] for x in own if month[x["invoice"]] == k) for k in range(oldest, -1, -1)
         ]
         gaps = [(b - a).total_seconds() / 86_400 for a, b in pairwise(sorted(at[i] for i in bought))]
-        home = [any(x["country"] == HOME for x in own if x["invoice"] == i) for i in bought]
+        countries = {i: {x["country"] for x in own if x["invoice"] == i} - {None} for i in bought}
+        home = [HOME in named for named in countries.values() if named]
 
         def commonest(values: list[int]) -> int:
             counts = Counter(values)
@@ -124,7 +125,7 @@ def reference(lines: list[Line], as_of: dt.date, window_days: int) -> dict[str, 
             "days_between_invoices": statistics.fmean(gaps) if gaps else window_days,
             "favourite_weekday": commonest([at[i].weekday() for i in bought]),
             "favourite_hour": commonest([at[i].hour for i in bought]),
-            "is_home_country": float(sum(home) * 2 >= len(bought)),
+            "is_home_country": float(sum(home) * 2 >= len(home)),
             "cancellations": len(cancelled),
             "cancellation_rate": len(cancelled) / (len(cancelled) + len(bought)),
             "monthly_spend_mean": statistics.fmean(spend),
@@ -321,12 +322,17 @@ def test_months_without_purchases_count_as_zero() -> None:
     assert row["monthly_spend_trend"] == pytest.approx(3)
 
 
-def test_home_country_is_where_at_least_half_of_the_purchases_are() -> None:
+def test_home_country_is_named_by_at_least_half_of_the_purchases_that_name_one() -> None:
     home, abroad, unknown = (line(invoice=str(k), country=country) for k, country in enumerate([HOME, "Norway", None]))
     assert only([home])["is_home_country"] == 1
     assert only([home, abroad])["is_home_country"] == 1
-    assert only([home, abroad, unknown])["is_home_country"] == 0
-    assert only([unknown])["is_home_country"] == 0
+    assert only([home, abroad, unknown])["is_home_country"] == 1
+    assert only([abroad, unknown])["is_home_country"] == 0
+
+
+def test_without_any_country_nobody_is_foreign() -> None:
+    unknown = [line(invoice=str(k), country=None) for k in range(3)]
+    assert only(unknown)["is_home_country"] == 1
 
 
 def test_money_sums_do_not_depend_on_the_order_of_rows() -> None:

@@ -40,6 +40,14 @@ def test_what_a_delivery_says_is_text_and_no_markup(till: Any) -> None:
     assert "&lt;script&gt;alert" in page(till)
 
 
+def test_warnings_come_before_the_expectations(till: Any) -> None:
+    till.deliver(NAME, [till.line(n, stock=f"TEC-{n}") for n in range(20)])
+    content = text(page(till))
+    assert "accepted verdict" in content
+    assert "1 warnings" in content
+    assert content.index("only 0 of 20 lines are merchandise") < content.index("Expectations")
+
+
 def test_a_refused_delivery_says_why_first(till: Any) -> None:
     with pytest.raises(RefusedError):
         till.deliver(NAME, [till.line(day="2025-03-01")])

@@ -55,6 +55,20 @@ def test_rows_keep_their_values_and_say_where_they_came_from(till: Any) -> None:
     assert {r["delivery"] for r in rows} == {"till--2025-03-03.csv"}
 
 
+def test_a_mapping_that_fits_hardly_any_line_is_warned_of_and_rejects_none(
+    till: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    till.write("2025-03-03.csv", [till.line(n, f"TEC-{n}") for n in range(30)])
+    delivery = till.found("2025-03-03.csv")
+    with caplog.at_level("WARNING"):
+        checked = ingestion.check(till.settings, ingestion.land(till.settings, delivery))
+    assert ["only 0 of 30 lines are merchandise" in warning for warning in checked.warnings] == [True]
+    assert "only 0 of 30 lines are merchandise" in caplog.text
+    done = ingestion.commit(till.settings, ingestion.Checked.from_dict(checked.as_dict()))
+    assert (done.warnings, done.entry.clean) == (checked.warnings, 30)
+    assert ingestion.ingest(till.settings, delivery).warnings == ()
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(CHEAP_DEFECTS), st.integers(1, 2), max_size=6), st.integers(0, 99))
 def test_each_planted_row_is_in_quarantine_with_its_column_and_no_other(
