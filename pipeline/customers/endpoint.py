@@ -169,7 +169,7 @@ def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
     """Lines in the schema of the clean table, derived columns included; the customer id is the row's position."""
     contract = CONTRACTS[INPUT_TABLE]
     rows = [line.model_dump() | {"customer_id": str(position)} for position, line in lines]
-    plain = pa.schema([(column.name, column.type) for column in contract.columns])
+    plain = pa.schema([(column.name, column.arrow_type) for column in contract.columns])
     table = contract.derive(pa.Table.from_pylist(rows, schema=plain), contract.options)
     for field in contract.schema:
         if field.name not in table.column_names:

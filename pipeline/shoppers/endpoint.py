@@ -255,7 +255,7 @@ _STATE = pa.schema(
         ("last_brand", pa.string()),
     ]
 )
-_VISITS = pa.schema([(column.name, column.type) for column in CONTRACTS[INPUT_TABLE].columns])
+_VISITS = pa.schema([(column.name, column.arrow_type) for column in CONTRACTS[INPUT_TABLE].columns])
 
 
 def _example(examples: Sequence[pd.DataFrame]) -> list[Shopper]:
