@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder, write_deltalake
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.dates import format_day, parse_as_of
@@ -155,10 +155,8 @@ class Lake(Files):
             rows = make_rows()
             try:
                 if target is None:
-                    write_deltalake(
-                        self._uri(table), rows, partition_by=list(where), mode="error", storage_options=self._options
-                    )
-                    return TableRef(table, self.version(table), day)
+                    self._create(table, rows, list(where))
+                    return TableRef(table, 0, day)
                 # Empty rows are written too: unlike a deletion, an overwrite without rows still detects conflicts.
                 write_deltalake(target, rows, mode="overwrite", predicate=_predicate(where))
                 return TableRef(table, int(target.version()), day)
@@ -166,8 +164,7 @@ class Lake(Files):
                 if not _is_conflict(error):
                     raise
                 lost = error
-                # The random delay keeps two writers from colliding again; it does not affect what is written.
-                time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311
+                _wait(attempt)
         raise RefusedError(
             "Other writers kept changing the same partitions",
             where=f"table {table}, {dict(where)}",
@@ -177,10 +174,36 @@ class Lake(Files):
 
     def append(self, table: str, rows: pa.Table, partition: Sequence[str] = ()) -> TableRef:
         """Append rows to a table, which is created if it does not exist."""
+        for attempt in range(CONFLICT_RETRIES):
+            if self.exists(table):
+                break
+            try:
+                self._create(table, rows, list(partition))
+                return TableRef(table, 0)
+            except DeltaError as error:
+                if not _is_conflict(error):
+                    raise
+                _wait(attempt)
+        target = self._open(table)
+        write_deltalake(target, rows, mode="append")
+        return TableRef(table, int(target.version()))
+
+    def _create(self, table: str, rows: pa.Table, partition: list[str]) -> None:
+        """Create a table with its first rows, as version 0.
+
+        Raises:
+            DeltaError: a conflict, if another writer creates the table first.
+        """
+        # By default Delta repeats a commit that came too late, as version 1: both writers' rows would stay, and the
+        # table would be doubled. Without retries only one writer of version 0 succeeds.
         write_deltalake(
-            self._uri(table), rows, mode="append", partition_by=list(partition) or None, storage_options=self._options
+            self._uri(table),
+            rows,
+            partition_by=partition or None,
+            mode="error",
+            storage_options=self._options,
+            commit_properties=CommitProperties(max_commit_retries=0),
         )
-        return TableRef(table, self.version(table))
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
         try:
@@ -218,6 +241,11 @@ def _predicate(where: Partition) -> str:
 def _single_day(where: Partition) -> date | None:
     days = [value for values in where.values() for value in values if isinstance(value, date)]
     return days[0] if len(days) == 1 else None
+
+
+def _wait(attempt: int) -> None:
+    # The random delay keeps two writers from colliding again; it does not affect what is written.
+    time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311
 
 
 def _is_conflict(error: DeltaError) -> bool:

@@ -153,9 +153,9 @@ def test_store_days_each_bad_row_with_its_reason(chain: Chain) -> None:
             2: "sales while the store was closed (100.0)",
             3: "the sales are negative (-1.0)",
             4: "customers is negative or beyond ten million (-10)",
-            5: "the store's day stands there twice (5, 2015-07-31",
-            6: "the store's day stands there twice (5, 2015-07-31",
-            7: "the state holiday is another than none, public, easter, christmas (d)",
+            5: "the store's day appears more than once (5, 2015-07-31",
+            6: "the store's day appears more than once (5, 2015-07-31",
+            7: "the state holiday is not one of none, public, easter, christmas (d)",
             8: "'much' is not a finite number",
             9: "'2015-07-32' is not a day of the form YYYY-MM-DD",
             10: "the sales are missing",
@@ -168,7 +168,7 @@ def test_store_days_each_bad_row_with_its_reason(chain: Chain) -> None:
             17: "the day is before the year 2000",
             18: "customers while the store was closed (3)",
             19: "the store's number is negative (-18)",
-            20: "the sales are beyond a thousand million",
+            20: "the sales are beyond a billion",
             23: "5 fields instead of 9",
         },
     )
@@ -212,7 +212,7 @@ def test_a_delivery_that_was_cut_off_is_refused_and_takes_nothing_away(chain: Ch
 
 
 def test_a_stale_delivery_is_refused(chain: Chain) -> None:
-    with pytest.raises(RefusedError, match="no store day of the last day that the delivery is for: it is stale"):
+    with pytest.raises(RefusedError, match="there are no rows of the last day that the delivery is for: it is stale"):
         chain.deliver("store_days", "1,5,2015-07-30,5,1,1,1,0,1", name="2015-07-31.csv", source="daily")
 
 
@@ -283,8 +283,8 @@ def test_stores_each_bad_row_with_its_reason(chain: Chain) -> None:
             7: "the assortment is missing",
             8: "takes part in the continuing promotion is missing",
             9: "the months are not written like Jan,Apr,Jul,Oct (January,May)",
-            10: "the store stands there twice",
-            11: "the store stands there twice",
+            10: "the store appears more than once",
+            11: "the store appears more than once",
         },
     )
     assert [row["store"] for row in chain.clean("stores")] == [11]
@@ -348,10 +348,10 @@ def test_store_plans_each_bad_row_with_its_reason(chain: Chain) -> None:
         chain.reasons("store_plans"),
         {
             2: "whether the store is open is missing",
-            3: "the state holiday is another than none, public, easter, christmas (x)",
+            3: "the state holiday is not one of none, public, easter, christmas (x)",
             4: "the day is after the year 2100",
-            5: "the store's day stands there twice",
-            6: "the store's day stands there twice",
+            5: "the store's day appears more than once",
+            6: "the store's day appears more than once",
         },
     )
     assert (entry.clean, entry.quarantined) == (1, 5)

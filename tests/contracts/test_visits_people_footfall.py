@@ -125,8 +125,8 @@ def test_visits_each_bad_row_with_its_reason(house: House) -> None:
         8: "a purchase without a brand",
         9: "a purchase of less than one unit (0)",
         10: "a purchase without a quantity",
-        11: "the person's day stands there twice (x, 2021-01-11",
-        12: "the person's day stands there twice (x, 2021-01-11",
+        11: "the person's day appears more than once (x, 2021-01-11",
+        12: "the person's day appears more than once (x, 2021-01-11",
         13: "'0' is not a day of the form 1, 2, … (1 is 2021-01-01)",
         14: "'perhaps' is neither true nor false",
         15: "the person is missing",
@@ -188,11 +188,11 @@ def test_people_each_bad_row_with_its_reason(house: House) -> None:
     assert set(told) == {2, 3, 4, 5, 6, 7}
     for row, part in {
         2: "neither 0 nor 1",
-        3: "not one that people reach",
+        3: "the age is not between 0 and 120",
         4: "the education is missing",
         5: "income is negative",
-        6: "the person stands there twice",
-        7: "the person stands there twice",
+        6: "the person appears more than once",
+        7: "the person appears more than once",
     }.items():
         assert any(part in reason for reason in told[row]), told[row]
     (row,) = house.clean("people")
@@ -216,8 +216,8 @@ def test_footfall_each_bad_row_with_its_reason(house: House) -> None:
         3: "the number of visitors is missing",
         4: "visitors is negative",
         5: "buyers is negative",
-        6: "the day stands there twice",
-        7: "the day stands there twice",
+        6: "the day appears more than once",
+        7: "the day appears more than once",
         9: "'03/08/2025' is not a day of the form YYYY-MM-DD",
     }.items():
         assert any(part in reason for reason in told.pop(row)), row

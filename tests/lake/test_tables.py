@@ -11,8 +11,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pyarrow as pa
@@ -206,6 +209,61 @@ def test_writers_that_begin_a_table_at_once_lose_nothing(lake: Lake) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(add, range(6)))
     assert content(lake) == Counter((day(0), str(n)) for n in range(6))
+
+
+@pytest.mark.parametrize("way", ["replace", "append"])
+def test_a_table_that_another_writer_creates_during_the_write_is_not_doubled(lake: Lake, way: str) -> None:
+    overtaken = []
+
+    def late() -> Iterator[pa.RecordBatch]:
+        # Delta reads the rows after it has found that the table does not exist, and before it commits.
+        if not overtaken:
+            overtaken.append(True)
+            # In a thread of its own: Delta's own threads cannot write.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(another(lake).replace, "t", {"day": [day(0)]}, rows(day(0), "first")).result()
+        yield from rows(day(0), "second").to_batches()
+
+    class Late:
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return pa.RecordBatchReader.from_batches(rows(day(0)).schema, late()).__arrow_c_stream__(requested_schema)
+
+    if way == "append":
+        lake.append("t", Late(), ["day"])  # type: ignore[arg-type]
+    else:
+        lake.update("t", {"day": [day(0)]}, Late)  # type: ignore[arg-type]
+    assert overtaken
+    assert content(lake) == Counter([(day(0), "second"), *[(day(0), "first")] * (way == "append")])
+
+
+def write_first(homes: list[str], way: str, name: str, together: Barrier) -> None:
+    """Write to a table that does not exist yet, in each home at the same time as the other processes."""
+    for home in homes:
+        mine = Lake(Settings(home=home))
+        table = rows(day(0), *[name] * 1000)
+        together.wait(60)
+        if way == "append":
+            mine.append("t", table, ["day"])
+        else:
+            mine.replace("t", {"day": [day(0)]}, table)
+
+
+@pytest.mark.parametrize("way", ["replace", "append"])
+def test_first_writers_at_once_double_nothing_and_lose_nothing(
+    tmp_path: Path, processes: BaseContext, way: str
+) -> None:
+    homes = [str(tmp_path / f"home{n}") for n in range(6)]
+    together = processes.Barrier(4)
+    writers = [processes.Process(target=write_first, args=(homes, way, name, together)) for name in "abcd"]  # type: ignore[attr-defined]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    for home in homes:
+        counts = Counter(value for _, value in content(Lake(Settings(home=home))).elements())
+        assert set(counts.values()) == {1000}
+        assert len(counts) == (4 if way == "append" else 1)
 
 
 PROGRAM = """
