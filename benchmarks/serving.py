@@ -71,7 +71,9 @@ def prepare(home: Path, stores: int) -> tuple[Path, dict[int, list[bytes]], dict
     from pipeline.registry.client import Registry
     from pipeline.settings import Settings
     from pipeline.simulate.store_days import Chain
-    from pipeline.stores import steps
+    from pipeline.stores.domain import DOMAIN, MODEL
+    from pipeline.stores.specs import STORE_SALES
+    from pipeline.training import lifecycle
 
     settings = Settings(home=str(home), code_version="benchmark")
     lake, chain = Lake(settings), Chain(seed=7, count=stores)
@@ -83,13 +85,13 @@ def prepare(home: Path, stores: int) -> tuple[Path, dict[int, list[bytes]], dict
     undated = dt.date(1970, 1, 1)
     days = pa.array([undated] * stores, pa.date32())
     lake.replace("stores", {"day": [undated]}, chain.stores().append_column("day", days))
-    steps.build_features(settings, AS_OF)
-    version = steps.train(settings, steps.MODEL, AS_OF).version
+    lifecycle.build_features(settings, DOMAIN, AS_OF)
+    version = lifecycle.train(settings, STORE_SALES, AS_OF).version
     registry = Registry(settings)
-    registry.promote(steps.MODEL, version, by="benchmark", reason="to be measured")
-    source = registry._client.get_model_version(steps.MODEL, str(version)).source
-    table = lake.read(steps.FEATURES_TABLE).to_pandas().sample(frac=1, random_state=7, ignore_index=True)
-    columns = list(registry.get(steps.MODEL).provenance.features)
+    registry.promote(MODEL, version, by="benchmark", reason="to be measured")
+    source = registry._store._client.get_model_version(MODEL, str(version)).source
+    table = lake.read(DOMAIN.features_table).to_pandas().sample(frac=1, random_state=7, ignore_index=True)
+    columns = list(registry.get(MODEL).provenance.features)
     asked, ready = table[["store", "day"]].astype({"day": str}), table[columns]
     ready = ready.astype({name: "float64" for name in columns if ready[name].dtype.kind in "fiu"})
     ours, theirs = {}, {}

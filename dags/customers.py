@@ -30,10 +30,4 @@ from __future__ import annotations
 
 from aisle_dags.scoring import scoring_dag
 
-customers = scoring_dag(
-    "customers",
-    __doc__,
-    inputs=["transactions"],
-    features="customer_features",
-    models=["customer_segments"],
-)
+customers = scoring_dag("customers", __doc__)

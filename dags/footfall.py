@@ -27,10 +27,4 @@ from __future__ import annotations
 
 from aisle_dags.scoring import scoring_dag
 
-footfall = scoring_dag(
-    "footfall",
-    __doc__,
-    inputs=["footfall"],
-    features="footfall_features",
-    models=["footfall_buyers"],
-)
+footfall = scoring_dag("footfall", __doc__)

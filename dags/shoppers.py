@@ -28,10 +28,4 @@ from __future__ import annotations
 
 from aisle_dags.scoring import scoring_dag
 
-shoppers = scoring_dag(
-    "shoppers",
-    __doc__,
-    inputs=["visits", "people"],
-    features="shopper_features",
-    models=["purchase_probability", "brand_choice", "purchase_quantity", "people_segments"],
-)
+shoppers = scoring_dag("shoppers", __doc__)

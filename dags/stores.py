@@ -30,10 +30,4 @@ from __future__ import annotations
 
 from aisle_dags.scoring import scoring_dag
 
-stores = scoring_dag(
-    "stores",
-    __doc__,
-    inputs=["store_days", "stores", "store_plans"],
-    features="store_features",
-    models=["store_sales"],
-)
+stores = scoring_dag("stores", __doc__)

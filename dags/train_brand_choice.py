@@ -29,4 +29,4 @@ from __future__ import annotations
 
 from aisle_dags.training import training_dag
 
-train_brand_choice = training_dag("brand_choice", "shoppers", __doc__)
+train_brand_choice = training_dag("brand_choice", __doc__)

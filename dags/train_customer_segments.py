@@ -32,4 +32,4 @@ from __future__ import annotations
 
 from aisle_dags.training import training_dag
 
-train_customer_segments = training_dag("customer_segments", "customers", __doc__)
+train_customer_segments = training_dag("customer_segments", __doc__)

@@ -30,4 +30,4 @@ from __future__ import annotations
 
 from aisle_dags.training import training_dag
 
-train_footfall_buyers = training_dag("footfall_buyers", "footfall", __doc__)
+train_footfall_buyers = training_dag("footfall_buyers", __doc__)

@@ -30,4 +30,4 @@ from __future__ import annotations
 
 from aisle_dags.training import training_dag
 
-train_people_segments = training_dag("people_segments", "shoppers", __doc__)
+train_people_segments = training_dag("people_segments", __doc__)

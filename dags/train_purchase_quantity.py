@@ -29,4 +29,4 @@ from __future__ import annotations
 
 from aisle_dags.training import training_dag
 
-train_purchase_quantity = training_dag("purchase_quantity", "shoppers", __doc__)
+train_purchase_quantity = training_dag("purchase_quantity", __doc__)

@@ -33,6 +33,5 @@ Airflow wires the tasks of every model alike: `aisle_dags/training.py`.
 from __future__ import annotations
 
 from aisle_dags.training import training_dag
-from pipeline.domains import CANDIDATES
 
-train_store_sales = training_dag("store_sales", "stores", __doc__, candidates=CANDIDATES["store_sales"])
+train_store_sales = training_dag("store_sales", __doc__)

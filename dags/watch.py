@@ -39,12 +39,12 @@ from airflow.sdk import dag, get_current_context, task
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field, retraining_of, scores_of
 from aisle_dags.run_days import event_days, form_span, pending, triggered_by
 from aisle_dags.tasks import skip, step
-from pipeline.domains import MODELS
+from pipeline.domains import DOMAINS, find_domain
 from pipeline.errors import RefusedError
 
 
 @dag(
-    schedule=reduce(or_, map(scores_of, MODELS)),
+    schedule=reduce(or_, (scores_of(domain.name) for domain in DOMAINS)),
     start_date=FIRST_DAY,
     catchup=False,
     max_active_runs=1,
@@ -62,27 +62,26 @@ def watch() -> None:
     def domains_that_scored() -> list[str]:
         # The others are skipped without a process of their own.
         context = get_current_context()
-        return [f"check_{domain}" for domain in MODELS if triggered_by(context, scores_of(domain))]
+        return [f"check_{domain.name}" for domain in DOMAINS if triggered_by(context, scores_of(domain.name))]
 
-    def check(domain: str) -> list[str]:
-        from pipeline.domains import steps_of, watched_of
+    def check(name: str) -> list[str]:
         from pipeline.lake.tables import Lake
         from pipeline.monitoring.watch import checked_days, watch
         from pipeline.settings import load_settings
 
-        settings, models, context = load_settings(), watched_of(domain), get_current_context()
+        settings, domain, context = load_settings(), find_domain(name), get_current_context()
         lake = Lake(settings)
-        scored = lake.days(steps_of(domain).SCORES_TABLE)
+        scored = lake.days(domain.results_table)
         if span := form_span(context["params"]):
             days = [day for day in span.days if day in scored]
         else:
-            days = pending(scored, checked_days(lake, models), event_days(context, scores_of(domain)))
-        if not (days and models):
-            raise skip(f"{domain} has scored nothing on those days, or nothing of it is watched")
-        results = [result for day in days for result in watch(settings, day, models)]
+            days = pending(scored, checked_days(lake, domain.model_names), event_days(context, scores_of(name)))
+        if not days:
+            raise skip(f"{name} has scored nothing on those days")
+        results = [result for day in days for result in watch(settings, day, domain.specs())]
         context["ti"].xcom_push("results", [result.as_dict() for result in results])
         if failed := [f"{r.model} as of {r.day}: {r.reason}" for r in results if r.verdict == "failed"]:
-            raise RefusedError("Models could not be compared", where=domain, observed="\n".join(failed))
+            raise RefusedError("Models could not be compared", where=name, observed="\n".join(failed))
         return sorted({f"retrain_{r.model}" for r in results if r.retrain})
 
     def ask_for_training(domain: str, model: str) -> None:
@@ -94,12 +93,12 @@ def watch() -> None:
         context["outlet_events"][retraining_of(model)].extra = asked
 
     chosen = domains_that_scored()
-    for domain, models in MODELS.items():
-        checked = task.branch(task_id=f"check_{domain}")(step(check))(domain)
+    for domain in DOMAINS:
+        checked = task.branch(task_id=f"check_{domain.name}")(step(check))(domain.name)
         chosen >> checked
-        for model in models:
+        for model in domain.model_names:
             ask = task(task_id=f"retrain_{model}", outlets=[retraining_of(model)])(step(ask_for_training))
-            checked >> ask(domain, model)
+            checked >> ask(domain.name, model)
 
 
 watch()

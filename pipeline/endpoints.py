@@ -141,6 +141,7 @@ class EndpointSpec:
         summary, description: for people, in /docs.
         row, answer: schemas of a row and of its answer.
         build: makes the predictor of the loaded models, by name.
+        trusted_types: types of ours that the models' files may hold.
         source: names whatever else `build` reads; when the name changes, the predictor is built again.
     """
 
@@ -152,6 +153,7 @@ class EndpointSpec:
     row: type[Strict]
     answer: type[Answer]
     build: Callable[[Mapping[str, Loaded], Settings], Predictor]
+    trusted_types: tuple[str, ...] = ()
     source: Callable[[Settings], str] = field(default=lambda _: "")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -14,34 +13,35 @@ from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, champion_of, day_fie
 from aisle_dags.run_days import event_days, form_span, pending
 from aisle_dags.tasks import skip, step
 from pipeline.dates import DAY, format_day, parse_as_of
+from pipeline.domains import find_domain
 from pipeline.logs import log_event
 
 log = logging.getLogger(__name__)
 
 
-def scoring_dag(domain: str, doc: str | None, *, inputs: Iterable[str], features: str, models: Iterable[str]) -> DAG:
+def scoring_dag(name: str, doc: str | None) -> DAG:
     """Make a domain's DAG: features, the champions' scores and the report, for every pending as-of day.
 
+    Events of the domain's input tables start it, and so does a change of the champion of one of its models.
+
     Args:
-        domain: the domain, which is also the DAG's id.
+        name: of the domain, which is also the DAG's id.
         doc: the docstring of the DAG file, which Airflow shows.
-        inputs: the tables whose asset events start the DAG.
-        features: the table of features.
-        models: the models whose champions score; a change of champion also starts the DAG.
     """
-    models = list(models)
-    features_asset, scores_asset = Asset(features), scores_of(domain)
-    triggers: list[Any] = [*map(Asset, inputs), *map(champion_of, models)]
+    domain = find_domain(name)
+    features_asset, scores_asset = Asset(domain.features_table), scores_of(name)
+    inputs = (domain.input_table, *domain.other_inputs)
+    triggers: list[Any] = [*map(Asset, inputs), *map(champion_of, domain.model_names)]
 
     @dag(
-        dag_id=domain,
+        dag_id=name,
         schedule=reduce(or_, triggers),
         start_date=FIRST_DAY,
         catchup=False,
         max_active_runs=1,  # events that arrive during a run are handled together by the next one
         default_args=DEFAULT_ARGS,
         doc_md=doc,
-        tags={"domain", domain},
+        tags={"domain", name},
         params={
             "from": day_field("From", "First as-of day. Empty: every pending one."),
             "until": day_field("Until", "The as-of day after the last one. Empty: the day after *From*."),
@@ -51,23 +51,23 @@ def scoring_dag(domain: str, doc: str | None, *, inputs: Iterable[str], features
         @task(outlets=[features_asset])
         @step
         def build_features() -> list[dict[str, Any]]:
-            from pipeline.domains import steps_of
             from pipeline.lake.tables import Lake
             from pipeline.settings import load_settings
+            from pipeline.training import lifecycle
 
-            settings, context, steps = load_settings(), get_current_context(), steps_of(domain)
+            settings, context = load_settings(), get_current_context()
             lake = Lake(settings)
             if span := form_span(context["params"]):
                 days, chosen_by = span.days, "form"
             else:
-                known = [day + DAY for day in lake.days(steps.INPUT_TABLE)]
+                known = [day + DAY for day in lake.days(domain.input_table)]
                 hinted = [day for day in (day + DAY for day in event_days(context)) if day in known]
-                days, chosen_by = pending(known, lake.days(steps.SCORES_TABLE), hinted), "pending"
+                days, chosen_by = pending(known, lake.days(domain.results_table), hinted), "pending"
             if not days:
-                raise skip(f"the lake holds no {steps.INPUT_TABLE} yet")
+                raise skip(f"the lake holds no {domain.input_table} yet")
             newest = format_day(days[-1])
-            log_event(log, "days chosen", domain=domain, by=chosen_by, days=len(days), newest=newest)
-            tables = [steps.build_features(settings, day).as_dict() for day in days]
+            log_event(log, "days chosen", domain=name, by=chosen_by, days=len(days), newest=newest)
+            tables = [lifecycle.build_features(settings, domain, day).as_dict() for day in days]
             extra = tables[-1] | {"days": [table["day"] for table in tables]}
             context["outlet_events"][features_asset].extra = extra
             return tables
@@ -75,14 +75,15 @@ def scoring_dag(domain: str, doc: str | None, *, inputs: Iterable[str], features
         @task(outlets=[scores_asset])
         @step
         def score(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            from pipeline.domains import steps_of
             from pipeline.settings import load_settings
+            from pipeline.training import scoring
 
-            settings, steps = load_settings(), steps_of(domain)
-            scored = [steps.score(settings, parse_as_of(table["day"])) for table in features]
+            settings = load_settings()
+            scored = [scoring.score(settings, domain, parse_as_of(table["day"])) for table in features]
             tables = [table.as_dict() for table in scored if table]
             if not tables:
-                raise skip(f"{domain} lacks a champion: trigger {', '.join(f'train_{model}' for model in models)}")
+                trainings = ", ".join(f"train_{model}" for model in domain.required_models)
+                raise skip(f"{name} lacks a champion: trigger {trainings}")
             extra = tables[-1] | {"days": [table["day"] for table in tables]}
             get_current_context()["outlet_events"][scores_asset].extra = extra
             return tables
@@ -90,11 +91,11 @@ def scoring_dag(domain: str, doc: str | None, *, inputs: Iterable[str], features
         @task
         @step
         def write_report(scores: list[dict[str, Any]]) -> list[str]:
-            from pipeline.domains import steps_of
             from pipeline.settings import load_settings
+            from pipeline.training import scoring
 
-            steps = steps_of(domain)
-            return [steps.write_report(load_settings(), parse_as_of(table["day"])) for table in scores]
+            settings = load_settings()
+            return [scoring.write_report(settings, domain, parse_as_of(table["day"])) for table in scores]
 
         write_report(score(build_features()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, champion_of, day_fie
 from aisle_dags.run_days import training_day
 from aisle_dags.tasks import step
 from pipeline.dates import format_day, parse_as_of
+from pipeline.domains import domain_of
 from pipeline.logs import log_event
 
 if TYPE_CHECKING:
@@ -26,18 +27,18 @@ AT_ONCE, AFTER_APPROVAL = "as soon as the gate accepts it", "after a person has 
 log = logging.getLogger(__name__)
 
 
-def training_dag(model: str, domain: str, doc: str | None, *, candidates: Iterable[str] = ()) -> DAG:
+def training_dag(model: str, doc: str | None) -> DAG:
     """Make `train_<model>`: features, challenger, gate, promotion at once or after a person's approval.
 
-    It runs each Monday, by hand, and whenever `watch` requests it.
+    It runs each Monday, by hand, and whenever `watch` requests it. Candidates, where the model has several, are
+    evaluated before the best one is trained.
 
     Args:
         model: the registered model.
-        domain: the model's domain.
         doc: the docstring of the DAG file, which Airflow shows.
-        candidates: the candidates to evaluate before the best one is trained; empty for a model with only one.
     """
-    champion, candidates = champion_of(model), list(candidates)
+    domain = domain_of(model)
+    champion, candidates = champion_of(model), list(domain.entry(model).candidates)
     candidates_field = {
         "candidates": Param(
             candidates,
@@ -59,7 +60,7 @@ def training_dag(model: str, domain: str, doc: str | None, *, candidates: Iterab
         max_active_runs=3,  # a run may wait days for approval, which must not hold up the others
         default_args=DEFAULT_ARGS,
         doc_md=doc,
-        tags={"training", domain},
+        tags={"training", domain.name},
         params={
             "as_of": day_field("As of", "The model is trained on data from before this day. Empty: the newest."),
             "seed": Param(
@@ -77,13 +78,13 @@ def training_dag(model: str, domain: str, doc: str | None, *, candidates: Iterab
         @task(multiple_outputs=False)
         @step
         def build_features() -> dict[str, Any]:
-            from pipeline.domains import known_days, prepare
             from pipeline.settings import load_settings
+            from pipeline.training import lifecycle
 
             settings = load_settings()
-            as_of = training_day(get_current_context(), known_days(settings, model))
+            as_of = training_day(get_current_context(), lifecycle.known_days(settings, domain, model))
             log_event(log, "day chosen", model=model, as_of=format_day(as_of))
-            return prepare(settings, model, as_of).as_dict()
+            return lifecycle.prepare(settings, domain, model, as_of).as_dict()
 
         @task
         @step
@@ -94,27 +95,27 @@ def training_dag(model: str, domain: str, doc: str | None, *, candidates: Iterab
         @task(multiple_outputs=False, map_index_template="{{ task.op_kwargs['candidate'] }}")
         @step
         def try_candidate(candidate: str, features: dict[str, Any]) -> dict[str, float]:
-            from pipeline.domains import steps_of
+            from pipeline.training import lifecycle
 
-            settings = form_settings(get_current_context()["params"])
-            return steps_of(domain).try_candidate(settings, parse_as_of(features["day"]), candidate)
+            settings, as_of = form_settings(get_current_context()["params"]), parse_as_of(features["day"])
+            return lifecycle.evaluate_candidate(settings, domain.entry(model).spec(), as_of, candidate)
 
         @task(multiple_outputs=False)
         @step
         def train(features: dict[str, Any]) -> dict[str, Any]:
-            from pipeline.domains import steps_of
+            from pipeline.training import lifecycle
 
-            settings = form_settings(get_current_context()["params"])
-            return steps_of(domain).train(settings, model, parse_as_of(features["day"])).as_dict()
+            settings, as_of = form_settings(get_current_context()["params"]), parse_as_of(features["day"])
+            return lifecycle.train(settings, domain.entry(model).spec(), as_of).as_dict()
 
         @task.branch
         @step
         def gate(challenger: dict[str, Any]) -> str | None:
-            from pipeline.domains import steps_of
             from pipeline.settings import load_settings
+            from pipeline.training import lifecycle
 
             context = get_current_context()
-            decision = steps_of(domain).gate(load_settings(), model, challenger["version"])
+            decision = lifecycle.gate(load_settings(), domain.entry(model).spec(), challenger["version"])
             context["ti"].xcom_push("reasons", list(decision.reasons))
             if not decision.accepted:
                 return None

@@ -121,9 +121,9 @@ def gather(settings: Settings) -> DemoSummary:
     drift: dict[date, list[str]] = {}
     if lake.exists("drift"):
         table = lake.read("drift")
-        drift = {day.as_py(): [] for day in pc.unique(table["checked_on"])}
+        drift = {day.as_py(): [] for day in pc.unique(table["as_of"])}
         for row in table.filter(table["drifted"]).to_pylist():
-            drift[row["checked_on"]].append(row["column"])
+            drift[row["as_of"]].append(row["column"])
     history = Registry(settings).history("customer_segments")
     return DemoSummary(
         deliveries=len(entries),

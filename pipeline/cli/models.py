@@ -13,7 +13,7 @@ import typer
 from pipeline.cli.options import AsOf, By, Candidates, Day, DomainName, Json, ModelName, Reason
 from pipeline.cli.output import backtest_table, drift_text, model_as_dict, model_text, print_result, seconds_since
 from pipeline.dates import format_day
-from pipeline.domains import CANDIDATES, MODELS, domain_of, known_days, prepare, steps_of, watched_of
+from pipeline.domains import DOMAINS, domain_of, find_domain, model_names, spec_of
 from pipeline.errors import RefusedError, UsageError
 from pipeline.settings import Settings, load_settings
 
@@ -28,17 +28,17 @@ def train(model: ModelName, as_of: AsOf = None, candidate: Candidates = None, as
 
     candidates = _candidates(model, candidate)
     settings, start = load_settings(), time.monotonic()
-    steps, known = steps_of(domain_of(model)), known_days(settings, model)
+    domain, spec = domain_of(model), spec_of(model)
+    known = lifecycle.known_days(settings, domain, model)
     if not (as_of or known):
-        raise RefusedError(
-            "There is nothing to train on", where=steps.INPUT_TABLE, todo=f"aisle ingest {steps.INPUT_TABLE} --all"
-        )
+        table = domain.input_table
+        raise RefusedError("There is nothing to train on", where=table, todo=f"aisle ingest {table} --all")
     day = as_of or known[-1] + timedelta(days=1)
-    prepare(settings, model, day)
+    lifecycle.prepare(settings, domain, model, day)
     for name in candidates:
-        steps.try_candidate(settings, day, name)
-    trained = steps.train(settings, model, day)
-    decision = steps.gate(settings, model, trained.version)
+        lifecycle.evaluate_candidate(settings, spec, day, name)
+    trained = lifecycle.train(settings, spec, day)
+    decision = lifecycle.gate(settings, spec, trained.version)
     if decision.accepted:
         lifecycle.promote(settings, model, trained.version, by="aisle train")
     result = {
@@ -57,11 +57,10 @@ def train(model: ModelName, as_of: AsOf = None, candidate: Candidates = None, as
 
 def backtest(model: ModelName, candidate: Candidates = None, as_json: Json = False) -> None:
     """Evaluate a model on days that it was not trained on."""
-    settings = load_settings()
-    steps = steps_of(domain_of(model))
-    if not hasattr(steps, "backtest"):
+    spec = spec_of(model)
+    if spec.backtest is None:
         raise UsageError("This model has no backtest", observed=model, todo="see its metrics: aisle models")
-    result = steps.backtest(settings, model, *_candidates(model, candidate))
+    result = spec.backtest(load_settings(), _candidates(model, candidate))
     lines = [f"{model}, {len(result['folds'])} fold(s), mean:"]
     lines += [f"{name} {value:.4f}" for name, value in result["mean"].items()]
     print_result(result, as_json, backtest_table(result["models"]) if "models" in result else "\n  ".join(lines))
@@ -87,14 +86,16 @@ def export(
 
 def score(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
     """Build features, score with the champion, write the report."""
-    settings, start, steps = load_settings(), time.monotonic(), steps_of(domain)
-    as_of = day or _newest_day(settings, steps.INPUT_TABLE) + timedelta(days=1)
-    features = steps.build_features(settings, as_of)
-    scored = steps.score(settings, as_of)
+    from pipeline.training import lifecycle, scoring
+
+    settings, start, found = load_settings(), time.monotonic(), find_domain(domain)
+    as_of = day or _newest_day(settings, found.input_table) + timedelta(days=1)
+    features = lifecycle.build_features(settings, found, as_of)
+    scored = scoring.score(settings, found, as_of)
     if scored is None:
-        names = " or ".join(MODELS[domain])
+        names = " or ".join(found.model_names)
         raise RefusedError("There is no champion to score with", where=domain, todo=f"aisle train {names}")
-    page = steps.write_report(settings, as_of)
+    page = scoring.write_report(settings, found, as_of)
     result = {
         "domain": domain,
         "as_of": as_of,
@@ -108,9 +109,11 @@ def score(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
 
 def report(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
     """Write the report of a day that has been scored."""
-    settings, steps = load_settings(), steps_of(domain)
-    as_of = day or _newest_day(settings, steps.SCORES_TABLE)
-    page = str(settings.home_path / steps.write_report(settings, as_of))
+    from pipeline.training import scoring
+
+    settings, found = load_settings(), find_domain(domain)
+    as_of = day or _newest_day(settings, found.results_table)
+    page = str(settings.home_path / scoring.write_report(settings, found, as_of))
     print_result({"domain": domain, "as_of": as_of, "page": page}, as_json, page)
 
 
@@ -122,11 +125,9 @@ def watch(day: Day = None, as_json: Json = False) -> None:
     settings = load_settings()
     lake = Lake(settings)
     results: list[DriftResult] = []
-    for domain in MODELS:
-        monitored = watched_of(domain)
-        scored_days = lake.days(steps_of(domain).SCORES_TABLE) if monitored else []
-        if scored_days:
-            results += watch.watch(settings, day or scored_days[-1], monitored)
+    for domain in DOMAINS:
+        if scored_days := lake.days(domain.results_table):
+            results += watch.watch(settings, day or scored_days[-1], domain.specs())
     if not results:
         raise RefusedError("Nothing is scored yet, so there is nothing to watch", todo="aisle score DOMAIN")
     print_result({"models": [r.as_dict() for r in results]}, as_json, "\n".join(map(drift_text, results)))
@@ -168,8 +169,9 @@ def _candidates(model: str, names: list[str] | None) -> list[str]:
     Raises:
         UsageError: if there is only one candidate for the model, so that none can be named.
     """
-    if names and model not in CANDIDATES:
-        raise UsageError("This model has no candidates to choose from", observed=model, allowed=", ".join(CANDIDATES))
+    if names and not domain_of(model).entry(model).candidates:
+        several = [name for name in model_names() if domain_of(name).entry(name).candidates]
+        raise UsageError("This model has no candidates to choose from", observed=model, allowed=", ".join(several))
     return names or []
 
 

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from pipeline.dates import parse_as_of
-from pipeline.domains import MODELS
+from pipeline.domains import DOMAINS, model_names
 from pipeline.settings import SCOPES
 
-DomainName = StrEnum("DomainName", {name: name for name in MODELS})  # type: ignore[misc]
-ModelName = StrEnum("ModelName", {model: model for models in MODELS.values() for model in models})  # type: ignore[misc]
+DomainName = StrEnum("DomainName", {one.name: one.name for one in DOMAINS})  # type: ignore[misc]
+ModelName = StrEnum("ModelName", {name: name for name in model_names()})  # type: ignore[misc]
 KeyScope = StrEnum("KeyScope", {scope: scope for scope in SCOPES})  # type: ignore[misc]
 
 

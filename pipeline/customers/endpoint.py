@@ -13,10 +13,10 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from pipeline.contracts import CONTRACTS
+from pipeline.customers.domain import DOMAIN
 from pipeline.customers.features import FEATURE_COLUMNS, customer_features
-from pipeline.customers.segment_map import SegmentMap, assign
-from pipeline.customers.segments import SEGMENT_FEATURES
-from pipeline.customers.steps import INPUT_TABLE, MODEL, SEGMENTS_FILE
+from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap, assign
+from pipeline.customers.segments import SEGMENT_FEATURES, TRUSTED_TYPES
 from pipeline.endpoints import Answer, Day, EndpointSpec, Predictions, RowError, Strict, columns_of, flatten
 from pipeline.errors import RefusedError
 from pipeline.ingestion.sources import load_sources
@@ -93,7 +93,7 @@ class SegmentPredictor:
     """Assigns customers with the same Ibis expressions as batch scoring."""
 
     def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:
-        champion = loaded[MODEL]
+        champion = loaded[DOMAIN.models[0].name]
         self._version = champion.version.version
         self._map = SegmentMap.from_record(champion.artefacts[SEGMENTS_FILE])
         self._window = settings.window_days
@@ -145,7 +145,7 @@ class SegmentPredictor:
     def _features_as_of(self, as_of: dt.date) -> CompiledQuery:
         return CompiledQuery(
             self._con,
-            CONTRACTS[INPUT_TABLE].schema,
+            CONTRACTS[DOMAIN.input_table].schema,
             lambda lines: customer_features(lines, as_of, window_days=self._window, home_country=self._home),
         )
 
@@ -167,7 +167,7 @@ _SCORED = pa.schema(
 
 def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
     """Lines in the schema of the clean table, derived columns included; the customer id is the row's position."""
-    contract = CONTRACTS[INPUT_TABLE]
+    contract = CONTRACTS[DOMAIN.input_table]
     rows = [line.model_dump() | {"customer_id": str(position)} for position, line in lines]
     plain = pa.schema([(column.name, column.arrow_type) for column in contract.columns])
     table = contract.derive(pa.Table.from_pylist(rows, schema=plain), contract.options)
@@ -180,7 +180,8 @@ def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
 ENDPOINT = EndpointSpec(
     name="segments",
     path="/segments",
-    models=(MODEL,),
+    models=DOMAIN.model_names,
+    trusted_types=TRUSTED_TYPES,
     summary="The segment of a customer",
     description=(
         "From a customer's features (a row of `customer_features`), or from the customer's invoice lines, from which "

@@ -1,12 +1,12 @@
-"""What is watched of the domain's model, see `pipeline.monitoring.watch`."""
+"""What is monitored of the domain's model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.customers.steps import FEATURES_TABLE, MODEL, SEGMENTS_FILE
-from pipeline.monitoring.drift import AMOUNT, FEW, MANY, NUMBER, Method
-from pipeline.monitoring.watch import MonitoredModel
+from pipeline.customers.domain import DOMAIN
+from pipeline.customers.segment_map import SEGMENTS_FILE
+from pipeline.training.monitored import AMOUNT, FEW, MANY, NUMBER, Method, MonitoredModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,32 +21,29 @@ def segment_names(champion: Loaded, features: pd.DataFrame) -> list[str]:
     return [names[position] for position in positions]
 
 
-MONITORED = (
-    MonitoredModel(
-        name=MODEL,
-        table=FEATURES_TABLE,
-        columns={
-            "recency_days": NUMBER,
-            "invoices": AMOUNT,
-            "units": AMOUNT,
-            "revenue": AMOUNT,
-            "average_ticket": AMOUNT,
-            "distinct_products": AMOUNT,
-            "days_between_invoices": NUMBER,
-            "favourite_weekday": FEW,
-            "favourite_hour": MANY,
-            "is_home_country": FEW,
-            "cancellations": AMOUNT,
-            "cancellation_rate": NUMBER,
-            "monthly_spend_mean": AMOUNT,
-            "monthly_spend_std": AMOUNT,
-            "monthly_spend_trend": AMOUNT,
-            "return_units": AMOUNT,
-            "purchase_frequency": AMOUNT,
-            "median_basket_units": AMOUNT,
-        },
-        key="customer_id",
-        predict=segment_names,
-        prediction=Method("jensenshannon", 0.1, categorical=True, kind="prediction"),
-    ),
+MONITORED = MonitoredModel(
+    table=DOMAIN.features_table,
+    columns={
+        "recency_days": NUMBER,
+        "invoices": AMOUNT,
+        "units": AMOUNT,
+        "revenue": AMOUNT,
+        "average_ticket": AMOUNT,
+        "distinct_products": AMOUNT,
+        "days_between_invoices": NUMBER,
+        "favourite_weekday": FEW,
+        "favourite_hour": MANY,
+        "is_home_country": FEW,
+        "cancellations": AMOUNT,
+        "cancellation_rate": NUMBER,
+        "monthly_spend_mean": AMOUNT,
+        "monthly_spend_std": AMOUNT,
+        "monthly_spend_trend": AMOUNT,
+        "return_units": AMOUNT,
+        "purchase_frequency": AMOUNT,
+        "median_basket_units": AMOUNT,
+    },
+    key="customer_id",
+    predict=segment_names,
+    prediction=Method("jensenshannon", 0.1, categorical=True, kind="prediction"),
 )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
+SEGMENTS_FILE = "segments.json"
+"""The file beside a registered model that holds its `SegmentMap`."""
+
 
 @dataclass(frozen=True)
 class Segment:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODEL = "footfall_buyers"
+FIT_FILE = "fit.json"
+"""The file beside a registered model that holds its `Fit`."""
 MIN_DAYS = 10
 CONFIDENCE = 0.95
 MIN_P = 0.05
@@ -135,11 +137,12 @@ def train(days: pd.DataFrame) -> tuple[LinearRegression, Fit]:
     return LinearRegression().fit(days[list(FEATURE_COLUMNS)], days["buyers"]), fit
 
 
-def leave_one_out(days: pd.DataFrame) -> NDArray[np.float64]:
+def leave_one_out(days: pd.DataFrame, predicted: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Predict the buyers of each day from a line that is fitted to all other days.
 
     Args:
         days: rows of `footfall_features`.
+        predicted: (rows,), predictions of a line that was fitted to all of these days; it is fitted here when missing.
 
     Returns:
         (rows,), predicted buyers in the order of the days.
@@ -149,8 +152,9 @@ def leave_one_out(days: pd.DataFrame) -> NDArray[np.float64]:
     """
     visitors, buyers = _checked(days)
     fitted = sm.OLS(buyers, sm.add_constant(visitors)).fit()
-    predicted: NDArray[np.float64] = buyers - fitted.resid / (1 - fitted.get_influence().hat_matrix_diag)
-    return predicted
+    residuals = fitted.resid if predicted is None else buyers - predicted
+    left_out: NDArray[np.float64] = buyers - residuals / (1 - fitted.get_influence().hat_matrix_diag)
+    return left_out
 
 
 def measure(actual: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:

@@ -9,9 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.endpoints import Amount, Answer, EndpointSpec, Predictions, Strict, columns_of, flatten
-from pipeline.footfall.buyers import Fit
+from pipeline.footfall.buyers import FIT_FILE, MODEL, Fit
 from pipeline.footfall.features import FEATURE_COLUMNS
-from pipeline.footfall.steps import FIT_FILE, MODEL
 
 if TYPE_CHECKING:
     from pipeline.registry.records import Loaded

@@ -1,4 +1,4 @@
-"""What is watched of the domain's model, see `pipeline.monitoring.watch`.
+"""What is monitored of the domain's model.
 
 The model knows days, and there are few: the days since it was made are compared with the days that it was made from.
 Two samples of 56 days from one population are half a standard deviation apart once in a hundred times (99th
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.footfall.steps import FEATURES_TABLE, MODEL
-from pipeline.monitoring.drift import Method, Performance
-from pipeline.monitoring.watch import MonitoredModel
+from pipeline.footfall.domain import DOMAIN
+from pipeline.training.monitored import Method, MonitoredModel, Performance
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from pipeline.registry.records import Loaded, ModelVersion
+    from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
 MIN_DAYS = 56
@@ -29,38 +28,33 @@ MAX_ERROR_RATIO = 1.5
 
 
 def buyers(champion: Loaded, days: pd.DataFrame) -> list[float]:
-    """The buyers of each day."""
-    said: list[float] = champion.model.predict(days[list(champion.version.provenance.features)]).tolist()
-    return said
+    """The predicted buyers of each day."""
+    predicted: list[float] = champion.model.predict(days[list(champion.version.provenance.features)]).tolist()
+    return predicted
 
 
-def error_since(settings: Settings, champion: ModelVersion, day: date) -> Performance | None:
-    """The RMSE on the newest days that came after the champion was made; None while they are fewer than two weeks."""
+def error_since(settings: Settings, champion: Loaded, day: date) -> Performance | None:
+    """The RMSE on the newest days from the champion's as-of day on; None while they are fewer than two weeks."""
     from pipeline.footfall.buyers import measure
     from pipeline.lake.tables import Lake
-    from pipeline.registry.client import Registry
 
-    days = Lake(settings).read(FEATURES_TABLE, where={"as_of": [day]}).to_pandas()
-    came = days[pd.to_datetime(days["day"]) >= pd.Timestamp(champion.provenance.as_of)]
-    expected = champion.metrics.get("rmse")
-    if len(came) < MIN_JUDGED or expected is None:
+    days = Lake(settings).read(DOMAIN.features_table, where={"as_of": [day]}).to_pandas()
+    new = days[pd.to_datetime(days["day"]) >= pd.Timestamp(champion.version.provenance.as_of)]
+    expected = champion.version.metrics.get("rmse")
+    if len(new) < MIN_JUDGED or expected is None:
         return None
-    newest = came.sort_values("day").tail(JUDGED_DAYS)
-    said = np.array(buyers(Registry(settings).load(MODEL, champion.version), newest))
-    observed = measure(newest["buyers"].to_numpy(), said)["rmse"]
+    newest = new.sort_values("day").tail(JUDGED_DAYS)
+    observed = measure(newest["buyers"].to_numpy(), np.array(buyers(champion, newest)))["rmse"]
     return Performance("rmse", observed, expected, len(newest), MAX_ERROR_RATIO)
 
 
-MONITORED = (
-    MonitoredModel(
-        name=MODEL,
-        table=FEATURES_TABLE,
-        columns={"visitors": Method("wasserstein", 0.5)},
-        key="number",
-        predict=buyers,
-        prediction=Method("wasserstein", 0.5, kind="prediction"),
-        arrived="day",
-        performance=error_since,
-        minimum_rows=MIN_DAYS,
-    ),
+MONITORED = MonitoredModel(
+    table=DOMAIN.features_table,
+    columns={"visitors": Method("wasserstein", 0.5)},
+    key="number",
+    predict=buyers,
+    prediction=Method("wasserstein", 0.5, kind="prediction"),
+    new_rows_since="day",
+    performance=error_since,
+    minimum_rows=MIN_DAYS,
 )

@@ -25,7 +25,7 @@ from pipeline.lake.files import Files
 from pipeline.settings import Settings
 
 CONFLICT_RETRIES = 20
-DAY_COLUMNS = ("day", "as_of", "checked_on", "made_on")
+DAY_COLUMNS = ("day", "as_of")
 """Names of the column by which a table with one partition per day is partitioned."""
 
 Partition = Mapping[str, Sequence[str | date]]
@@ -171,6 +171,25 @@ class Lake(Files):
             observed=f"{CONFLICT_RETRIES} conflicting commits",
             todo="run the step again; if it persists, look for a task that writes in a loop",
         ) from lost
+
+    def rename_columns(self, table: str, names: Mapping[str, str]) -> bool:
+        """Rewrite a table with some columns renamed, also those it is partitioned by, in one commit.
+
+        Args:
+            table: its name.
+            names: old name -> new name.
+
+        Returns:
+            Whether it had any of the old names; a table that does not exist has none.
+        """
+        if not self.exists(table) or not set(names) & set(self.schema(table).names):
+            return False
+        target = self._open(table)
+        rows = self.read(table, target.version())
+        renamed = rows.rename_columns([names.get(name, name) for name in rows.column_names])
+        partition = [names.get(name, name) for name in self.partition_columns(table)]
+        write_deltalake(target, renamed, mode="overwrite", schema_mode="overwrite", partition_by=partition)
+        return True
 
     def append(self, table: str, rows: pa.Table, partition: Sequence[str] = ()) -> TableRef:
         """Append rows to a table, which is created if it does not exist."""

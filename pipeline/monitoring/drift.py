@@ -1,6 +1,6 @@
-"""How far rows have moved from other rows: Evidently behind one adapter, which knows two data frames and nothing else.
+"""Drift of columns between two data frames: Evidently behind one adapter.
 
-`retraining` decides what follows, `watching` reads the rows and writes down what was found.
+`watch` reads the rows and records the result, `policy` decides whether to train again.
 
 Methods and thresholds are fixed for each column, because Evidently's own choice changes with the number of rows, and
 only distances are used: the p-value of a test calls any difference drift once there are rows enough.
@@ -26,91 +26,28 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UsageError
+from pipeline.training.monitored import ColumnDrift, DriftKind, Method, Performance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["data", "prediction", "performance", "request"]
-DriftStatus = Literal["drift", "no drift", "too few rows"]
+NOTHING_NEW: Literal["nothing to compare yet"] = "nothing to compare yet"
+DriftStatus = Literal["drift", "no drift", "too few rows", "nothing to compare yet"]
 
-DISTANCES = ("wasserstein", "jensenshannon", "psi", "hellinger")
 MISSING_SHARE = 0.1
 """A column has drifted, whatever its values, when the share of missing ones has moved by this much."""
 
 
 @dataclass(frozen=True)
-class Method:
-    """How one column is compared.
-
-    Args:
-        name: one of `DISTANCES`; 0 means equal, more means further apart.
-        threshold: the score from which the column counts as drifted.
-        categorical: compare shares of values, missing ones being one more value.
-        log: compare sign(x) * log(1 + |x|).
-        kind: what the column is to the model.
-    """
-
-    name: str
-    threshold: float
-    categorical: bool = False
-    log: bool = False
-    kind: Kind = "data"
-
-    def __post_init__(self) -> None:
-        if self.name not in DISTANCES:
-            raise UsageError(
-                "This method does not give a distance", where="drift method", observed=self.name, allowed=DISTANCES
-            )
-
-
-@dataclass(frozen=True)
-class ColumnDrift:
-    """One column's comparison. `score` is None where too few values were there to compare."""
-
-    column: str
-    kind: Kind
-    method: str
-    threshold: float
-    score: float | None
-    drifted: bool
-    reference_missing: float
-    current_missing: float
-
-
-@dataclass(frozen=True)
-class Performance:
-    """A champion's error once what it had predicted has come, beside the error that its training promised.
-
-    Args:
-        metric: of the error, less being better: log_loss, rmse.
-        observed: on what has come.
-        expected: the same figure of the champion's training, on rows that it had not seen.
-        rows: how many predictions have come.
-        factor: how many times the expected error is too much.
-    """
-
-    metric: str
-    observed: float
-    expected: float
-    rows: int
-    factor: float
-
-    @property
-    def column(self) -> ColumnDrift:
-        """As a row of the comparison: its score is observed over expected. What is no number counts as too much."""
-        fine = self.observed < self.factor * self.expected
-        score = self.observed / self.expected if self.expected > 0 else math.inf
-        known = score if math.isfinite(score) else None
-        return ColumnDrift(self.metric, "performance", "ratio", self.factor, known, not fine, 0.0, 0.0)
-
-
-@dataclass(frozen=True)
 class DriftOutcome:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
+        verdict: drift of any column; "nothing to compare yet" where the current rows are those of the training.
+        columns: one result a column.
+        reference_rows, current_rows: rows of the training, and of the day that is checked.
         html: Evidently's page, which needs no network; empty where there was too little to compare.
-        performance: what has come of the predictions, where that is known.
+        performance: the error on predictions with known outcomes, where there are enough.
         request_rows: how many rows of requests were compared.
     """
 
@@ -123,9 +60,9 @@ class DriftOutcome:
     request_rows: int = 0
 
     def with_requests(self, requests: DriftOutcome) -> DriftOutcome:
-        """The same, and how what the prediction service is asked differs from the training.
+        """Add how the inputs of the prediction service's requests differ from the training.
 
-        It is told and no reason to train again: it depends on who asks, and not on what the world is like.
+        They are reported, and no reason to train again: they depend on who sends requests, not on the shop.
         """
         columns = tuple(
             replace(column, column=f"{column.column} (asked)", kind="request") for column in requests.columns
@@ -133,7 +70,7 @@ class DriftOutcome:
         return replace(self, columns=(*self.columns, *columns), request_rows=requests.current_rows)
 
     def with_performance(self, performance: Performance | None) -> DriftOutcome:
-        """The same, and what has come of the predictions. A grown error is drift, however few rows were compared."""
+        """Add the error on predictions with known outcomes. A grown error is drift, however few rows were compared."""
         if performance is None:
             return self
         column = performance.column
@@ -146,18 +83,18 @@ class DriftOutcome:
         return tuple(column.column for column in self.columns if column.drifted)
 
     def rows_of(self, column: ColumnDrift) -> int:
-        """How many rows of now a column's score is made from."""
+        """The number of current rows behind a column's score."""
         if column.kind == "request":
             return self.request_rows
         return self.performance.rows if self.performance and column.kind == "performance" else self.current_rows
 
-    def share(self, kind: Kind = "data") -> float:
+    def share(self, kind: DriftKind = "data") -> float:
         """Share of a kind's columns that drifted; 0 if there are none."""
         flags = [column.drifted for column in self.columns if column.kind == kind]
         return sum(flags) / len(flags) if flags else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """The small JSON."""
+        """As JSON can hold it, without the page."""
         return {
             "verdict": self.verdict,
             "share_of_data": self.share("data"),
@@ -166,12 +103,6 @@ class DriftOutcome:
             "columns": [asdict(column) for column in self.columns],
             "performance": asdict(self.performance) if self.performance else None,
         }
-
-
-NUMBER = Method("wasserstein", 0.2)
-AMOUNT = Method("wasserstein", 0.2, log=True)
-FEW = Method("jensenshannon", 0.1, categorical=True)
-MANY = Method("jensenshannon", 0.15, categorical=True)
 
 
 def compare(
@@ -183,12 +114,12 @@ def compare(
     sample: int,
     minimum_rows: int,
 ) -> DriftOutcome:
-    """Compare what is with what was, column by column.
+    """Compare current rows with reference rows, column by column.
 
     Args:
         reference: what the model was trained on.
-        current: what it is asked about now.
-        columns: how each is compared; others are not looked at.
+        current: what it predicts now.
+        columns: how each is compared; others are ignored.
         seed: of the samples, which depend on the order of rows.
         sample: at most this many rows of each side.
         minimum_rows: with fewer on either side the verdict is "too few rows", never "no drift".
@@ -203,13 +134,13 @@ def compare(
     if min(rows) < minimum_rows:
         return DriftOutcome("too few rows", (), *rows, html=b"")
 
-    then = _prepared(reference, columns, seed, sample)
-    now = _prepared(current, columns, seed, sample)
-    enough = [name for name in columns if min(then[name].count(), now[name].count()) >= minimum_rows]
-    scores, page = _evidently(then[enough], now[enough], {name: columns[name] for name in enough})
+    before = _prepared(reference, columns, seed, sample)
+    after = _prepared(current, columns, seed, sample)
+    enough = [name for name in columns if min(before[name].count(), after[name].count()) >= minimum_rows]
+    scores, page = _evidently(before[enough], after[enough], {name: columns[name] for name in enough})
     found = []
     for name, method in columns.items():
-        missing = float(then[name].isna().mean()), float(now[name].isna().mean())
+        missing = float(before[name].isna().mean()), float(after[name].isna().mean())
         score = scores.get(name)
         far = score is not None and score >= method.threshold
         drifted = far or abs(missing[0] - missing[1]) >= MISSING_SHARE
@@ -233,7 +164,9 @@ def _comparable(values: pd.Series[Any], method: Method) -> pd.Series[Any]:
     return pd.Series(np.sign(numbers) * np.log1p(numbers.abs())) if method.log else numbers
 
 
-def _evidently(then: pd.DataFrame, now: pd.DataFrame, columns: Mapping[str, Method]) -> tuple[dict[str, float], bytes]:
+def _evidently(
+    reference: pd.DataFrame, current: pd.DataFrame, columns: Mapping[str, Method]
+) -> tuple[dict[str, float], bytes]:
     """Scores by column, and Evidently's page. Its import takes seconds, so it happens where it is needed."""
     if not columns:
         return {}, b""
@@ -250,8 +183,8 @@ def _evidently(then: pd.DataFrame, now: pd.DataFrame, columns: Mapping[str, Meth
         per_column_method={shown[name]: method.name for name, method in columns.items()},
         per_column_threshold={shown[name]: method.threshold for name, method in columns.items()},
     )
-    current, reference = (Dataset.from_pandas(rows.rename(columns=shown), definition) for rows in (now, then))
-    snapshot = Report([preset]).run(current, reference)
+    now, then = (Dataset.from_pandas(rows.rename(columns=shown), definition) for rows in (current, reference))
+    snapshot = Report([preset]).run(now, then)
     values = {
         metric["config"]["column"]: float(metric["value"])
         for metric in snapshot.dict()["metrics"]

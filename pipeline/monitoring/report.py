@@ -13,11 +13,17 @@ from pipeline.reports.phrasing import count
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.monitoring.drift import ColumnDrift, DriftOutcome, DriftStatus
+    from pipeline.monitoring.drift import DriftOutcome, DriftStatus
     from pipeline.registry.records import ModelVersion
+    from pipeline.training.monitored import ColumnDrift
 
 SAID = "what the model says"
-TONES: Mapping[DriftStatus, Tone] = {"drift": "bad", "no drift": "good", "too few rows": "wait"}
+TONES: Mapping[DriftStatus, Tone] = {
+    "drift": "bad",
+    "no drift": "good",
+    "too few rows": "wait",
+    "nothing to compare yet": "wait",
+}
 METHODS = {
     "wasserstein": "standard deviations",
     "jensenshannon": "Jensen-Shannon",
@@ -26,16 +32,16 @@ METHODS = {
 
 
 def write_drift_page(
-    lake: Lake, version: ModelVersion, outcome: DriftOutcome, *, day: date, retrain: bool, reason: str, least: int
+    lake: Lake, version: ModelVersion, outcome: DriftOutcome, *, day: date, retrain: bool, reason: str, minimum: int
 ) -> str:
     """Write the page, and Evidently's with the distributions beside it; its path below home.
 
     Args:
         retrain, reason: what was decided.
-        least: rows that a comparison needs on either side.
+        minimum: rows that a comparison needs on either side.
     """
     folder = f"drift/{version.name}"
-    sections = [_what_follows(outcome, retrain, reason, least)]
+    sections = [_what_follows(outcome, retrain, reason, minimum)]
     if outcome.columns:
         sections.append(_columns(outcome))
     if outcome.html:
@@ -63,12 +69,12 @@ def write_drift_page(
     )
 
 
-def _what_follows(outcome: DriftOutcome, retrain: bool, reason: str, least: int) -> Section:
+def _what_follows(outcome: DriftOutcome, retrain: bool, reason: str, minimum: int) -> Section:
     sentences = [f"{'A training is asked for' if retrain else 'No training is asked for'}: {reason}."]
-    if min(outcome.reference_rows, outcome.current_rows) < least:
+    if min(outcome.reference_rows, outcome.current_rows) < minimum:
         sentences.append(
             f"{count(outcome.reference_rows)} rows then and {count(outcome.current_rows)} now say nothing for sure: "
-            f"at least {count(least)} are needed on either side. That is no sign that all is well."
+            f"at least {count(minimum)} are needed on either side. That is no sign that all is well."
         )
     return Section("What follows", sentences)
 

@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, cast
+from zipfile import ZipFile
 
 import pandas as pd
 from mlflow.models import Model, ModelSignature, infer_signature
@@ -15,27 +17,26 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from pipeline.errors import RefusedError, UsageError
 
-# Types beyond scikit-learn's plain ones that a model file may contain. Each has been looked at: building it runs no
-# code of the file's choosing. The list is here and not in the model file, which would then vouch for itself.
-TRUSTED_TYPES: tuple[str, ...] = (
+# Types of libraries, beyond scikit-learn's plain ones, that any model file may contain. Each was reviewed: building
+# it runs no code of the file's choosing. Types of our own are named by each model's specification. Neither list is in
+# the model file, which would then vouch for itself.
+LIBRARY_TYPES: tuple[str, ...] = (
     "collections.OrderedDict",  # of LightGBM's Booster
     "lightgbm.basic.Booster",  # built from its text form, which holds numbers and names
     "numpy.dtype",  # of scikit-learn's SimpleImputer
-    "pipeline.customers.segments.LogSkewed",
-    "pipeline.shoppers.splines.LinearSplines",
-    "pipeline.shoppers.brand_choice.BrandChoice",
-    "pipeline.shoppers.estimation.ConditionalLogit",
-    "pipeline.shoppers.estimation.Glm",
-    "pipeline.shoppers.purchase_quantity.PurchaseQuantity",
-    "pipeline.stores.gradient_boosting.GradientBoosting",
-    "pipeline.stores.linear_store.LinearStore",
-    "pipeline.stores.random_forest.RandomForest",
     "sklearn.tree._tree.Tree",  # arrays of nodes; a file that was tampered with fails the registry's checksum first
 )
+
+# Where types of ours are now that files of earlier releases name otherwise: (module, class) -> (module, class).
+MOVED_TYPES: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("pipeline.shoppers.bends", "Bends"): ("pipeline.shoppers.splines", "LinearSplines"),
+}
 
 FIELD_TYPES = {"float64": DataType.double, "str": DataType.string}
 ARTEFACTS = "artefacts"
 MODEL_FILE = "model.skops"
+SCHEMA_FILE = "schema.json"
+"""What a skops file, which is a zip archive, describes its types in."""
 # Written into the folder by MLflow when it downloads a model.
 _NOT_OURS = "registered_model_meta"
 
@@ -51,27 +52,39 @@ class Flavour(Protocol):
         """The model's answer, from which the output half of the signature is taken."""
 
     def save(
-        self, model: Any, folder: Path, *, signature: ModelSignature, example: pd.DataFrame, requirements: list[str]
+        self,
+        model: Any,
+        folder: Path,
+        trusted_types: Sequence[str],
+        *,
+        signature: ModelSignature,
+        example: pd.DataFrame,
+        requirements: list[str],
     ) -> None:
         """Write an MLflow model folder.
 
         Raises:
-            RefusedError: if the model holds a type that is not on the allow-list.
+            RefusedError: if the model holds a type that is not trusted.
         """
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path, trusted_types: Sequence[str]) -> Any:
         """Read what `save` wrote.
 
         Raises:
-            RefusedError: if the file holds a type that is not on the allow-list.
+            RefusedError: if the file holds a type that is not trusted.
         """
 
 
 @dataclass(frozen=True)
 class Skops:
-    """scikit-learn estimators and Pipelines in the skops format, which names every type before it builds any."""
+    """scikit-learn estimators and Pipelines in the skops format, which names every type before it builds any.
 
-    trusted: tuple[str, ...] = TRUSTED_TYPES
+    Args:
+        library_types: types of libraries that every file may hold.
+        packages: see `Flavour`.
+    """
+
+    library_types: tuple[str, ...] = LIBRARY_TYPES
     packages: tuple[str, ...] = ("scikit-learn", "skops", "numpy", "pandas")
 
     def predict(self, model: Any, example: pd.DataFrame) -> Any:
@@ -79,41 +92,77 @@ class Skops:
         return model.predict(example)
 
     def save(
-        self, model: Any, folder: Path, *, signature: ModelSignature, example: pd.DataFrame, requirements: list[str]
+        self,
+        model: Any,
+        folder: Path,
+        trusted_types: Sequence[str],
+        *,
+        signature: ModelSignature,
+        example: pd.DataFrame,
+        requirements: list[str],
     ) -> None:
         """Write the folder through MLflow's scikit-learn flavour, after a look at the types."""
         import mlflow.sklearn
         from skops import io
 
-        self._refuse_untrusted(io.get_untrusted_types(data=io.dumps(model)), where=type(model).__name__)
+        trusted = [*self.library_types, *trusted_types]
+        _refuse_untrusted(io.get_untrusted_types(data=io.dumps(model)), trusted, where=type(model).__name__)
         mlflow.sklearn.save_model(
             model,
             path=str(folder),
             serialization_format="skops",
-            skops_trusted_types=list(self.trusted),
+            skops_trusted_types=trusted,
             signature=signature,
             input_example=example,
             pip_requirements=requirements,
         )
 
-    def load(self, folder: Path) -> Any:
-        """Read the file with our allow-list. MLflow's own loader would take the list from the folder it checks."""
+    def load(self, folder: Path, trusted_types: Sequence[str]) -> Any:
+        """Read the file with our own list. MLflow's own loader would take the list from the folder it checks."""
         from skops import io
 
-        file = folder / MODEL_FILE
-        self._refuse_untrusted(io.get_untrusted_types(file=file), where=file.name)
-        return io.load(file, trusted=list(self.trusted))
+        trusted = [*self.library_types, *trusted_types]
+        data = _with_moved_types((folder / MODEL_FILE).read_bytes())
+        _refuse_untrusted(io.get_untrusted_types(data=data), trusted, where=MODEL_FILE)
+        return io.loads(data, trusted=trusted)
 
-    def _refuse_untrusted(self, types: Sequence[str], where: str) -> None:
-        strangers = sorted(set(types) - set(self.trusted))
-        if strangers:
-            raise RefusedError(
-                "The model contains types that are not on the allow-list",
-                where=where,
-                observed=", ".join(strangers),
-                allowed=", ".join(self.trusted),
-                todo="if the type is harmless to build, add it to TRUSTED_TYPES in pipeline/model_files.py",
-            )
+
+def _refuse_untrusted(types: Sequence[str], trusted: Sequence[str], where: str) -> None:
+    if untrusted := sorted(set(types) - set(trusted)):
+        raise RefusedError(
+            "The model contains types that are not trusted",
+            where=where,
+            observed=", ".join(untrusted),
+            allowed=", ".join(trusted),
+            todo="if the type is harmless to build, add it to trusted_types of the model's specification",
+        )
+
+
+def _with_moved_types(data: bytes) -> bytes:
+    """A skops file in which types that have moved since are named as they are now; the same bytes if there are none."""
+    with ZipFile(BytesIO(data)) as archive:
+        schema = json.loads(archive.read(SCHEMA_FILE))
+        if not _rename_types(schema):
+            return data
+        renamed = BytesIO()
+        with ZipFile(renamed, "w") as target:
+            for entry in archive.infolist():
+                content = json.dumps(schema).encode() if entry.filename == SCHEMA_FILE else archive.read(entry)
+                target.writestr(entry, content)
+    return renamed.getvalue()
+
+
+def _rename_types(node: Any) -> bool:
+    """Rename moved types within a part of a skops schema, in place; whether there were any."""
+    if isinstance(node, list):
+        return max([_rename_types(part) for part in node], default=False)
+    if not isinstance(node, dict):
+        return False
+    found = max([_rename_types(part) for part in node.values()], default=False)
+    moved = MOVED_TYPES.get((str(node.get("__module__")), str(node.get("__class__"))))
+    if moved:
+        node["__module__"], node["__class__"] = moved
+    return found or moved is not None
 
 
 FLAVOURS: Mapping[str, Flavour] = {"sklearn": Skops()}
@@ -133,7 +182,7 @@ def flavour_of(flavour: str, where: str) -> Flavour:
             where=where,
             observed=flavour or "none",
             allowed=", ".join(FLAVOURS),
-            todo="add its library to FLAVOURS in pipeline/model_files.py",
+            todo="add its library to FLAVOURS in pipeline/registry/model_files.py",
         ) from None
 
 
@@ -144,10 +193,11 @@ def write_model(
     example: pd.DataFrame,
     artefacts: Mapping[str, Any],
     requirements: list[str],
+    trusted_types: Sequence[str] = (),
 ) -> None:
-    """A model folder as it will be stored: MLflow's files and ours beside them."""
+    """Write a model folder as it will be stored: MLflow's files and ours beside them."""
     signature = _signature(example, how.predict(model, example))
-    how.save(model, folder, signature=signature, example=example, requirements=requirements)
+    how.save(model, folder, trusted_types, signature=signature, example=example, requirements=requirements)
     (folder / ARTEFACTS).mkdir()
     for name, content in artefacts.items():
         text = json.dumps(content, indent=1, allow_nan=False)

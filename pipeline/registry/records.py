@@ -1,9 +1,10 @@
-"""What there is to say of a registered model: what it was made from, its versions, and who put which in use."""
+"""Records of a registered model: what it was made from, its versions, and who put which of them in use."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -61,6 +62,14 @@ class Provenance:
             f"{TAG}code": self.code,
         }
 
+    def identity(self, content: str | None) -> dict[str, str]:
+        """What makes two trainings the same: the tags, with the content of the rows instead of tables' versions.
+
+        A table that is written again with the same rows has another version, and the model is still the same.
+        """
+        tags = self.tags()
+        return tags if content is None else {**tags, f"{TAG}tables": content}
+
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Self:
         """The inverse of `tags`.
@@ -82,6 +91,18 @@ class Provenance:
                 observed=f"no tag {error}",
                 todo="register it with `aisle train`",
             ) from error
+
+
+def content_digest(frames: Sequence[pd.DataFrame]) -> str:
+    """SHA-256 over the columns, types and rows of some frames; the order of rows does not matter."""
+    import numpy as np
+    import pandas as pd
+
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(json.dumps([[str(name), str(kind)] for name, kind in frame.dtypes.items()]).encode())
+        digest.update(np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy()).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,9 @@ class ModelManager:
             return "unchanged", current
         kept = current.loaded if current else {}
         loaded = {
-            name: kept[name] if name in kept and kept[name].version.version == version else registry.load(name, version)
+            name: kept[name]
+            if name in kept and kept[name].version.version == version
+            else registry.load(name, version, spec.trusted_types)
             for name, version in wanted.items()
         }
         predictor = spec.build(loaded, self._settings)

@@ -27,9 +27,9 @@ from pipeline.endpoints import (
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.query import CompiledQuery
+from pipeline.shoppers.domain import CHAIN, DOMAIN, TRUSTED_TYPES
 from pipeline.shoppers.features import BY_BRAND, DEMOGRAPHICS, HISTORY, shopper_features
 from pipeline.shoppers.purchase_probability import predict
-from pipeline.shoppers.steps import CHAIN, INPUT_TABLE
 from pipeline.shoppers.what_if import Models, own_elasticities
 from pipeline.shoppers.wide_frame import NO_BRAND, frame, of_the_shelf
 
@@ -255,7 +255,7 @@ _STATE = pa.schema(
         ("last_brand", pa.string()),
     ]
 )
-_VISITS = pa.schema([(column.name, column.arrow_type) for column in CONTRACTS[INPUT_TABLE].columns])
+_VISITS = pa.schema([(column.name, column.arrow_type) for column in CONTRACTS[DOMAIN.input_table].columns])
 
 
 def _example(examples: Sequence[pd.DataFrame]) -> list[Shopper]:
@@ -289,6 +289,7 @@ ENDPOINT = EndpointSpec(
     name="purchase",
     path="/shoppers/purchase",
     models=CHAIN,
+    trusted_types=TRUSTED_TYPES,
     summary="The expected purchase of a visit",
     description=(
         "The probability of a purchase, and for each brand its probability, units and own-price elasticity at the "

@@ -16,6 +16,12 @@ CANDIDATES = ("gradient_boosting", "random_forest", "linear_store")
 BACKTESTED = (*CANDIDATES, BASELINE, "lstm")
 """The models that a backtest can compare. The LSTM forecasts only the six weeks after its training data, so it cannot
 become champion: it would have to be trained every morning."""
+TRUSTED_TYPES = (
+    "pipeline.stores.gradient_boosting.GradientBoosting",
+    "pipeline.stores.linear_store.LinearStore",
+    "pipeline.stores.random_forest.RandomForest",
+)
+"""Types that the files of `CANDIDATES` may hold."""
 
 
 def load_fit(candidate: str) -> Fit:

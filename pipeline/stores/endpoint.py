@@ -14,9 +14,11 @@ from pipeline.endpoints import Answer, Day, EndpointSpec, Predictions, RowError,
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
 from pipeline.stores.calendar import HOLIDAY_CODES
+from pipeline.stores.candidates import TRUSTED_TYPES
+from pipeline.stores.domain import MODEL
 from pipeline.stores.features import feature_rows as features_of
-from pipeline.stores.intervals import Intervals
-from pipeline.stores.steps import INTERVALS_FILE, MODEL, newest_state, read_state
+from pipeline.stores.intervals import INTERVALS_FILE, Intervals
+from pipeline.stores.state_files import newest_state, read_state
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -184,6 +186,7 @@ ENDPOINT = EndpointSpec(
     name="store_sales",
     path="/predict",
     models=(MODEL,),
+    trusted_types=TRUSTED_TYPES,
     summary="Sales forecasts of a store",
     description=(
         "Sales of a store on days of the next six weeks, with the intervals of 80 and 95 of 100 such days. Promotions, "

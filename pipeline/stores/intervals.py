@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 INTERVAL_LEVELS = (0.80, 0.95)
+INTERVALS_FILE = "intervals.json"
+"""The file beside a registered model that holds its `Intervals`."""
 BAND_DAYS = 14
 """Days ahead that share their quantiles."""
 MIN_ROWS = 100

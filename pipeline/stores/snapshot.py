@@ -13,6 +13,8 @@ from pipeline.lake import engine
 from pipeline.stores.calendar import UNKNOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
@@ -55,7 +57,9 @@ class Snapshot:
         return self.past.union(self.plan.mutate(**unknown).select(self.past.columns))
 
 
-def read_snapshot(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapshot:
+def read_snapshot(
+    con: Backend, lake: Lake, as_of: date, horizon: int, tables: Mapping[str, int] | None = None
+) -> Snapshot:
     """Read what is known on the morning of a day.
 
     Days from `as_of` on are read from the plan. A day that has no plan but has been recorded since, as in a backtest,
@@ -66,12 +70,13 @@ def read_snapshot(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapsh
         lake: where the clean tables are.
         as_of: the first day that is not known.
         horizon: days of the plan to read.
+        tables: versions of the tables to read; the newest of those that are not named.
 
     Raises:
         RefusedError: if there is no store day before `as_of`, or no table of stores.
     """
-    end = as_of + timedelta(days=horizon)
-    days = engine.table(con, lake, STORE_DAYS_TABLE, until=end)
+    end, tables = as_of + timedelta(days=horizon), tables or {}
+    days = engine.table(con, lake, STORE_DAYS_TABLE, tables.get(STORE_DAYS_TABLE), until=end)
     past = _materialised(con, days.filter(days.day < ibis.date(as_of)).select(*DAY_COLUMNS, *OUTCOME_COLUMNS))
     if not past.count().to_pyarrow().as_py():
         raise RefusedError(
@@ -81,24 +86,24 @@ def read_snapshot(con: Backend, lake: Lake, as_of: date, horizon: int) -> Snapsh
         )
     plan = days.filter(days.day >= ibis.date(as_of)).select(*DAY_COLUMNS)
     if lake.exists(PLANS_TABLE):
-        planned = engine.table(con, lake, PLANS_TABLE, since=as_of, until=end)
+        planned = engine.table(con, lake, PLANS_TABLE, tables.get(PLANS_TABLE), since=as_of, until=end)
         planned = planned.filter(planned.day.between(ibis.date(as_of), ibis.date(end - timedelta(days=1))))
         planned = planned.select(*DAY_COLUMNS)
         plan = planned.union(plan.anti_join(planned, ["store", "day"]))
     plan = _materialised(con, plan)
-    return Snapshot(past, plan, _materialised(con, _store_attributes(con, lake, past, plan)))
+    attributes = _store_attributes(con, lake, past, plan, tables.get(STORES_TABLE))
+    return Snapshot(past, plan, _materialised(con, attributes))
 
 
-def _store_attributes(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table) -> ir.Table:
+def _store_attributes(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table, version: int | None) -> ir.Table:
     """Return `STORE_COLUMNS` of every store that has days; a store missing from the table gets unknown attributes."""
     if not lake.exists(STORES_TABLE):
         raise RefusedError(
             "There is no table of stores", where=f"table {STORES_TABLE}", todo=f"aisle ingest {STORES_TABLE}"
         )
     numbers = past.select("store").union(plan.select("store"), distinct=True)
-    joined = numbers.left_join(engine.table(con, lake, STORES_TABLE).select(*STORE_COLUMNS), "store").drop(
-        "store_right"
-    )
+    attributes = engine.table(con, lake, STORES_TABLE, version).select(*STORE_COLUMNS)
+    joined = numbers.left_join(attributes, "store").drop("store_right")
     return joined.mutate(
         store_type=joined.store_type.fill_null(UNKNOWN),
         assortment=joined.assortment.fill_null(UNKNOWN),

@@ -43,23 +43,29 @@ class RuleResult:
     rule: str
     metric: str
     passed: bool
-    observed: float | None
+    observed: float | str | None
     allowed: str
 
     def sentence(self) -> str:
-        """The verdict in words."""
-        seen = "not measured" if self.observed is None else f"{self.observed:.4g}"
+        """The result in words."""
+        seen = "not measured" if self.observed is None else self.observed
+        seen = f"{seen:.4g}" if isinstance(seen, float) else seen
         name = self.metric.replace("_", " ")
         return f"{name} {seen} ({self.allowed})" if self.passed else f"{name} {seen}, but wanted: {self.allowed}"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a rule may look at. `champion` is None before there is one; `baseline` when none was scored."""
+    """What a rule may look at. `champion` is None before there is one; `baseline` when none was scored.
+
+    `challenger_as_of` and `champion_as_of` are the days before which each of the two knows everything.
+    """
 
     challenger: Metrics
     champion: Metrics | None = None
     baseline: Metrics | None = None
+    challenger_as_of: date | None = None
+    champion_as_of: date | None = None
 
 
 class Rule(Protocol):
@@ -84,14 +90,17 @@ class Floor:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """At most this much, whoever the champion is."""
+    """At most this much. With `against_champion`, only asked where there is a champion."""
 
     metric: str
     at_most: float
+    against_champion: bool = False
 
     def check(self, scores: Scores) -> RuleResult:
         """Pass up to `at_most`."""
         value = _measured(scores.challenger, self.metric)
+        if self.against_champion and scores.champion is None:
+            return _result(self, value, True, NO_CHAMPION)
         return _result(self, value, value is not None and value <= self.at_most, f"at most {self.at_most:g}")
 
 
@@ -179,6 +188,22 @@ class BeatsBaseline:
 
 
 @dataclass(frozen=True)
+class NotOlder:
+    """The challenger's as-of day is not before the champion's: who knows less does not replace who knows more."""
+
+    metric: str = "as_of"
+
+    def check(self, scores: Scores) -> RuleResult:
+        """Pass without a champion, or when both days are known and the challenger's is not the earlier."""
+        if scores.champion is None:
+            return RuleResult("NotOlder", self.metric, True, None, NO_CHAMPION)
+        mine, other = scores.challenger_as_of, scores.champion_as_of
+        passed = mine is not None and other is not None and mine >= other
+        allowed = f"not before {format_day(other) if other else 'the champion'}, the champion's as-of day"
+        return RuleResult("NotOlder", self.metric, passed, format_day(mine) if mine else None, allowed)
+
+
+@dataclass(frozen=True)
 class Decision:
     """What the gate said, and everything it looked at."""
 
@@ -209,29 +234,19 @@ class Decision:
         }
 
 
-def decide(
-    challenger: Metrics,
-    champion: Metrics | None,
-    baseline: Metrics | None,
-    rules: Sequence[Rule],
-    *,
-    window: Window,
-) -> Decision:
-    """Hold a challenger against the rules.
+def decide(scores: Scores, rules: Sequence[Rule], *, window: Window) -> Decision:
+    """Check a challenger against the rules.
 
     Args:
-        challenger: its metrics on `window`.
-        champion: the champion's on the same window; None if there is no champion.
-        baseline: a naive model's on the same window; None if no rule asks for one.
+        scores: metrics of challenger, champion and naive baseline on `window`.
         rules: every one must pass.
-        window: what the three were scored on, kept with the decision.
+        window: the rows on which the three were scored, kept with the decision.
 
     Raises:
         ValueError: without rules, because a gate that asks nothing is a mistake.
     """
     if not rules:
         raise ValueError("A gate needs at least one rule")
-    scores = Scores(challenger, champion, baseline)
     verdicts = tuple(rule.check(scores) for rule in rules)
     return Decision(all(verdict.passed for verdict in verdicts), verdicts, window, scores)
 

@@ -12,9 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.customers import segments, steps
-from pipeline.customers.monitoring import MONITORED
-from pipeline.customers.segment_map import SegmentMap
+from pipeline.customers import segments
+from pipeline.customers.domain import DOMAIN
+from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap
+from pipeline.customers.specs import CUSTOMER_SEGMENTS
+from pipeline.domains import spec_of
 from pipeline.errors import RefusedError
 from pipeline.ingestion import steps as ingestion
 from pipeline.lake.tables import Lake
@@ -22,7 +24,7 @@ from pipeline.monitoring.watch import watch
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Provenance
 from pipeline.settings import Settings
-from pipeline.training import lifecycle
+from pipeline.training import lifecycle, scoring
 
 AS_OF = date(2025, 7, 1)
 MODEL, RESULT = "customer_segments", "customer_segments"
@@ -48,9 +50,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Set
         settings, "transactions", since=date(2025, 1, 1), until=AS_OF + timedelta(days=7)
     ):
         ingestion.ingest(settings, delivery)
-    steps.build_features(settings, AS_OF)
-    version = steps.train(settings, MODEL, AS_OF).version
-    assert steps.gate(settings, MODEL, version).accepted
+    lifecycle.build_features(settings, DOMAIN, AS_OF)
+    version = lifecycle.train(settings, spec_of(MODEL), AS_OF).version
+    assert lifecycle.gate(settings, spec_of(MODEL), version).accepted
     lifecycle.promote(settings, MODEL, version, by="test")
     return settings
 
@@ -79,9 +81,9 @@ def test_features_as_of_a_day_know_nothing_of_later_days(trained: Settings, tmp_
     early = settings_of(tmp_path / "home")
     (delivery,) = ingestion.pending(early, "transactions", since=date(2025, 1, 1), until=AS_OF)
     ingestion.ingest(early, delivery)
-    steps.build_features(early, AS_OF)
+    lifecycle.build_features(early, DOMAIN, AS_OF)
     read = [
-        Lake(s).read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).sort_by("customer_id") for s in (trained, early)
+        Lake(s).read(DOMAIN.features_table, where={"as_of": [AS_OF]}).sort_by("customer_id") for s in (trained, early)
     ]
     assert read[0].num_rows > 100
     assert read[0].equals(read[1])
@@ -89,21 +91,21 @@ def test_features_as_of_a_day_know_nothing_of_later_days(trained: Settings, tmp_
 
 def test_building_features_again_replaces_the_day_and_leaves_others(shop: Settings) -> None:
     lake, other = Lake(shop), AS_OF + timedelta(days=3)
-    before = lake.read(steps.FEATURES_TABLE).num_rows
-    ref = steps.build_features(shop, other)
-    steps.build_features(shop, AS_OF)
-    assert lake.read(steps.FEATURES_TABLE, ref.version, {"as_of": [AS_OF]}).num_rows == before
-    assert lake.days(steps.FEATURES_TABLE) == [AS_OF, other]
+    before = lake.read(DOMAIN.features_table).num_rows
+    ref = lifecycle.build_features(shop, DOMAIN, other)
+    lifecycle.build_features(shop, DOMAIN, AS_OF)
+    assert lake.read(DOMAIN.features_table, ref.version, {"as_of": [AS_OF]}).num_rows == before
+    assert lake.days(DOMAIN.features_table) == [AS_OF, other]
 
 
 def test_scores_are_every_customers_and_the_models_own(shop: Settings) -> None:
-    ref = steps.score(shop, AS_OF)
+    ref = scoring.score(shop, DOMAIN, AS_OF)
     assert ref is not None
     lake = Lake(shop)
     scored = lake.read(RESULT, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
-    features = lake.read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
-    loaded = Registry(shop).load(MODEL)
-    model = segments.SegmentModel(loaded.model, SegmentMap.from_record(loaded.artefacts[steps.SEGMENTS_FILE]))
+    features = lake.read(DOMAIN.features_table, where={"as_of": [AS_OF]}).to_pandas().set_index("customer_id")
+    loaded = Registry(shop).load(MODEL, trusted_types=CUSTOMER_SEGMENTS.trusted_types)
+    model = segments.SegmentModel(loaded.model, SegmentMap.from_record(loaded.artefacts[SEGMENTS_FILE]))
     assert sorted(scored.index) == sorted(features.index)
     assert (scored["segment"].to_numpy() == model.predict(features.loc[scored.index])).all()
     assert set(scored["model_version"]) == {loaded.version.version}
@@ -111,8 +113,8 @@ def test_scores_are_every_customers_and_the_models_own(shop: Settings) -> None:
 
 
 def test_the_page_tells_segments_and_guests(shop: Settings) -> None:
-    steps.score(shop, AS_OF)
-    page = (shop.home_path / steps.write_report(shop, AS_OF)).read_text()
+    scoring.score(shop, DOMAIN, AS_OF)
+    page = (shop.home_path / scoring.write_report(shop, DOMAIN, AS_OF)).read_text()
     assert "insiders" in page
     assert "Guests" in page
     assert 'src="http' not in page
@@ -122,29 +124,35 @@ def test_the_same_inputs_give_the_same_version_and_a_tie_keeps_the_champion(shop
     champion = Registry(shop).champion(MODEL)
     assert champion is not None
     # The first one had no champion to take its segments' identity from, the next two had the same.
-    second, third = steps.train(shop, MODEL, AS_OF), steps.train(shop, MODEL, AS_OF)
+    second, third = lifecycle.train(shop, spec_of(MODEL), AS_OF), lifecycle.train(shop, spec_of(MODEL), AS_OF)
     assert second == third
-    decision = steps.gate(shop, MODEL, second.version)
+    decision = lifecycle.gate(shop, spec_of(MODEL), second.version)
     assert not decision.accepted
     now = Registry(shop).champion(MODEL)
     assert now is not None
     assert now.version == champion.version
-    names = [s["name"] for s in Registry(shop).artefacts(MODEL, second.version)[steps.SEGMENTS_FILE]["segments"]]
-    assert names == [s["name"] for s in Registry(shop).artefacts(MODEL)[steps.SEGMENTS_FILE]["segments"]]
+    names = [s["name"] for s in Registry(shop).artefacts(MODEL, second.version)[SEGMENTS_FILE]["segments"]]
+    assert names == [s["name"] for s in Registry(shop).artefacts(MODEL)[SEGMENTS_FILE]["segments"]]
 
 
 def challenger_from(settings: Settings, spoil: Callable[[pd.DataFrame], pd.DataFrame]) -> int:
     """A challenger that was fitted on spoilt features and says of itself that it was on the real ones."""
     registry, lake = Registry(settings), Lake(settings)
-    frame = lake.read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]}).to_pandas()
-    champion = registry.load(MODEL)
-    pipeline = segments.build_pipeline(len(champion.artefacts[steps.SEGMENTS_FILE]["segments"]), 7)
+    frame = lake.read(DOMAIN.features_table, where={"as_of": [AS_OF]}).to_pandas()
+    champion = registry.load(MODEL, trusted_types=CUSTOMER_SEGMENTS.trusted_types)
+    pipeline = segments.build_pipeline(len(champion.artefacts[SEGMENTS_FILE]["segments"]), 7)
     wanted = list(segments.SEGMENT_FEATURES)
     pipeline.fit(spoil(frame[wanted]))
     made_from = champion.version.provenance
     provenance = Provenance(AS_OF, {**made_from.tables}, segments.SEGMENT_FEATURES, 8, "spoilt")
     registered = registry.log_challenger(
-        MODEL, pipeline, provenance=provenance, example=frame[wanted], metrics={}, artefacts=champion.artefacts
+        MODEL,
+        pipeline,
+        provenance=provenance,
+        example=frame[wanted],
+        metrics={},
+        artefacts=champion.artefacts,
+        trusted_types=CUSTOMER_SEGMENTS.trusted_types,
     )
     return registered.version
 
@@ -167,7 +175,7 @@ def test_a_worse_model_is_stopped_and_that_is_on_record(
     before = registry.champion(MODEL)
     assert before is not None
     version = challenger_from(shop, spoil)
-    decision = steps.gate(shop, MODEL, version)
+    decision = lifecycle.gate(shop, spec_of(MODEL), version)
     assert not decision.accepted
     after = registry.champion(MODEL)
     assert after is not None
@@ -183,7 +191,7 @@ def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -
     registry = Registry(shop)
     first = registry.champion(MODEL)
     assert first is not None
-    second = steps.train(shop, MODEL, AS_OF).version
+    second = lifecycle.train(shop, spec_of(MODEL), AS_OF).version
     registry.promote(MODEL, second, by="test", reason="by hand")
     record = registry.rollback(MODEL, by="test", reason="customers complained")
     now = registry.champion(MODEL)
@@ -194,32 +202,32 @@ def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -
         second,
         first.version,
     )
-    steps.score(shop, AS_OF)
+    scoring.score(shop, DOMAIN, AS_OF)
     assert set(Lake(shop).read(RESULT)["model_version"].to_pylist()) == {first.version}
 
 
 def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(shop: Settings) -> None:
-    (quiet,) = watch(shop, AS_OF, MONITORED)
+    (quiet,) = watch(shop, AS_OF, [CUSTOMER_SEGMENTS])
     assert (quiet.drifted, quiet.retrain) == ((), False)
     lake, day = Lake(shop), AS_OF + timedelta(days=1)
-    features = lake.read(steps.FEATURES_TABLE, where={"as_of": [AS_OF]})
+    features = lake.read(DOMAIN.features_table, where={"as_of": [AS_OF]})
     dearer = pa.compute.multiply(features["revenue"], 8.0)
     moved = features.set_column(features.schema.get_field_index("revenue"), "revenue", dearer)
     days = pa.array([day] * moved.num_rows, pa.date32())
     moved = moved.set_column(moved.schema.get_field_index("as_of"), "as_of", days)
-    lake.replace(steps.FEATURES_TABLE, {"as_of": [day]}, moved)
-    (loud,) = watch(shop, day, MONITORED)
+    lake.replace(DOMAIN.features_table, {"as_of": [day]}, moved)
+    (loud,) = watch(shop, day, [CUSTOMER_SEGMENTS])
     assert "revenue" in loud.drifted or loud.verdict == "too few rows"
 
 
 def test_steps_without_what_they_need_say_what_to_do(shop: Settings) -> None:
     nobody = AS_OF + timedelta(days=4000)
-    for step in (steps.build_features, steps.score, steps.write_report):
+    for step in (lifecycle.build_features, scoring.score, scoring.write_report):
         with pytest.raises(RefusedError, match="do next"):
-            step(shop, nobody)
+            step(shop, DOMAIN, nobody)
     with pytest.raises(RefusedError, match="do next"):
-        steps.train(shop, MODEL, nobody)
+        lifecycle.train(shop, spec_of(MODEL), nobody)
 
 
 def test_without_a_champion_nothing_is_scored(home: Settings) -> None:
-    assert steps.score(home, AS_OF) is None
+    assert scoring.score(home, DOMAIN, AS_OF) is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.domains import MODELS
+from pipeline.domains import DOMAINS, model_names
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -109,9 +109,10 @@ def test_dags_are_wired_by_assets(dags: dict[str, DAG]) -> None:
         for dag_id, dag in dags.items()
         if any(hasattr(dag.timetable.asset_condition, part) for part in ("name", "objects"))
     }
-    assert triggers["watch"] == {f"{domain}_scores" for domain in MODELS}
-    assert outlets["watch"] == {f"retrain_{model}" for models in MODELS.values() for model in models}
-    for domain, models in MODELS.items():
+    assert triggers["watch"] == {f"{domain.name}_scores" for domain in DOMAINS}
+    assert outlets["watch"] == {f"retrain_{model}" for model in model_names()}
+    for one in DOMAINS:
+        domain, models = one.name, one.model_names
         for model in models:
             if f"train_{model}" in dags:
                 assert triggers[f"train_{model}"] == {f"retrain_{model}"}, f"train_{model} does not listen to watch"

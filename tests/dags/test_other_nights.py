@@ -15,10 +15,10 @@ from airflow.utils.state import DagRunState
 
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
-from pipeline.monitoring.drift import Performance
-from pipeline.monitoring.policy import RetrainPolicy
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings, load_settings
+from pipeline.training.monitored import Performance, RetrainPolicy
+from pipeline.training.spec import ModelSpec
 
 PROJECT = Path(__file__).resolve().parents[2]
 FIRST, NEXT = date(2024, 1, 1), date(2024, 7, 1)
@@ -69,19 +69,25 @@ def test_a_watch_by_hand_looks_at_every_domain_that_has_scored(run_dag: RunDag, 
 def test_one_domain_that_cannot_be_watched_does_not_stop_the_others(
     dags: dict[str, DAG], home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.footfall import monitoring
-    from pipeline.shoppers import monitoring as others
+    from pipeline.footfall import specs as footfall
+    from pipeline.shoppers import specs as shoppers
 
     def broken(*_: Any) -> None:
         raise RefusedError("the counter is broken")
 
-    grown = replace(others.MONITORED[0], performance=lambda *_: Performance("log_loss", 9.0, 0.5, 300, 1.2))
-    eager = replace(grown, policy=RetrainPolicy(cooldown_days=0))
-    monkeypatch.setattr(monitoring, "MONITORED", (replace(monitoring.MONITORED[0], performance=broken),))
-    monkeypatch.setattr(others, "MONITORED", (eager,))
-    finished = dags["watch"].test(logical_date=datetime(2024, 7, 2, tzinfo=UTC), run_conf={})
-    states = {task.task_id: task.state for task in finished.get_task_instances()}
-    assert finished.state == DagRunState.FAILED, "somebody must look at it"
+    def monitored(spec: ModelSpec[Any], **changes: Any) -> ModelSpec[Any]:
+        return replace(spec, monitored=replace(spec.monitored, **changes))
+
+    eager = monitored(
+        shoppers.PURCHASE_PROBABILITY,
+        performance=lambda *_: Performance("log_loss", 9.0, 0.5, 300, 1.2),
+        policy=RetrainPolicy(needed=1, cooldown_days=0),
+    )
+    monkeypatch.setattr(footfall, "FOOTFALL_BUYERS", monitored(footfall.FOOTFALL_BUYERS, performance=broken))
+    monkeypatch.setattr(shoppers, "PURCHASE_PROBABILITY", eager)
+    outcome = dags["watch"].test(logical_date=datetime(2024, 7, 2, tzinfo=UTC), run_conf={})
+    states = {task.task_id: task.state for task in outcome.get_task_instances()}
+    assert outcome.state == DagRunState.FAILED, "somebody must look at it"
     assert states["check_footfall"] == "failed"
     assert states["retrain_footfall_buyers"] == "upstream_failed"
     assert states["check_shoppers"] == states["retrain_purchase_probability"] == "success"

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.monitoring.drift import AMOUNT, FEW, NUMBER, DriftOutcome, Method, Performance, compare
+from pipeline.monitoring.drift import DriftOutcome, compare
+from pipeline.training.monitored import AMOUNT, FEW, NUMBER, Method, Performance
 
 ROWS = 600
 

@@ -14,31 +14,38 @@ from sklearn.cluster import KMeans
 
 from pipeline.customers.features import FEATURE_COLUMNS
 from pipeline.customers.monitoring import MONITORED
-from pipeline.domains import MODELS, watched_of
+from pipeline.customers.specs import CUSTOMER_SEGMENTS
+from pipeline.domains import DOMAINS, find_domain
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
-from pipeline.monitoring.drift import AMOUNT, Performance
-from pipeline.monitoring.watch import checked_days, watch
+from pipeline.monitoring.watch import DriftResult, checked_days, watch
 from pipeline.registry.client import Registry
-from pipeline.registry.records import ModelVersion, Provenance
+from pipeline.registry.records import Loaded, Provenance
+from pipeline.training.monitored import AMOUNT, Performance
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
+    from pipeline.training.spec import Domain, ModelSpec
 
 ROWS = 600
-TRAINED, TODAY = date(2011, 12, 1), date(2011, 12, 10)
+TRAINED, YESTERDAY, TODAY = date(2011, 12, 1), date(2011, 12, 9), date(2011, 12, 10)
 
 
-@pytest.mark.parametrize("domain", MODELS)
-def test_every_model_is_watched(domain: str) -> None:
-    assert sorted(watched.name for watched in watched_of(domain)) == sorted(MODELS[domain])
-    for watched in watched_of(domain):
-        assert watched.prediction.kind == "prediction", watched.name
-        assert {method.kind for method in watched.columns.values()} == {"data"}, watched.name
+@pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
+def test_every_model_is_monitored(domain: Domain) -> None:
+    assert tuple(spec.name for spec in domain.specs()) == domain.model_names
+    for spec in domain.specs():
+        assert spec.monitored.prediction.kind == "prediction", spec.name
+        assert {method.kind for method in spec.monitored.columns.values()} == {"data"}, spec.name
 
 
 def test_every_feature_of_customers_has_its_method() -> None:
-    assert tuple(MONITORED[0].columns) == FEATURE_COLUMNS
+    assert tuple(MONITORED.columns) == FEATURE_COLUMNS
+
+
+def monitored(**changes: Any) -> ModelSpec[Any]:
+    """The customers' model with some of what is monitored changed."""
+    return replace(CUSTOMER_SEGMENTS, monitored=replace(MONITORED, **changes))
 
 
 def customers(as_of: date, seed: int, rows: int = ROWS, factor: float = 1.0) -> pa.Table:
@@ -77,26 +84,35 @@ def trained(home: Settings) -> Settings:
 
 
 def test_without_a_champion_there_is_nothing_to_watch(home: Settings) -> None:
-    result, *_ = watch(home, TODAY, MONITORED)
+    result, *_ = watch(home, TODAY, [CUSTOMER_SEGMENTS])
     assert (result.verdict, result.retrain, result.page) == ("no champion", False, None)
 
 
 def test_today_is_compared_with_the_version_the_champion_was_trained_on(trained: Settings) -> None:
     Lake(trained).replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2))
-    result, *_ = watch(trained, TODAY, MONITORED)
+    result, *_ = watch(trained, TODAY, [CUSTOMER_SEGMENTS])
     assert (result.verdict, result.drifted, result.retrain) == ("no drift", (), False)
     assert result.model_version == 1
 
 
-def test_drift_is_found_told_and_acted_on(trained: Settings) -> None:
+def drift_on(settings: Settings, day: date) -> DriftResult:
+    """Check a day on which every amount has doubled."""
+    Lake(settings).replace("customer_features", {"as_of": [day]}, customers(day, 2, factor=2.0))
+    (result,) = watch(settings, day, [CUSTOMER_SEGMENTS])
+    return result
+
+
+def test_drift_of_two_checks_is_reported_and_acted_on(trained: Settings) -> None:
     lake = Lake(trained)
-    lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2, factor=2.0))
-    result, *_ = watch(trained, TODAY, MONITORED)
+    first = drift_on(trained, YESTERDAY)
+    assert (first.verdict, first.retrain) == ("drift", False)
+    assert "in 1 of the newest 5 checks (it takes 2)" in first.reason
+    result = drift_on(trained, TODAY)
     assert (result.verdict, result.retrain) == ("drift", True)
     assert {"revenue", "prediction"} <= set(result.drifted)
     assert not set(CODES) & set(result.drifted)
 
-    rows = lake.read("drift").to_pandas().set_index("column")
+    rows = lake.read("drift", where={"as_of": [TODAY]}).to_pandas().set_index("column")
     assert sorted(rows.index) == sorted((*FEATURE_COLUMNS, "prediction"))
     assert set(rows.index[rows["drifted"]]) == set(result.drifted)
     assert rows.loc["prediction", "kind"] == "prediction"
@@ -120,14 +136,14 @@ def test_a_model_and_a_day_replace_only_themselves(trained: Settings) -> None:
     lake = Lake(trained)
     for day in (TODAY, date(2011, 12, 11)):
         lake.replace("customer_features", {"as_of": [day]}, customers(day, 2))
-    small = replace(MONITORED[0], columns={"revenue": AMOUNT})
+    small = monitored(columns={"revenue": AMOUNT})
     watch(trained, TODAY, [small])
     watch(trained, date(2011, 12, 11), [small])
-    rows = lake.read("drift", where={"checked_on": [TODAY]})
+    rows = lake.read("drift", where={"as_of": [TODAY]})
     other = rows.set_column(rows.column_names.index("model"), "model", pa.array(["other"] * rows.num_rows))
-    lake.replace("drift", {"checked_on": [TODAY], "model": ["other"]}, other)
+    lake.replace("drift", {"as_of": [TODAY], "model": ["other"]}, other)
     watch(trained, TODAY, [small])
-    counts = lake.read("drift").to_pandas().groupby(["checked_on", "model"]).size()
+    counts = lake.read("drift").to_pandas().groupby(["as_of", "model"]).size()
     assert counts.to_dict() == {
         (TODAY, "customer_segments"): 2,
         (TODAY, "other"): 2,
@@ -136,7 +152,7 @@ def test_a_model_and_a_day_replace_only_themselves(trained: Settings) -> None:
 
 
 def test_a_day_without_features_is_too_few_rows(trained: Settings) -> None:
-    result, *_ = watch(trained, TODAY, MONITORED)
+    result, *_ = watch(trained, TODAY, [CUSTOMER_SEGMENTS])
     assert (result.verdict, result.retrain) == ("too few rows", False)
     assert Lake(trained).read("drift").num_rows == 0
     assert result.page is not None
@@ -147,19 +163,37 @@ def test_a_day_without_features_is_too_few_rows(trained: Settings) -> None:
 def test_a_reference_that_is_gone_is_said(trained: Settings) -> None:
     for file in Lake(trained).files("customer_features", 0):
         trained.home_path.joinpath(file).unlink()
-    result, *_ = watch(trained, TODAY, MONITORED)
+    result, *_ = watch(trained, TODAY, [CUSTOMER_SEGMENTS])
     assert (result.verdict, result.retrain) == ("no reference", False)
     assert "can no longer be read" in result.reason
 
 
+def test_drift_on_an_earlier_day_only_is_no_reason(trained: Settings) -> None:
+    drift_on(trained, date(2011, 12, 8))
+    drift_on(trained, YESTERDAY)
+    Lake(trained).replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2))
+    (result,) = watch(trained, TODAY, [CUSTOMER_SEGMENTS])
+    assert (result.verdict, result.retrain) == ("no drift", False)
+
+
+def test_the_rows_of_the_training_are_nothing_to_compare(trained: Settings) -> None:
+    (result,) = watch(trained, TRAINED, [CUSTOMER_SEGMENTS])
+    assert (result.verdict, result.drifted, result.retrain) == ("nothing to compare yet", (), False)
+    assert result.page is not None
+    page = Lake(trained).open_blob(result.page).read().decode()
+    assert "nothing to compare yet" in page
+    assert "no drift" not in page
+
+
 def test_a_training_that_was_refused_starts_the_cool_down_too(trained: Settings) -> None:
     lake, registry = Lake(trained), Registry(trained)
+    drift_on(trained, YESTERDAY)
     lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2, factor=2.0))
     champion = registry.load("customer_segments")
     made_from = replace(champion.version.provenance, as_of=date(2011, 12, 8))
     example = lake.read("customer_features", 0).to_pandas()[list(USED)]
     registry.log_challenger("customer_segments", champion.model, provenance=made_from, example=example, metrics={})
-    result, *_ = watch(trained, TODAY, MONITORED)
+    result, *_ = watch(trained, TODAY, [CUSTOMER_SEGMENTS])
     assert (result.verdict, result.retrain) == ("drift", False)
     assert "2 days old" in result.reason
 
@@ -170,8 +204,8 @@ def test_what_cannot_be_read_fails_alone(trained: Settings) -> None:
     def gone(*_: Any) -> Performance:
         raise RefusedError("the forecasts are gone")
 
-    broken = replace(MONITORED[0], performance=gone)
-    failed, done = watch(trained, TODAY, [broken, MONITORED[0]])
+    broken = monitored(performance=gone)
+    failed, done = watch(trained, TODAY, [broken, CUSTOMER_SEGMENTS])
     assert (failed.verdict, failed.retrain, failed.page) == ("failed", False, None)
     assert "the forecasts are gone" in failed.reason
     assert done.verdict == "no drift"
@@ -182,30 +216,33 @@ def test_the_error_of_what_has_come_is_a_row_a_verdict_and_a_reason(trained: Set
     lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2))
     asked: list[tuple[int, date]] = []
 
-    def grown(settings: Settings, champion: ModelVersion, day: date) -> Performance:
+    def grown(settings: Settings, champion: Loaded, day: date) -> Performance:
         assert settings is trained
-        asked.append((champion.version, day))
+        asked.append((champion.version.version, day))
         return Performance("rmse", 6.0, 2.0, 40, 1.5)
 
-    (result,) = watch(trained, TODAY, [replace(MONITORED[0], performance=grown)])
-    assert asked == [(1, TODAY)]
+    lake.replace("customer_features", {"as_of": [YESTERDAY]}, customers(YESTERDAY, 2))
+    (earlier,) = watch(trained, YESTERDAY, [monitored(performance=grown)])
+    assert not earlier.retrain
+    (result,) = watch(trained, TODAY, [monitored(performance=grown)])
+    assert asked == [(1, YESTERDAY), (1, TODAY)]
     assert (result.verdict, result.drifted, result.retrain) == ("drift", ("rmse",), True)
-    row = lake.read("drift").to_pandas().set_index("column").loc["rmse"]
+    row = lake.read("drift", where={"as_of": [TODAY]}).to_pandas().set_index("column").loc["rmse"]
     assert (row["kind"], row["score"], row["threshold"], row["current_rows"]) == ("performance", 3.0, 1.5, 40)
     assert result.page is not None
     page = lake.open_blob(result.page).read().decode()
     assert "rmse on 40 predictions, 2.000 expected" in page
-    (result,) = watch(trained, TODAY, [replace(MONITORED[0], performance=lambda *_: None)])
+    (result,) = watch(trained, TODAY, [monitored(performance=lambda *_: None)])
     assert result.verdict == "no drift"
 
 
 def test_which_days_were_checked_is_a_matter_of_the_models(trained: Settings) -> None:
     lake = Lake(trained)
-    assert checked_days(lake, MONITORED) == []
+    assert checked_days(lake, ["customer_segments"]) == []
     lake.replace("customer_features", {"as_of": [TODAY]}, customers(TODAY, 2))
-    watch(trained, TODAY, MONITORED)
-    assert checked_days(lake, MONITORED) == [TODAY]
-    assert checked_days(lake, watched_of("footfall")) == []
+    watch(trained, TODAY, [CUSTOMER_SEGMENTS])
+    assert checked_days(lake, ["customer_segments"]) == [TODAY]
+    assert checked_days(lake, find_domain("footfall").model_names) == []
 
 
 def test_what_the_service_is_asked_is_held_against_the_training(trained: Settings) -> None:
@@ -226,7 +263,7 @@ def test_what_the_service_is_asked_is_held_against_the_training(trained: Setting
     lake.append("predictions", pa.table(log), partition=["day"])
     other = log | {"versions": [json.dumps({"customer_segments": 11})] * ROWS, "inputs": ['{"recency_days": 1}'] * ROWS}
     lake.append("predictions", pa.table(other), partition=["day"])
-    (result,) = watch(trained, TODAY, MONITORED)
+    (result,) = watch(trained, TODAY, [CUSTOMER_SEGMENTS])
     assert not result.retrain
     rows = lake.read("drift", where={"model": ["customer_segments"]}).to_pylist()
     (asked,) = [row for row in rows if row["kind"] == "request"]

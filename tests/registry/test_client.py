@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from pipeline.code_version import code_version
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import CHAMPION, Registry
-from pipeline.registry.model_files import Skops
 from pipeline.registry.records import ModelVersion, Promotion, Provenance
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_a_training_that_is_killed_before_the_end_leaves_no_version(
 ) -> None:
     for step in ("create_logged_model", "log_model_artifacts", "create_model_version", "set_registered_model_alias"):
         with monkeypatch.context() as patch:
-            patch.setattr(registry._client, step, killed)
+            patch.setattr(registry._store._client, step, killed)
             with pytest.raises(KilledError):
                 log(registry, model)
         assert registry.champion(NAME) is None
@@ -206,22 +206,17 @@ def test_files_that_are_not_those_registered_are_refused(registry: Registry, mod
 
 @pytest.mark.parametrize("stranger", [Harmless(), FunctionTransformer(np.copy)], ids=["class", "function"])
 def test_a_type_off_the_list_is_not_saved(registry: Registry, stranger: Any) -> None:
-    with pytest.raises(RefusedError, match="allow-list"):
+    with pytest.raises(RefusedError, match="not trusted"):
         log(registry, fitted(stranger))
     assert registry.versions(NAME) == []
 
 
-def test_a_type_off_the_list_is_not_loaded_whatever_the_artefact_says(
-    home: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_type_off_the_list_is_not_loaded_whatever_the_artefact_says(home: Settings, registry: Registry) -> None:
     stranger = f"{Harmless.__module__}.{Harmless.__qualname__}"
-    generous = {"sklearn": Skops(trusted=(stranger,))}
-    with monkeypatch.context() as patch:
-        patch.setattr("pipeline.registry.model_files.FLAVOURS", generous)
-        version = log(registry, fitted(Harmless())).version
-        assert stranger in (model_folder(registry, version) / "MLmodel").read_text()
-        registry.load(NAME, version)
-    with pytest.raises(RefusedError, match=r"allow-list[^$]*Harmless"):
+    version = log(registry, fitted(Harmless()), trusted_types=[stranger]).version
+    assert stranger in (model_folder(registry, version) / "MLmodel").read_text()
+    registry.load(NAME, version, [stranger])
+    with pytest.raises(RefusedError, match=r"not trusted[^$]*Harmless"):
         registry.load(NAME, version)
 
 
@@ -351,14 +346,14 @@ def test_a_version_that_was_deleted_is_passed_over(registry: Registry, model: Pi
     one, two, three = several(registry, model, 3)
     for version in (one, two, three):
         registry.promote(NAME, version, by="gate", reason="better")
-    registry._client.delete_model_version(NAME, str(two))
+    registry._store._client.delete_model_version(NAME, str(two))
     assert back(registry).version == one
 
 
 def test_an_alias_moved_past_us_is_where_a_rollback_starts(registry: Registry, model: Pipeline) -> None:
     one, two = several(registry, model, 2)
     registry.promote(NAME, one, by="gate", reason="first")
-    registry._client.set_registered_model_alias(NAME, CHAMPION, str(two))
+    registry._store._client.set_registered_model_alias(NAME, CHAMPION, str(two))
     record = back(registry)
     assert (record.version, record.previous) == (one, two)
 
@@ -371,11 +366,11 @@ def killed(*args: object, **kwargs: object) -> None:
 
 
 SWITCH = [
-    ("_client", "set_registered_model_tag"),
-    ("_client", "set_registered_model_alias"),
-    ("_lake", "append"),
-    ("_client", "delete_registered_model_alias"),
-    ("_client", "delete_registered_model_tag"),
+    ("_store._client", "set_registered_model_tag"),
+    ("_store._client", "set_registered_model_alias"),
+    ("_promotions._lake", "append"),
+    ("_store._client", "delete_registered_model_alias"),
+    ("_store._client", "delete_registered_model_tag"),
 ]
 
 
@@ -387,7 +382,7 @@ def test_a_promotion_that_is_killed_ends_the_same_when_it_runs_again(
     one, two = several(registry, model, 2)
     registry.promote(NAME, one, by="gate", reason="first")
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(registry, part), step, killed)
+        patch.setattr(attrgetter(part)(registry), step, killed)
         with pytest.raises(KilledError):
             registry.promote(NAME, two, by="gate", reason="better")
     assert serves(registry) in (one, two)
@@ -400,7 +395,7 @@ def test_a_promotion_that_is_killed_ends_the_same_when_it_runs_again(
     ]
     assert serves(again) == two
     assert again.challenger(NAME) is None
-    assert not again._registered(NAME).tags
+    assert not again._store.registered(NAME).tags
 
 
 @pytest.mark.parametrize(("part", "step"), SWITCH[:3], ids=[step for _, step in SWITCH[:3]])
@@ -412,7 +407,7 @@ def test_a_rollback_that_is_killed_ends_the_same_when_it_runs_again(
     for version in (one, two, three):
         registry.promote(NAME, version, by="gate", reason="better")
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(registry, part), step, killed)
+        patch.setattr(attrgetter(part)(registry), step, killed)
         with pytest.raises(KilledError):
             registry.rollback(NAME, by="ann", reason="odd", bad=three)
 
@@ -447,7 +442,7 @@ def back(registry: Registry) -> Promotion:
 
 
 def model_folder(registry: Registry, version: int) -> Path:
-    return Path(registry._client.get_model_version_download_uri(NAME, str(version)).removeprefix("file://"))
+    return Path(registry._store._client.get_model_version_download_uri(NAME, str(version)).removeprefix("file://"))
 
 
 def test_processes_that_find_no_database_do_not_all_begin_to_make_it(tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ import httpx
 import pytest
 import uvicorn
 
-from pipeline.domains import steps_of
+from pipeline.domains import find_domain, spec_of
 from pipeline.ingestion import steps as ingestion
 from pipeline.registry.client import Registry
 from pipeline.serving.app import create_app
 from pipeline.serving.keys import setting_entry
 from pipeline.settings import ApiKey, Settings
+from pipeline.training import lifecycle, scoring
 from tests.stores import simulated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,14 +68,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settin
         for delivery in ingestion.pending(settings, table, since=START, until=until):
             ingestion.ingest(settings, delivery)
     simulated.came(settings, simulated.AS_OF)
-    for domain, (as_of, models) in TRAINED.items():
-        steps = steps_of(domain)
-        steps.build_features(settings, as_of)
+    for name, (as_of, models) in TRAINED.items():
+        domain = find_domain(name)
+        lifecycle.build_features(settings, domain, as_of)
         for model in models:
-            # The gate is tested elsewhere.
-            version = steps.train(settings, model, as_of).version
-            Registry(settings).promote(model, version, by="test", reason="fixture")
-        steps.score(settings, as_of)
+            # The gate's decision is tested elsewhere.
+            version = lifecycle.train(settings, spec_of(model), as_of).version
+            Registry(settings).promote(model, version, by="test", reason="to serve")
+        scoring.score(settings, domain, as_of)
     return settings
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.domains import spec_of
 from pipeline.settings import Settings
-from pipeline.stores import steps
-from pipeline.training import lifecycle
+from pipeline.stores.domain import DOMAIN
+from pipeline.training import lifecycle, scoring
 from tests.stores import simulated
 from tests.stores.simulated import LATER, MODEL, came
 
@@ -90,11 +91,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Set
     shutil.copy(empty_mlflow, home / "mlflow.db")
     settings = Settings(home=str(home), code_version="abc123")
     came(settings, simulated.AS_OF)
-    steps.build_features(settings, simulated.AS_OF)
-    version = steps.train(settings, MODEL, simulated.AS_OF).version
-    assert steps.gate(settings, MODEL, version).accepted
+    lifecycle.build_features(settings, DOMAIN, simulated.AS_OF)
+    version = lifecycle.train(settings, spec_of(MODEL), simulated.AS_OF).version
+    assert lifecycle.gate(settings, spec_of(MODEL), version).accepted
     lifecycle.promote(settings, MODEL, version, by="test")
-    steps.score(settings, simulated.AS_OF)
+    scoring.score(settings, DOMAIN, simulated.AS_OF)
     return settings
 
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.domains import watched_of
 from pipeline.lake.tables import Lake
 from pipeline.monitoring.watch import watch
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
-from pipeline.stores import steps
+from pipeline.stores.domain import DOMAIN
 from pipeline.stores.monitoring import MAX_ERROR_RATIO, OF_THE_DAY, align_days, error_since, first_days
+from pipeline.training import lifecycle
 from tests.stores.simulated import AS_OF, CHAIN, LATER, MODEL
 
 
@@ -51,10 +51,10 @@ def test_what_has_not_come_says_nothing(chain: Settings) -> None:
 @pytest.mark.parametrize(("factor", "retrain"), [(1.0, False), (1.5, True)])
 def test_too_wrong_a_forecast_asks_for_a_training(chain: Settings, factor: float, retrain: bool) -> None:
     change(chain, factor)
-    steps.build_features(chain, LATER)
-    (found,) = watch(chain, LATER, watched_of("stores"))
+    lifecycle.build_features(chain, DOMAIN, LATER)
+    (found,) = watch(chain, LATER, DOMAIN.specs())
     assert found.retrain is retrain, found.reason
-    rows = Lake(chain).read("drift", where={"checked_on": [LATER]})
+    rows = Lake(chain).read("drift", where={"as_of": [LATER]})
     error = rows.filter(pc.equal(rows["kind"], "performance")).to_pylist()[0]
     assert error["drifted"] is retrain
     assert error["threshold"] == pytest.approx(MAX_ERROR_RATIO)

@@ -16,20 +16,22 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.domains import spec_of
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.registry.model_files import FLAVOURS
 from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain, Effects
-from pipeline.stores import steps
+from pipeline.stores.domain import DOMAIN
 from pipeline.stores.intervals import Intervals
-from pipeline.training import lifecycle
+from pipeline.stores.specs import DIFFERENCE_HIGH, STORE_SALES
+from pipeline.training import lifecycle, scoring
 from tests.stores.simulated import AS_OF, CHAIN, HORIZON, LATER, MODEL, UNDATED, came
 
 
 def forecasts(settings: Settings, made_on: dt.date) -> pd.DataFrame:
-    return Lake(settings).read("store_forecasts", where={"made_on": [made_on]}).to_pandas()
+    return Lake(settings).read("store_forecasts", where={"as_of": [made_on]}).to_pandas()
 
 
 def test_each_planned_day_has_a_forecast_within_its_intervals(trained: Settings) -> None:
@@ -54,14 +56,14 @@ def test_what_came_lies_in_the_interval_as_often_as_it_says(trained: Settings) -
 
 def test_a_forecast_reads_nothing_from_its_day_on(trained: Settings, chain: Settings) -> None:
     before = forecasts(trained, AS_OF)
-    steps.build_features(chain, AS_OF)
-    steps.score(chain, AS_OF)
+    lifecycle.build_features(chain, DOMAIN, AS_OF)
+    scoring.score(chain, DOMAIN, AS_OF)
     pd.testing.assert_frame_equal(forecasts(chain, AS_OF), before)
 
 
 def test_earlier_forecasts_stay(chain: Settings) -> None:
-    steps.build_features(chain, LATER)
-    steps.score(chain, LATER)
+    lifecycle.build_features(chain, DOMAIN, LATER)
+    scoring.score(chain, DOMAIN, LATER)
     assert Lake(chain).days("store_forecasts") == [AS_OF, LATER]
 
 
@@ -69,17 +71,17 @@ def test_days_that_came_unplanned_are_forecast_from_their_calendar(chain: Settin
     whole = forecasts(chain, AS_OF)
     lake = Lake(chain)
     lake.replace("store_plans", {"day": [AS_OF + dt.timedelta(days=n) for n in range(42)]}, _no_rows(lake))
-    steps.build_features(chain, AS_OF)
-    steps.score(chain, AS_OF)
+    lifecycle.build_features(chain, DOMAIN, AS_OF)
+    scoring.score(chain, DOMAIN, AS_OF)
     pd.testing.assert_frame_equal(forecasts(chain, AS_OF), whole)
 
 
 def test_without_a_plan_nothing_is_forecast(chain: Settings) -> None:
     lake = Lake(chain)
     lake.replace("store_plans", {"day": [AS_OF + dt.timedelta(days=n) for n in range(84)]}, _no_rows(lake))
-    steps.build_features(chain, LATER)
+    lifecycle.build_features(chain, DOMAIN, LATER)
     with pytest.raises(RefusedError, match="Nothing is planned"):
-        steps.score(chain, LATER)
+        scoring.score(chain, DOMAIN, LATER)
 
 
 def _no_rows(lake: Lake) -> pa.Table:
@@ -90,8 +92,8 @@ def test_a_store_that_nothing_is_known_of_is_forecast_all_the_same(chain: Settin
     lake = Lake(chain)
     about = lake.read("stores")
     lake.replace("stores", {"day": [UNDATED]}, about.filter(pc.not_equal(about["store"], 3)))
-    steps.build_features(chain, LATER)
-    steps.score(chain, LATER)
+    lifecycle.build_features(chain, DOMAIN, LATER)
+    scoring.score(chain, DOMAIN, LATER)
     assert 3 in set(forecasts(chain, LATER)["store"])
 
 
@@ -99,37 +101,40 @@ def test_two_trainings_give_the_same_forecasts(trained: Settings, tmp_path: Path
     shutil.copytree(Path(trained.home) / "lake", tmp_path / "home" / "lake")
     shutil.copy(empty_mlflow, tmp_path / "home" / "mlflow.db")
     other = trained.model_copy(update={"home": str(tmp_path / "home")})
-    version = steps.train(other, MODEL, AS_OF).version
-    lifecycle.note_decision(other, MODEL, version, steps.gate(other, MODEL, version))
+    version = lifecycle.train(other, spec_of(MODEL), AS_OF).version
+    lifecycle.gate(other, spec_of(MODEL), version)
     lifecycle.promote(other, MODEL, version, by="test")
-    steps.score(other, AS_OF)
+    scoring.score(other, DOMAIN, AS_OF)
     pd.testing.assert_frame_equal(forecasts(other, AS_OF), forecasts(trained, AS_OF))
 
 
 def test_a_retraining_of_the_same_kind_replaces_an_old_champion_only_if_surely_better(chain: Settings) -> None:
-    steps.build_features(chain, LATER)
-    version = steps.train(chain, MODEL, LATER).version
-    decision = steps.gate(chain, MODEL, version)
+    lifecycle.build_features(chain, DOMAIN, LATER)
+    version = lifecycle.train(chain, spec_of(MODEL), LATER).version
+    decision = lifecycle.gate(chain, spec_of(MODEL), version)
     # The champion's own history ends where the newest fold begins: both knew the same, so nothing tells them apart.
     assert not decision.accepted
     assert any(reason.startswith("rmspe") for reason in decision.reasons)
-    assert steps.DIFFERENCE_HIGH in decision.scores.challenger
+    assert DIFFERENCE_HIGH in decision.scores.challenger
 
 
 def test_a_champion_that_has_seen_the_days_is_represented_by_its_kind(chain: Settings) -> None:
     day = AS_OF + dt.timedelta(days=14)
-    steps.build_features(chain, day)
-    decision = steps.gate(chain, MODEL, steps.train(chain, MODEL, day).version)
+    lifecycle.build_features(chain, DOMAIN, day)
+    decision = lifecycle.gate(chain, spec_of(MODEL), lifecycle.train(chain, spec_of(MODEL), day).version)
     assert decision.scores.champion is not None
     assert decision.scores.champion["rmspe"] == decision.scores.challenger["rmspe"]
     assert not decision.accepted
 
 
 def test_the_best_of_those_tried_is_trained(chain: Settings) -> None:
-    tried = {name: steps.try_candidate(chain, LATER, name) for name in ("linear_store", "gradient_boosting")}
+    tried = {
+        name: lifecycle.evaluate_candidate(chain, spec_of(MODEL), LATER, name)
+        for name in ("linear_store", "gradient_boosting")
+    }
     best = min(tried, key=lambda name: tried[name]["rmspe"])
-    steps.build_features(chain, LATER)
-    trained = steps.train(chain, MODEL, LATER)
+    lifecycle.build_features(chain, DOMAIN, LATER)
+    trained = lifecycle.train(chain, spec_of(MODEL), LATER)
     evidence = Registry(chain).artefacts(MODEL, trained.version)["evidence.json"]
     assert evidence["candidate"] == best
     assert set(evidence["backtest"]) == {"seasonal_median", "linear_store", "gradient_boosting"}
@@ -138,7 +143,7 @@ def test_the_best_of_those_tried_is_trained(chain: Settings) -> None:
 
 def test_there_is_no_such_candidate(chain: Settings) -> None:
     with pytest.raises(UsageError, match="no such candidate"):
-        steps.try_candidate(chain, LATER, "crystal_ball")
+        lifecycle.evaluate_candidate(chain, spec_of(MODEL), LATER, "crystal_ball")
 
 
 def test_the_gate_refuses_what_hardly_beats_the_baseline_or_lies_about_its_intervals(
@@ -150,10 +155,10 @@ def test_the_gate_refuses_what_hardly_beats_the_baseline_or_lies_about_its_inter
     came(settings, AS_OF, Chain(seed=7, count=8, effects=Effects(season=0, trend=0, advent=0)))
     narrow = Intervals({0.8: (-0.1,) * 3, 0.95: (-0.2,) * 3}, {0.8: (0.1,) * 3, 0.95: (0.2,) * 3})
     monkeypatch.setattr("pipeline.stores.backtest.calibrate", lambda past: narrow)
-    steps.try_candidate(settings, AS_OF, "linear_store")
-    steps.build_features(settings, AS_OF)
-    version = steps.train(settings, MODEL, AS_OF).version
-    decision = steps.gate(settings, MODEL, version)
+    lifecycle.evaluate_candidate(settings, spec_of(MODEL), AS_OF, "linear_store")
+    lifecycle.build_features(settings, DOMAIN, AS_OF)
+    version = lifecycle.train(settings, spec_of(MODEL), AS_OF).version
+    decision = lifecycle.gate(settings, spec_of(MODEL), version)
     assert [verdict.metric for verdict in decision.verdicts if not verdict.passed] == [
         "rmspe",
         "coverage_80",
@@ -176,7 +181,7 @@ def test_the_command_line_sets_models_side_by_side_and_exports_the_champion(
     assert re.fullmatch(r"store_sales-\d{4}(-\d\d){5}-\d{3}\.skops", Path(done["file"]).name)
     (tmp_path / "out" / "model.skops").write_bytes(Path(done["file"]).read_bytes())
     features = Lake(chain).read("store_features", where={"as_of": [AS_OF]}).to_pandas()
-    said = FLAVOURS["sklearn"].load(tmp_path / "out").predict(features)
+    said = FLAVOURS["sklearn"].load(tmp_path / "out", STORE_SALES.trusted_types).predict(features)
     both = features[["store", "day"]].assign(said=said).merge(forecasts(chain, AS_OF), on=["store", "day"])
     np.testing.assert_allclose(both["said"], both["mean"])
 

@@ -6,7 +6,20 @@ from datetime import date
 
 import pytest
 
-from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Floor, NotWorse, Rule, Window, Within, decide
+from pipeline.training.gate import (
+    BeatsBaseline,
+    Better,
+    Ceiling,
+    Decision,
+    Floor,
+    NotOlder,
+    NotWorse,
+    Rule,
+    Scores,
+    Window,
+    Within,
+    decide,
+)
 
 WINDOW = Window("customer_features", 4, date(2011, 12, 10))
 
@@ -21,7 +34,7 @@ GOOD = {"silhouette": 0.30, "stability": 0.95, "smallest_share": 0.10}
 
 
 def accepts(rule: Rule, challenger: dict[str, float], champion: dict[str, float] | None = None, **more: float) -> bool:
-    return decide(challenger, champion, more or None, [rule], window=WINDOW).accepted
+    return decide(Scores(challenger, champion, more or None), [rule], window=WINDOW).accepted
 
 
 @pytest.mark.parametrize(
@@ -112,25 +125,25 @@ def test_better_by_exactly_the_margin_is_a_tie() -> None:
 
 
 def test_a_first_model_must_pass_the_floors() -> None:
-    assert decide(GOOD, None, None, SEGMENTS, window=WINDOW).accepted
+    assert decide(Scores(GOOD, None), SEGMENTS, window=WINDOW).accepted
     for metric in GOOD:
-        assert not decide(GOOD | {metric: 0.0}, None, None, SEGMENTS, window=WINDOW).accepted
+        assert not decide(Scores(GOOD | {metric: 0.0}, None), SEGMENTS, window=WINDOW).accepted
 
 
 def test_a_better_segmentation_goes_through_and_a_worse_one_is_stopped() -> None:
-    assert decide(GOOD | {"silhouette": 0.33}, GOOD, None, SEGMENTS, window=WINDOW).accepted
-    assert not decide(GOOD | {"silhouette": 0.27}, GOOD, None, SEGMENTS, window=WINDOW).accepted
-    assert not decide(GOOD | {"silhouette": 0.33, "stability": 0.85}, GOOD, None, SEGMENTS, window=WINDOW).accepted
+    assert decide(Scores(GOOD | {"silhouette": 0.33}, GOOD), SEGMENTS, window=WINDOW).accepted
+    assert not decide(Scores(GOOD | {"silhouette": 0.27}, GOOD), SEGMENTS, window=WINDOW).accepted
+    assert not decide(Scores(GOOD | {"silhouette": 0.33, "stability": 0.85}, GOOD), SEGMENTS, window=WINDOW).accepted
 
 
 def test_a_nightly_retraining_of_the_same_quality_keeps_the_champion() -> None:
-    decision = decide(GOOD | {"silhouette": 0.3004}, GOOD, None, SEGMENTS, window=WINDOW)
+    decision = decide(Scores(GOOD | {"silhouette": 0.3004}, GOOD), SEGMENTS, window=WINDOW)
     assert not decision.accepted
     assert decision.reasons == ("silhouette 0.3004, but wanted: more than 0.31 (champion 0.3, by 0.01)",)
 
 
 def test_every_verdict_is_kept_and_the_figures_are_json() -> None:
-    decision = decide({"silhouette": math.nan}, GOOD, None, SEGMENTS, window=WINDOW)
+    decision = decide(Scores({"silhouette": math.nan}, GOOD), SEGMENTS, window=WINDOW)
     figures = json.loads(json.dumps(decision.figures, allow_nan=False))
     assert figures["accepted"] is False
     assert figures["window"] == {"table": "customer_features", "version": 4, "as_of": "2011-12-10"}
@@ -142,4 +155,28 @@ def test_every_verdict_is_kept_and_the_figures_are_json() -> None:
 
 def test_a_gate_without_rules_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="at least one rule"):
-        decide(GOOD, None, None, [], window=WINDOW)
+        decide(Scores(GOOD, None), [], window=WINDOW)
+
+
+def test_a_challenger_that_knows_less_than_the_champion_is_stopped() -> None:
+    old, new = date(2010, 6, 1), date(2010, 12, 10)
+
+    def decision(challenger: date | None, champion: date | None) -> Decision:
+        scores = Scores({"m": 1.0}, {"m": 0.5}, None, challenger, champion)
+        return decide(scores, [Better("m"), NotOlder()], window=WINDOW)
+
+    assert decision(new, old).accepted
+    assert decision(new, new).accepted
+    refused = decision(old, new)
+    assert not refused.accepted
+    assert refused.reasons == ("as of 2010-06-01, but wanted: not before 2010-12-10, the champion's as-of day",)
+    assert not decision(None, new).accepted
+    assert decide(Scores({"m": 1.0}, challenger_as_of=old), [Floor("m", 0.5), NotOlder()], window=WINDOW).accepted
+
+
+def test_a_ceiling_against_the_champion_is_only_asked_where_there_is_one() -> None:
+    rule = Ceiling("difference", 0.0, against_champion=True)
+    assert accepts(rule, {})
+    assert accepts(rule, {"difference": -0.1}, {"m": 1.0})
+    assert not accepts(rule, {"difference": 0.1}, {"m": 1.0})
+    assert not accepts(rule, {}, {"m": 1.0})

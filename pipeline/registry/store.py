@@ -1,0 +1,208 @@
+"""MLflow behind one adapter: runs, model files, versions, tags, aliases. Only this and `model_files` know MLflow."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus, Metric, Param
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import RefusedError, UsageError
+from pipeline.registry.model_files import checksum
+from pipeline.registry.records import TAG, ModelVersion, Provenance
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+
+class ModelStore:
+    """MLflow's registered models, as far as they were registered by Aisle.
+
+    Args:
+        settings: where MLflow's database or server and its artefacts are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._uri = settings.mlflow_uri
+        if self._uri.startswith("sqlite:///"):
+            Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._artifacts = settings.artifacts_uri
+        self._client = _client(self._uri)
+
+    def names(self) -> list[str]:
+        """The names of all registered models."""
+        return [model.name for model in self._client.search_registered_models()]
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias of a model to a version."""
+        self._client.set_registered_model_alias(name, alias, str(version))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Remove an alias of a model."""
+        self._client.delete_registered_model_alias(name, alias)
+
+    def set_tag(self, name: str, tag: str, text: str) -> None:
+        """Write a tag of a registered model."""
+        self._client.set_registered_model_tag(name, tag, text)
+
+    def delete_tag(self, name: str, tag: str) -> None:
+        """Remove a tag of a registered model."""
+        self._client.delete_registered_model_tag(name, tag)
+
+    def set_version_tag(self, name: str, version: int, tag: str, text: str) -> None:
+        """Write a tag of a version."""
+        self._client.set_model_version_tag(name, str(version), tag, text)
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The versions that a model's aliases point to."""
+        model = self.registered(name)
+        return {} if model is None else {alias: int(version) for alias, version in model.aliases.items()}
+
+    def registered(self, name: str) -> Any:
+        """MLflow's record of a registered model; None if there is none."""
+        try:
+            return self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    def entry(self, name: str, which: int | str) -> Any:
+        """MLflow's record of a version."""
+        number = which if isinstance(which, int) else self.aliases(name).get(which)
+        entries = self.entries(name)
+        for entry in entries:
+            if int(entry.version) == number:
+                return entry
+        raise RefusedError(
+            f"The model {name!r} has no {f'version {which}' if isinstance(which, int) else which}",
+            where="model registry",
+            observed=f"versions {', '.join(str(e.version) for e in entries)}" if entries else "no versions at all",
+            todo="see what there is: aisle models" if entries else f"train one: aisle train {name}",
+        )
+
+    def entries(self, name: str) -> list[Any]:
+        """MLflow's records of the versions that were registered here, newest first."""
+        if not re.fullmatch(r"\w+", name):
+            raise UsageError(
+                "A model's name is a word", where="model registry", observed=name, allowed="a-z, 0-9 and _"
+            )
+        entries: list[Any] = []
+        token = None
+        while True:
+            page = self._client.search_model_versions(f"name = '{name}'", page_token=token)
+            entries += [entry for entry in page if f"{TAG}fingerprint" in entry.tags]
+            token = page.token
+            if not token:
+                return sorted(entries, key=lambda entry: -int(entry.version))
+
+    @contextmanager
+    def files(self, entry: Any) -> Iterator[Path]:
+        """A version's files, held against the registry's checksum."""
+        with tempfile.TemporaryDirectory(prefix="aisle-model-") as temporary:
+            location = self._client.get_model_version_download_uri(entry.name, entry.version)
+            folder = Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=location, dst_path=temporary, tracking_uri=self._uri, registry_uri=self._uri
+                )
+            )
+            observed, registered = checksum(folder), entry.tags.get(f"{TAG}sha256")
+            if observed != registered:
+                raise RefusedError(
+                    "The model's files are not the ones that were registered",
+                    where=f"{place(entry)}, {location}",
+                    observed=observed,
+                    allowed=registered or "a version with a checksum",
+                    todo=f"restore the files, or put an earlier version in use: aisle rollback {entry.name} --reason …",
+                )
+            yield folder
+
+    def register(
+        self,
+        name: str,
+        folder: Path,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+        at: datetime,
+    ) -> int:
+        """Store a model folder. The version, made last and with all its tags at once, is the only step that counts."""
+        millis = int(at.timestamp() * 1000)
+        run = self._client.create_run(self._experiment(name), run_name=name, tags=dict(tags))
+        self._client.log_batch(
+            run.info.run_id,
+            metrics=[Metric(key, float(value), millis, 0) for key, value in metrics.items()],
+            params=[Param(key, value) for key, value in params.items()],
+        )
+        logged = self._client.create_logged_model(run.info.experiment_id, name, run.info.run_id, params=dict(params))
+        self._client.log_model_artifacts(logged.model_id, str(folder))
+        self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+        self._client.set_terminated(run.info.run_id)
+        # The files' own address as source: a `models:/` address would be looked up through MLflow's global settings.
+        entry = self._client.create_model_version(
+            name, logged.artifact_location, run.info.run_id, tags=dict(tags), model_id=logged.model_id
+        )
+        return int(entry.version)
+
+    def _experiment(self, name: str) -> str:
+        """The model's experiment and registered model, made where they are missing."""
+        if self._client.get_experiment_by_name(name) is None:
+            # A server decides for itself where files go.
+            location = None if self._uri.startswith("http") else f"{self._artifacts}/{name}"
+            _unless_there(lambda: self._client.create_experiment(name, artifact_location=location))
+        _unless_there(lambda: self._client.create_registered_model(name))
+        experiment: Any = self._client.get_experiment_by_name(name)
+        return str(experiment.experiment_id)
+
+
+def place(entry: Any) -> str:
+    """A version as messages name it."""
+    return f"{entry.name} version {entry.version}"
+
+
+def describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
+    """MLflow's record of a version, as ours."""
+    tags = entry.tags
+    return ModelVersion(
+        name=entry.name,
+        version=int(entry.version),
+        aliases=tuple(sorted(alias for alias, number in aliases.items() if number == int(entry.version))),
+        registered_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+        provenance=Provenance.from_tags(tags),
+        metrics=json.loads(tags[f"{TAG}metrics"]),
+        accepted=json.loads(tags.get(f"{TAG}accepted", "null")),
+        decision=json.loads(tags.get(f"{TAG}gate", "{}")),
+    )
+
+
+def _client(uri: str) -> MlflowClient:
+    """A client of the registry, one process after the other where it is a SQLite file.
+
+    Making the client makes the file's tables if there are none: two processes that found none would both begin to.
+    """
+    scheme = "sqlite:///"
+    if not uri.startswith(scheme):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    file = Path(uri.removeprefix(scheme))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _unless_there(make: Callable[[], object]) -> None:
+    """Make something that another process may be making too."""
+    try:
+        make()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -1,0 +1,188 @@
+"""The models of the domain as specifications: what is particular to each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import RefusedError
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake
+from pipeline.stores import evaluations
+from pipeline.stores.backtest import HORIZON, error_metrics
+from pipeline.stores.backtest import backtest as run_backtest
+from pipeline.stores.candidates import BASELINE, CANDIDATES, TRUSTED_TYPES, load_fit
+from pipeline.stores.domain import DOMAIN, MODEL
+from pipeline.stores.evaluation import newest_fold
+from pipeline.stores.features import FEATURE_COLUMNS, store_features
+from pipeline.stores.intervals import INTERVALS_FILE, calibrate
+from pipeline.stores.model import to_frame, training_rows
+from pipeline.stores.monitoring import MONITORED
+from pipeline.stores.significance import rmspe_difference
+from pipeline.stores.snapshot import STORES_TABLE, Snapshot, read_snapshot
+from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Scores, Within
+from pipeline.training.spec import Contest, Fitted, ModelSpec, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ibis.backends.duckdb import Backend
+    from numpy.typing import NDArray
+
+    from pipeline.registry.records import Loaded
+    from pipeline.settings import Settings
+
+EVIDENCE_FILE = "evidence.json"
+DIFFERENCE_HIGH = "rmspe_difference_high"
+"""The upper end of the 95 % interval of the challenger's RMSPE less the champion's."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What is known of all stores, and the engine that holds it."""
+
+    con: Backend
+    snapshot: Snapshot
+
+
+def load(run: Run) -> Chain:
+    """Read what is known as of a day.
+
+    Raises:
+        RefusedError: if no store day came before that day, or nothing is known of the stores.
+    """
+    con = engine.connect(run.settings)
+    return Chain(con, read_snapshot(con, Lake(run.settings), run.as_of, HORIZON, run.tables))
+
+
+def content(chain: Chain) -> list[pd.DataFrame]:
+    """The store days before the as-of day, and the stores."""
+    return [chain.con.to_pandas(chain.snapshot.past), chain.con.to_pandas(chain.snapshot.stores)]
+
+
+def evaluate_candidate(run: Run, candidate: str) -> dict[str, float]:
+    """Evaluate a candidate on the newest six weeks before a day, and keep its forecasts."""
+    return evaluations.find_or_make(run, candidate).metrics
+
+
+def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG001 (the shape of every fit)
+    """Fit the candidate with the least error on the newest six weeks on all days before the as-of day.
+
+    Only candidates that were evaluated for that day take part; if none was, the first of `CANDIDATES` is.
+    """
+    found = {name: evaluations.find(run, name) for name in CANDIDATES}
+    evaluated = {name: evaluation for name, evaluation in found.items() if evaluation} or {
+        CANDIDATES[0]: evaluations.find_or_make(run, CANDIDATES[0])
+    }
+    best = min(evaluated, key=lambda name: evaluated[name].metrics["rmspe"])
+    chosen = evaluated[best]
+    rows = training_rows(to_frame(store_features(chain.con, chain.snapshot.past, chain.snapshot.stores, run.as_of)))
+    tested = {kind: result for one in evaluated.values() for kind, result in one.evidence["backtest"].items()}
+    naive = tested[BASELINE]["folds"][-1]["metrics"]["rmspe"]
+    others = ", ".join(f"{name} {evaluated[name].metrics['rmspe']:.4f}" for name in evaluated if name != best)
+    return Fitted(
+        model=load_fit(best)(rows, run.settings.seed),
+        features=FEATURE_COLUMNS,
+        example=_plain(rows[list(FEATURE_COLUMNS)].head()),
+        metrics=chosen.metrics,
+        reason=(
+            f"{best.replace('_', ' ')} has an error of {chosen.metrics['rmspe']:.4f} (RMSPE) on the newest six weeks, "
+            f"the seasonal median one of {naive:.4f}{f'; {others}' if others else ''}"
+        ),
+        params={"candidate": best},
+        artefacts={
+            INTERVALS_FILE: calibrate(chosen.forecasts).to_record(),
+            EVIDENCE_FILE: chosen.evidence | {"backtest": tested},
+        },
+    )
+
+
+def compare(contest: Contest[Chain]) -> Scores:
+    """Measure challenger, champion and the seasonal median on the newest six weeks.
+
+    The challenger is measured as its kind, fitted on the days before those. So is a champion that has seen some of them
+    already; an older champion is measured itself. Two of one kind then tie, and the champion stays: nothing unseen
+    could tell them apart.
+    """
+    evidence = contest.challenger.artefacts[EVIDENCE_FILE]
+    evaluation = evaluations.find_or_make(contest.run, evidence["candidate"], evidence["made_from"])
+    rows = newest_fold(evaluation.forecasts)
+    sales = rows["sales"].to_numpy(float)
+    challenger, other = evaluation.metrics, None
+    if contest.champion is not None:
+        predicted = _champion_on(contest.champion, contest.data, contest.run, rows)
+        other = error_metrics(sales, predicted)
+        seed = contest.run.settings.seed
+        _, high = rmspe_difference(rows, rows["mean"].to_numpy(float), predicted, seed=seed)
+        challenger |= {DIFFERENCE_HIGH: high}
+    return Scores(challenger, other, error_metrics(sales, rows["baseline"].to_numpy(float)))
+
+
+def backtest(settings: Settings, candidates: Sequence[str] = ()) -> dict[str, Any]:
+    """The errors over the newest three folds of six weeks, every model side by side.
+
+    Args:
+        settings: where the lake is, and the seed.
+        candidates: those to run beside the baseline; empty: the first of `CANDIDATES`. The first is the model's result.
+
+    Returns:
+        `{"model", "folds": [{"from", "to", "metrics", "slices", "seconds", "peak_mb"}], "mean", "models": {name: …}}`.
+
+    Raises:
+        RefusedError: if there is too little history.
+    """
+    lake, table = Lake(settings), DOMAIN.input_table
+    days = lake.days(table)
+    if not days:
+        raise RefusedError("There are no store days to test on", where=table, todo=f"aisle ingest {table} --all")
+    con = engine.connect(settings)
+    snapshot = read_snapshot(con, lake, days[-1] + timedelta(days=1), HORIZON)
+    names = dict.fromkeys([*(candidates or CANDIDATES[:1]), BASELINE])
+    fits = {name: load_fit(name) for name in names}
+    found = run_backtest(con, snapshot.past, snapshot.stores, fits, seed=settings.seed)
+    results = {name: found.as_dict(name) for name in names}
+    return {**next(iter(results.values())), "model": MODEL, "models": results}
+
+
+def _champion_on(champion: Loaded, chain: Chain, run: Run, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """The champion's forecasts of the newest fold's rows, see `compare`."""
+    keys, start = ["store", "day"], rows["made_on"].iloc[0]
+    if champion.version.provenance.as_of <= start:
+        past, stores = chain.snapshot.past, chain.snapshot.stores
+        features = to_frame(store_features(chain.con, past, stores, start, horizon=HORIZON, train=False))
+        forecasts = features.assign(mean=champion.model.predict(features))
+    else:
+        candidate = champion.artefacts[EVIDENCE_FILE]["candidate"]
+        forecasts = newest_fold(evaluations.find_or_make(run, candidate).forecasts)
+    matched = rows[keys].merge(forecasts[[*keys, "mean"]], on=keys, how="left")["mean"].to_numpy(float)
+    return np.asarray(matched)
+
+
+def _plain(features: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as float64, which a model's signature knows."""
+    return features.astype({name: "float64" for name in features.columns if features[name].dtype.kind == "f"})
+
+
+STORE_SALES: ModelSpec[Chain] = ModelSpec(
+    name=MODEL,
+    table=DOMAIN.input_table,
+    other_tables=(STORES_TABLE, DOMAIN.features_table),
+    load=load,
+    content=content,
+    fit=fit,
+    compare=compare,
+    rules=(
+        BeatsBaseline("rmspe", 0.2, higher_is_better=False),
+        Within("coverage_80", 0.74, 0.86),
+        Within("coverage_95", 0.91, 0.98),
+        Better("rmspe", higher_is_better=False),
+        Ceiling(DIFFERENCE_HIGH, 0.0, against_champion=True),
+    ),
+    monitored=MONITORED,
+    trusted_types=TRUSTED_TYPES,
+    evaluate_candidate=evaluate_candidate,
+    backtest=backtest,
+)

@@ -1,0 +1,103 @@
+"""Scoring with the champions, the same for every domain."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipeline.lake.migrations import migrate
+from pipeline.lake.tables import Lake, TableRef
+from pipeline.logs import log_event, log_step
+from pipeline.registry.client import Registry
+from pipeline.training.lifecycle import dated
+from pipeline.training.spec import Domain, Run
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from pipeline.registry.records import Loaded, ModelVersion
+    from pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def write_report(settings: Settings, domain: Domain, as_of: date) -> str:
+    """Write a domain's page of a scored day and return its path below home.
+
+    Raises:
+        RefusedError: if the day is not scored.
+    """
+    migrate(Lake(settings))
+    with log_step(log, "write report", domain=domain.name, as_of=as_of) as result:
+        page = domain.steps().write_report(settings, as_of)
+        result["page"] = page
+    return page
+
+
+class RegisteredChampions:
+    """The versions in use when this was made. A promotion meanwhile changes nothing of what it gives."""
+
+    def __init__(self, settings: Settings, domain: Domain) -> None:
+        self._settings, self._domain = settings, domain
+        self._loaded: dict[str, Loaded] = {}
+        self.versions: Mapping[str, ModelVersion] = {
+            name: version for name in domain.model_names if (version := self._registry.champion(name))
+        }
+
+    @cached_property
+    def _registry(self) -> Registry:
+        return Registry(self._settings)
+
+    def version(self, model: str) -> ModelVersion | None:
+        """The version in use; None without a champion."""
+        return self.versions.get(model)
+
+    def load(self, model: str) -> Loaded:
+        """The model in memory, verified.
+
+        Raises:
+            KeyError: if it has no champion.
+        """
+        if model not in self._loaded:
+            trusted = self._domain.entry(model).spec().trusted_types
+            self._loaded[model] = self._registry.load(model, self.versions[model].version, trusted)
+        return self._loaded[model]
+
+    def artefacts(self, model: str) -> Mapping[str, Any]:
+        """The JSON files beside the model, verified; the model itself is not built.
+
+        Raises:
+            KeyError: if it has no champion.
+        """
+        return self._registry.artefacts(model, self.versions[model].version)
+
+
+def score(settings: Settings, domain: Domain, as_of: date) -> TableRef | None:
+    """Write a domain's results as of a day; that day of the table is replaced. None while a champion is missing.
+
+    Each row has `as_of` and the version that made it: `model_version`, or `<model>_version` for each of several.
+
+    Raises:
+        RefusedError: if the day's features are missing.
+    """
+    champions = RegisteredChampions(settings, domain)
+    if missing := [name for name in domain.required_models if champions.version(name) is None]:
+        log_event(log, "not scored", domain=domain.name, as_of=as_of, without_champion=",".join(missing))
+        return None
+    lake = Lake(settings)
+    migrate(lake)
+    with log_step(log, "score", table=domain.results_table, as_of=as_of) as result:
+        run = Run(settings, as_of, {domain.features_table: lake.version(domain.features_table)})
+        rows = dated(domain.steps().score(run, champions), as_of)
+        models = domain.required_models
+        for name in models:
+            column = "model_version" if len(models) == 1 else f"{name}_version"
+            version = champions.versions[name].version
+            rows = rows.append_column(column, pa.array([version] * rows.num_rows, pa.int64()))
+        written = lake.replace(domain.results_table, {"as_of": [as_of]}, rows)
+        result |= {"rows": rows.num_rows, "version": written.version}
+    return written
