@@ -38,6 +38,7 @@ tables:
       columns: {invoice: InvoiceNo, stock_code: StockCode, description: Description, quantity: Quantity,
         unit_price: UnitPrice, invoiced_at: InvoiceDate, customer_id: CustomerID, country: Country}
       options: {merchandise: '^\d{5}[A-Za-z]*$'}
+      closed_on: [sunday]
     files: {<<: *till, from: files/*, repeats: drop}
     books: {<<: *till, from: books/*, format: {type: xlsx}}
 """

@@ -87,11 +87,17 @@ def ingest(
         since, until = day, day + timedelta(days=1)
     start = time.monotonic()
     deliveries = steps.pending(settings, table, source, since=since, until=until)
+    totals = dict.fromkeys(("read", "clean", "quarantined", "repeats"), 0)
+    if not deliveries and since and until:
+        closed = [str(date) for date in steps.closed_days(settings, table, source, since, until)]
+        if closed and len(closed) == (until - since).days:
+            result = {"table": table, "deliveries": 0, **totals, "seconds": seconds_since(start), "closed": closed}
+            print_result(result, as_json, f"{table}: no delivery, the shop is closed on {', '.join(closed)}")
+            return
     if not deliveries:
         raise RefusedError(
             "There is no delivery", where=f"{table}, {day or 'any day'}", todo="look at the address in sources.yaml"
         )
-    totals = dict.fromkeys(("read", "clean", "quarantined", "repeats"), 0)
     refused: dict[str, str] = {}
     warnings: dict[str, list[str]] = {}
     quiet = as_json or len(deliveries) < 3

@@ -38,6 +38,11 @@ def is_pattern(address: str) -> bool:
     return any(mark in address for mark in ("*", "?", "[", DAY))
 
 
+def has_days(address: str) -> bool:
+    """Whether the deliveries of one day can be told from others: by `{day}`, or because they are simulated."""
+    return is_simulated(address) or DAY in address
+
+
 def missing(address: str) -> str | None:
     """The reason why the address cannot match any file, or None if its fixed part exists."""
     if is_simulated(address):

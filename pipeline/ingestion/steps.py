@@ -13,17 +13,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 from upath import UPath
 
 from pipeline.contracts import CONTRACTS
-from pipeline.errors import RefusedError
+from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import ledger
-from pipeline.ingestion.addresses import resolve
+from pipeline.ingestion.addresses import has_days, resolve
 from pipeline.ingestion.assessment import assess, source_of
-from pipeline.ingestion.deliveries import Delivery, find_deliveries, open_delivery
+from pipeline.ingestion.deliveries import Delivery, find_deliveries, is_closed, open_delivery
 from pipeline.ingestion.fingerprint import rules_fingerprint
 from pipeline.ingestion.ledger import LedgerEntry, Status, corrections_of
 from pipeline.ingestion.overlap import current_rows, days_of
@@ -113,8 +113,28 @@ class Committed:
 def pending(
     settings: Settings, table: str, source: str | None = None, *, since: date | None = None, until: date | None = None
 ) -> list[Delivery]:
-    """Find the deliveries of a source for a range of days (`until` is exclusive), or all of them."""
-    return find_deliveries(settings, load_sources(settings, table, source).get(table, source), since=since, until=until)
+    """Find the deliveries of a source for a range of days (`until` is exclusive), or all of them.
+
+    Raises:
+        UsageError: if days are given and the source's address does not say which of its files belong to which day.
+    """
+    named = load_sources(settings, table, source).get(table, source)
+    if (since or until) and not has_days(named.spec.address):
+        raise UsageError(
+            "The source's files cannot be chosen by day",
+            where=named.where,
+            observed=f"from: {named.spec.address}",
+            allowed="an address with {day}",
+            todo="give --all, which ingests every file; or put {day} into the address if the files' names have the day",
+        )
+    return find_deliveries(settings, named, since=since, until=until)
+
+
+def closed_days(settings: Settings, table: str, source: str | None, since: date, until: date) -> list[date]:
+    """The days of a range (`until` is exclusive) on which the shop is known to be closed."""
+    named = load_sources(settings).get(table, source)
+    days = (since + timedelta(days=n) for n in range((until - since).days))
+    return [day for day in days if is_closed(named, day)]
 
 
 def ingest(settings: Settings, delivery: Delivery) -> Committed:

@@ -180,6 +180,29 @@ def test_a_workbook_of_two_sheets_must_say_which(aisle: Callable[..., CliResult]
     assert "sheets lines, notes" in done.err
 
 
+@pytest.mark.parametrize("days", [("--day", "2025-03-03"), ("--from", "2025-03-03"), ("--until", "2025-03-04")])
+def test_days_are_refused_where_files_do_not_name_theirs(
+    aisle: Callable[..., CliResult], till: Any, days: tuple[str, str]
+) -> None:
+    till.write("files/all.csv", [till.line(day="2025-03-03"), till.line(day="2025-03-04")])
+    done = aisle("ingest", "transactions", "--source", "files", *days)
+    assert (done.code, done.out) == (2, "")
+    for part in ("cannot be chosen by day", "from: files/*", "{day}", "give --all"):
+        assert part in done.err
+    assert not till.lake.exists("transactions")
+
+
+def test_a_day_on_which_the_shop_is_closed_is_no_error(aisle: Callable[..., CliResult], till: Any) -> None:
+    done = aisle("ingest", "transactions", "--day", "2025-03-09")
+    assert (done.code, done.err) == (0, "")
+    assert "the shop is closed on 2025-03-09" in done.out
+    done = aisle("ingest", "transactions", "--day", "2025-03-09", "--json")
+    assert (done.code, done.json["deliveries"], done.json["read"]) == (0, 0, 0)
+    assert done.json["closed"] == ["2025-03-09"]
+    till.write("2025-03-09.csv", [till.line(day="2025-03-09")])
+    assert aisle("ingest", "transactions", "--day", "2025-03-09", "--json").json["clean"] == 1
+
+
 def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., CliResult], till: Any) -> None:
     till.write(NAME, b"")
     till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
@@ -229,7 +252,9 @@ def test_wrong_settings_exit_with_2(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["ingest", "transactions", "--day", "2025-03-09", "--json"],
+        ["ingest", "transactions", "--day", "2025-03-10", "--json"],
+        ["ingest", "transactions", "--from", "2025-03-09", "--until", "2025-03-11"],
+        ["ingest", "transactions", "--from", "2025-03-09", "--until", "2025-03-09"],
         ["quarantine", "show", "transactions", "till--x"],
         ["score", "customers"],
         ["report", "customers"],

@@ -60,7 +60,7 @@ def test_a_mapping_that_fits_hardly_any_line_is_warned_of_and_rejects_none(
 ) -> None:
     till.write("2025-03-03.csv", [till.line(n, f"TEC-{n}") for n in range(30)])
     delivery = till.found("2025-03-03.csv")
-    with caplog.at_level("WARNING"):
+    with caplog.at_level("WARNING", logger="pipeline"):
         checked = ingestion.check(till.settings, ingestion.land(till.settings, delivery))
     assert ["only 0 of 30 lines are merchandise" in warning for warning in checked.warnings] == [True]
     assert "only 0 of 30 lines are merchandise" in caplog.text
