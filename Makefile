@@ -42,7 +42,7 @@ lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
 	@$(LOCK) requirements-torch.in --find-links $(TORCH_WHEELS) --no-emit-find-links --output-file requirements-torch.txt
 
 clean: ## Remove the environment and all that was made
-	@rm -rf $(VENV) .aisle .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf $(VENV) .aisle .airflow .airflow.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 $(VENV)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'

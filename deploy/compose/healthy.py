@@ -1,4 +1,4 @@
-"""Exit 0 if an address answers 200: what a slim image has instead of curl."""
+"""Exit with 0 if an address answers 200, because a slim image has no curl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be there before Airflow starts: the database at this version, and the administrator's password."""
+"""Prepare the first start of Airflow: migrate its database and store the administrator's password."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_passwords(file: Path, password: str) -> None:
-    """Store the administrator's password where the simple auth manager reads it, for this user's eyes only."""
+    """Store the administrator's password where the simple auth manager reads it, readable by this user only."""
     temporary = file.with_suffix(".new")
     temporary.touch(mode=0o600)
     temporary.write_text(json.dumps({"admin": password}), encoding="utf-8")

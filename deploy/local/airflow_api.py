@@ -1,4 +1,4 @@
-"""What the demo asks of Airflow, through its public REST API."""
+"""A client of Airflow's public REST API, with what the demo needs of it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ DONE = ("success", "failed")
 
 
 class RunError(RuntimeError):
-    """A run did not end well or in time; the message names it and its failed tasks."""
+    """A run failed or did not end in time; the message names it and its failed tasks."""
 
 
 class AirflowApi:
-    """A client of one Airflow. Every answer is plain JSON.
+    """A client of one Airflow.
 
     Args:
-        check: raises when Airflow has broken down; called again and again while waiting.
+        url: the address of its API server.
+        check: called repeatedly while waiting; raises if Airflow has stopped.
     """
 
     def __init__(self, url: str, check: Callable[[], None] = lambda: None) -> None:
@@ -38,10 +39,10 @@ class AirflowApi:
         self._http.close()
 
     def wait_for_dags(self, expected: set[str], timeout: float = 60) -> None:
-        """Wait until all DAGs are known.
+        """Wait until Airflow has found all DAGs.
 
         Raises:
-            RunError: when a DAG file cannot be imported, or one is missing when the time is over.
+            RunError: if a DAG file cannot be imported, or a DAG is missing when the time is over.
         """
 
         def known() -> bool:
@@ -51,15 +52,19 @@ class AirflowApi:
 
         self._wait(known, timeout, f"Airflow did not find all of {sorted(expected)}")
 
+    def pause(self, dag_id: str) -> None:
+        """Let no further run of a DAG start."""
+        self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
-    def unpause_without_tonight(self, dag_ids: Sequence[str], timeout: float = 20) -> None:
-        """Let DAGs run, but skip the one run that the schedule starts for last night: the caller chooses the days.
+    def unpause_without_scheduled_run(self, dag_ids: Sequence[str], timeout: float = 20) -> None:
+        """Let DAGs run, but skip the one run that the schedule starts for last night, because the caller chooses the days.
 
-        No task can start meanwhile, so nothing of that run is ever done. (To remove the run would not help: the
-        schedule would start it again.)
+        Meanwhile no task can start, so that no task of that run does any work. Deleting the run would not help, because
+        the schedule would start it again.
         """
         pool = self._get("/pools/default_pool")["slots"]
         self._send("PATCH", "/pools/default_pool", json={"slots": 0}, params={"update_mask": "slots"})
@@ -73,7 +78,7 @@ class AirflowApi:
                     path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
                     tasks = self._get(path)["task_instances"]
                     for task in tasks:
-                        # 409: the scheduler has skipped it already, because what comes before it was.
+                        # 409: the scheduler has skipped it already, because the task before it was skipped.
                         where, state = f"{path}/{task['task_id']}", {"new_state": "skipped"}
                         self._send("PATCH", where, json=state, allowed=(httpx.codes.CONFLICT,))
                     if tasks:
@@ -84,7 +89,7 @@ class AirflowApi:
         self._send("PATCH", "/pools/default_pool", json={"slots": pool}, params={"update_mask": "slots"})
 
     def trigger(self, dag_id: str, form: Mapping[str, Any] | None = None, *, day: date | None = None) -> str:
-        """Start a run with the values of its form, or for the data interval of a day; the run's id."""
+        """Start a run with the values of its form, or for the data interval of a day; return the run's id."""
         body: dict[str, Any] = {"logical_date": None, "conf": dict(form or {})}
         if day:
             start, end = (f"{midnight}T00:00:00Z" for midnight in (day, day + timedelta(days=1)))
@@ -97,17 +102,17 @@ class AirflowApi:
         return sorted(found, key=lambda run: run["start_date"] or run["queued_at"] or "")
 
     def wait_run(self, dag_id: str, run_id: str, timeout: float) -> dict[str, Any]:
-        """Wait until a run has ended well; the run.
+        """Wait until a run has succeeded, and return it.
 
         Raises:
-            RunError: when it failed or is not over in time.
+            RunError: if it failed or does not end in time.
         """
 
         def ended() -> dict[str, Any] | None:
             run = self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
             return run if run["state"] in DONE else None
 
-        run: dict[str, Any] = self._wait(ended, timeout, f"run {run_id} of {dag_id} is not over")
+        run: dict[str, Any] = self._wait(ended, timeout, f"run {run_id} of {dag_id} has not ended")
         if run["state"] == "failed":
             failed = [
                 task for task in self.task_instances() if task["state"] == "failed" and task["dag_run_id"] == run_id
@@ -116,7 +121,7 @@ class AirflowApi:
         return run
 
     def wait_until_quiet(self, timeout: float, calm: float = 3.0) -> None:
-        """Wait until no run has been waiting or running for `calm` seconds."""
+        """Wait until for `calm` seconds no run was queued or running."""
         since = time.monotonic()
 
         def quiet() -> bool:
@@ -125,10 +130,10 @@ class AirflowApi:
                 since = time.monotonic()
             return time.monotonic() - since > calm
 
-        self._wait(quiet, timeout, "runs are still going on")
+        self._wait(quiet, timeout, "runs have not ended")
 
     def task_instances(self) -> list[dict[str, Any]]:
-        """Every task instance of every run: state, start, duration in seconds."""
+        """The task instances of all runs, each with state, start, and duration in seconds."""
         return list(self._pages("/dags/~/dagRuns/~/taskInstances", "task_instances"))
 
     def _pages(self, path: str, key: str, size: int = 100) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""`make demo`: a year of a simulated shop through real Airflow, from invoice lines to segments, a model and drift.
+"""`make demo`: a year of a simulated shop through a real Airflow, from invoice lines to segments, a model and drift.
 
-The days are fixed, so the same code tells the same story each time: a year of history as one delivery, a training, and
-a week day by day, from whose third day on new tills record prices and quantities wrongly. Each delivery has a few rows
-that break the contract. What it starts, it stops.
+The days are fixed, so that the same code gives the same result each time: a year of history as one delivery, a
+training, and a week day by day. From the week's third day on, new tills record prices and quantities wrongly. Each
+delivery has a few rows that break the contract. At its end the demo stops everything that it started.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from deploy.local.airflow_api import AirflowApi, RunError
 from deploy.local.installation import PROJECT, LocalAirflow
-from deploy.local.services import StartError, end_as_if_by_hand
+from deploy.local.services import StartError, exclusive, interrupt_on_signals
 from deploy.local.summary import DemoSummary, Durations, gather, task_durations
 from pipeline.settings import load_settings
 
@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOME = PROJECT / ".aisle" / "demo"
-DAGS = ("customers", "watch", "ingest_transactions", "train_customer_segments")
+AIRFLOW_HOME = HOME / "airflow"
+TIMED_DAGS = ("ingest_transactions", "train_customer_segments")
+DAGS = ("customers", "watch", *TIMED_DAGS)
 PATIENCE = 240.0
-"""Seconds that one step of the story may take."""
+"""Seconds that one step may take."""
 
 
 @dataclass(frozen=True)
 class Story:
-    """The days of the demo. The week runs from Monday to Sunday; on Saturdays the shop is closed."""
+    """The days and the shop of the demo. The week is from Monday to Sunday; the shop is closed on Saturdays."""
 
     opened: date = date(2023, 11, 20)
     week: date = date(2024, 11, 18)
@@ -58,7 +60,7 @@ class Story:
 
     @property
     def address(self) -> str:
-        """The shop. From `wrong_from` on its new tills record pence as pounds and pieces as cartons."""
+        """The source address of the shop. From `wrong_from` on, its tills record pence as pounds and pieces as cartons."""
         return (
             f"simulate://shop?seed={self.seed}&customers={self.customers}&opened={self.opened}"
             f"&drift_from={self.wrong_from}&drift_prices={self.prices}&drift_baskets={self.baskets}"
@@ -67,7 +69,7 @@ class Story:
 
 
 def write_sources(file: Path, address: str) -> None:
-    """The project's own `sources.yaml`, with the story's shop in the place of the simulated one."""
+    """Write the project's `sources.yaml` with the demo's shop as the source of the transactions."""
     spec = yaml.safe_load((PROJECT / "sources.yaml").read_text(encoding="utf-8"))
     source = next(iter(spec["tables"]["transactions"].values()))
     source["from"] = address
@@ -75,14 +77,14 @@ def write_sources(file: Path, address: str) -> None:
 
 
 def play(story: Story, api: AirflowApi, progress: Progress) -> None:
-    """Tell the story through Airflow.
+    """Run the demo's days through Airflow.
 
     Raises:
-        RunError: when a run fails or takes too long.
+        RunError: if a run fails or takes too long.
     """
     step = progress.add_task("finding the DAGs", total=None)
     api.wait_for_dags(set(DAGS))
-    api.unpause_without_tonight(DAGS)
+    api.unpause_without_scheduled_run(DAGS)
     progress.update(step, total=1, completed=1)
 
     step = progress.add_task(f"a year of history, {story.opened} to {story.week - timedelta(days=1)}", total=None)
@@ -97,29 +99,32 @@ def play(story: Story, api: AirflowApi, progress: Progress) -> None:
 
     step = progress.add_task(f"the week to {story.last}, day by day", total=7)
     for day in story.days:
-        # Day by day as the nights would: Airflow's own backfill may bring its scheduler down on SQLite.
+        # Day by day, as in production. Airflow's own backfill can crash its scheduler on SQLite.
         run = api.trigger("ingest_transactions", day=day)
         api.wait_run("ingest_transactions", run, PATIENCE)
         progress.advance(step)
-    progress.update(step, description=f"the week to {story.last}: segments, drift, what follows from it")
+    progress.update(step, description=f"the week to {story.last}: segments, drift, training")
     api.wait_until_quiet(PATIENCE)
     if failed := [run for run in api.runs() if run["state"] == "failed"]:
         raise RunError(", ".join(f"{run['dag_id']} {run['dag_run_id']} failed" for run in failed))
+    for dag_id in TIMED_DAGS:
+        # So that nothing is ingested or trained by the clock when this Airflow is opened again.
+        api.pause(dag_id)
 
 
-def show(console: Console, outcome: DemoSummary, durations: Durations) -> None:
-    """The short table at the end."""
+def show(console: Console, summary: DemoSummary, durations: Durations) -> None:
+    """Print the closing table, the pages to open, and how to open this Airflow again."""
     table = Table(title="What happened", show_header=False, title_justify="left", pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, lines in outcome.lines() + durations.lines():
+    for name, lines in summary.lines() + durations.lines():
         table.add_row(name, "\n".join(lines))
         table.add_section()
     console.print(table)
     console.print("Pages to open:")
     for page in newest_pages(HOME / "reports"):
         console.print(f"  {page}", highlight=False, soft_wrap=True)
-    console.print("The same in Airflow's and MLflow's own pages:")
+    console.print("To open these runs in Airflow's and the model in MLflow's UI:")
     console.print(f"  AISLE_HOME={HOME} make up", highlight=False, soft_wrap=True)
 
 
@@ -129,42 +134,56 @@ def newest_pages(reports: Path) -> list[Path]:
     return sorted({page.parent: page for page in pages}.values())
 
 
-def main(console: Console) -> int:
-    """Play the story from an empty home; the exit code."""
-    end_as_if_by_hand()
-    begun = time.monotonic()
-    story = Story()
-    shutil.rmtree(HOME, ignore_errors=True)
-    HOME.mkdir(parents=True)
-    write_sources(HOME / "sources.yaml", story.address)
+def clear(home: Path) -> None:
+    """Empty a folder, but for the locks of those who use it."""
+    home.mkdir(parents=True, exist_ok=True)
+    for path in home.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != ".lock":
+            path.unlink()
+
+
+def run(console: Console) -> None:
+    """Run the demo in an empty home and print its results.
+
+    Raises:
+        StartError: if Airflow does not start, or another one is running in the same home.
+        RunError: if a run fails or takes too long.
+    """
+    start, story = time.monotonic(), Story()
     settings = {"AISLE_HOME": str(HOME), "AISLE_SOURCES": str(HOME / "sources.yaml")}
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    try:
-        with Progress(*columns, console=console) as progress:
-            step = progress.add_task("starting Airflow", total=None)
-            with (
-                LocalAirflow(HOME / "airflow", settings) as airflow,
-                AirflowApi(airflow.url, airflow.check) as api,
-            ):
-                progress.update(step, total=1, completed=1)
-                progress.console.print(f"Airflow answers at {airflow.url} while this runs (no login).", highlight=False)
-                started = time.monotonic()
-                play(story, api, progress)
-                ended = time.monotonic()
-                durations = task_durations(api)
-                step = progress.add_task("stopping what was started", total=None)
+    with exclusive(AIRFLOW_HOME), Progress(*columns, console=console) as progress:
+        clear(HOME)
+        write_sources(HOME / "sources.yaml", story.address)
+        step = progress.add_task("starting Airflow", total=None)
+        with LocalAirflow(AIRFLOW_HOME, settings) as airflow, AirflowApi(airflow.url, airflow.check) as api:
             progress.update(step, total=1, completed=1)
-        outcome = gather(load_settings(home=str(HOME), sources=HOME / "sources.yaml"))
+            progress.console.print(f"Airflow answers at {airflow.url} while this runs (no login).", highlight=False)
+            started = time.monotonic()
+            play(story, api, progress)
+            ended = time.monotonic()
+            durations = task_durations(api)
+            step = progress.add_task("stopping what was started", total=None)
+        progress.update(step, total=1, completed=1)
+    summary = gather(load_settings(home=str(HOME), sources=HOME / "sources.yaml"))
+    total = time.monotonic() - start
+    show(console, summary, replace(durations, starting=started - start, story=ended - started, total=total))
+
+
+def main(console: Console) -> int:
+    """Run the demo; return the exit code."""
+    interrupt_on_signals()
+    try:
+        run(console)
     except (StartError, RunError) as error:
         console.print(str(error), style="red", markup=False)
-        console.print(f"Logs are under {HOME / 'airflow' / 'logs'}.", markup=False)
+        console.print(f"Logs are under {AIRFLOW_HOME / 'logs'}.", markup=False)
         return 1
     except KeyboardInterrupt:
         console.print("Stopped; nothing is left running.")
         return 130
-    total = time.monotonic() - begun
-    durations = replace(durations, starting=started - begun, story=ended - started, total=total)
-    show(console, outcome, durations)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A local Airflow (scheduler, DAG processor, API server) and a local MLflow server, on this machine only."""
+"""A local Airflow (scheduler, DAG processor, API server) and MLflow server, reachable from this machine only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from deploy.local.services import HOST, Service, free_port, run_once, stop_all, wait_until_healthy
+from deploy.local.services import HOST, Port, Service, run_once, stop_all, wait_until_healthy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,19 +20,23 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def base_environment() -> dict[str, str]:
-    """This process's environment without what belongs to another Airflow."""
+    """This process's environment without the settings of another Airflow."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
     return kept | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
 
 
 @dataclass
 class LocalAirflow:
-    """Airflow under one folder: LocalExecutor on SQLite, listening on 127.0.0.1 alone.
+    """Airflow in a folder: LocalExecutor on SQLite, listening on 127.0.0.1 only.
 
-    Whoever can reach the port is admin: that is everybody on this machine and nobody else.
-    It is no installation for production; docker-compose.yaml is the beginning of one.
+    Everybody on this machine is admin, and nobody else can reach it. It is not an installation for production;
+    docker-compose.yaml is a starting point for one.
 
-    home: where its database, logs and configuration live. settings: AISLE_* variables of the tasks.
+    Attributes:
+        home: the folder of its database, logs and configuration.
+        settings: AISLE_* variables of the tasks.
+        port: the port of its UI and REST API; another free one if it is taken.
+        timeout: seconds that it may take to start.
     """
 
     home: Path
@@ -42,13 +46,14 @@ class LocalAirflow:
 
     def __post_init__(self) -> None:
         self.home = self.home.absolute()
-        self.port = free_port(self.port)
+        self._port = Port(self.port)
+        self.port = self._port.number
         self._services: list[Service] = []
         self._environment = base_environment() | self._configuration() | dict(self.settings)
 
     @property
     def url(self) -> str:
-        """Where the UI and the REST API are."""
+        """The address of the UI and the REST API."""
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
@@ -64,14 +69,14 @@ class LocalAirflow:
         self.stop()
 
     def start(self) -> None:
-        """Bring the database up to date and start the components."""
+        """Migrate the database and start the components."""
         self.home.mkdir(parents=True, exist_ok=True)
         airflow = [sys.executable, "-m", "airflow"]
         logs = self.home / "logs" / "components"
         run_once("airflow db migrate", [*airflow, "db", "migrate"], logs / "migrate.log", self._environment, PROJECT)
         commands = {
             "api-server": ["api-server", "--host", HOST, "--port", str(self.port), "--workers", "1"],
-            # Task logs are read from the folder, so nobody needs to serve them.
+            # Task logs are read from the folder, so no server for them is needed.
             "scheduler": ["scheduler", "--skip-serve-logs"],
             "dag-processor": ["dag-processor"],
         }
@@ -83,17 +88,18 @@ class LocalAirflow:
             self._services.append(service)
 
     def wait_ready(self) -> None:
-        """Wait until every component says that it is healthy.
+        """Wait until every component reports that it is healthy.
 
         Raises:
-            StartError: when one ends or the time is over, with the last lines of its log.
+            StartError: if one ends or the time is over, with the last lines of its log.
         """
 
         def healthy(answer: httpx.Response) -> bool:
             parts = answer.json()
             return all(parts[name]["status"] == "healthy" for name in ("metadatabase", "scheduler", "dag_processor"))
 
-        wait_until_healthy(f"{self.url}/api/v2/monitor/health", self._services, self.timeout, healthy)
+        url = f"{self.url}/api/v2/monitor/health"
+        wait_until_healthy(url, self._services, self.timeout, healthy, server=self._services[0])
 
     def check(self) -> None:
         """Raise StartError if a component has ended."""
@@ -101,9 +107,10 @@ class LocalAirflow:
             service.check()
 
     def stop(self) -> None:
-        """End every component and whatever it started."""
+        """End every component and all processes that it started."""
         stop_all(self._services)
         self._services.clear()
+        self._port.release()
 
     def _configuration(self) -> dict[str, str]:
         values: dict[str, dict[str, object]] = {
@@ -134,7 +141,15 @@ class LocalAirflow:
 
 @dataclass
 class LocalMlflow:
-    """MLflow's server over a database and a folder of model files, listening on 127.0.0.1 alone."""
+    """MLflow's server, listening on 127.0.0.1 only.
+
+    Attributes:
+        store: its database.
+        artifacts: the folder or bucket of the model files.
+        log: the file of its log.
+        port: the port of its UI; another free one if it is taken.
+        timeout: seconds that it may take to start.
+    """
 
     store: str
     artifacts: str
@@ -143,7 +158,8 @@ class LocalMlflow:
     timeout: float = 90
 
     def __post_init__(self) -> None:
-        self.port = free_port(self.port)
+        self._port = Port(self.port)
+        self.port = self._port.number
         environment = base_environment() | {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -155,7 +171,7 @@ class LocalMlflow:
 
     @property
     def url(self) -> str:
-        """Where its pages are."""
+        """The address of its UI."""
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
@@ -178,14 +194,15 @@ class LocalMlflow:
         """Wait until it is healthy.
 
         Raises:
-            StartError: when it ends or the time is over, with the last lines of its log.
+            StartError: if it ends or the time is over, with the last lines of its log.
         """
-        wait_until_healthy(f"{self.url}/health", [self._service], self.timeout)
+        wait_until_healthy(f"{self.url}/health", [self._service], self.timeout, server=self._service)
 
     def check(self) -> None:
         """Raise StartError if it has ended."""
         self._service.check()
 
     def stop(self) -> None:
-        """End the server and whatever it started."""
+        """End the server and all processes that it started."""
         self._service.stop()
+        self._port.release()

@@ -1,4 +1,4 @@
-"""What the demo tells at its end, read from the lake, the registry and Airflow."""
+"""The results of the demo, read from the lake, the registry and Airflow."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ Lines = list[tuple[str, list[str]]]
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """What came of the deliveries.
+    """The results of the demo.
 
-    rows: read, clean, quarantined and exact repeats, over all deliveries. segments: name, customers, revenue of the
-    window, largest revenue first. promotions: version, action and reason, in order. drift: what drifted, by day.
+    Attributes:
+        deliveries: how many were ingested.
+        rows: numbers of rows read, clean, quarantined and exact repeats, over all deliveries.
+        as_of: the last day that was scored.
+        segments: name, customers and revenue in the window, by decreasing revenue.
+        promotions: version, action and reason of each decision, oldest first.
+        drift: the columns that drifted, by day.
     """
 
     deliveries: int
@@ -33,9 +38,9 @@ class DemoSummary:
     drift: dict[date, list[str]]
 
     def lines(self) -> Lines:
-        """As the table shows it."""
+        """The rows of the closing table."""
         rows = self.rows
-        told = [
+        counts = [
             f"{rows['read']:,} read from {self.deliveries} deliveries",
             f"= {rows['clean']:,} clean + {rows['quarantined']:,} quarantined + {rows['repeats']:,} exact repeats",
         ]
@@ -51,7 +56,7 @@ class DemoSummary:
         ]
         drift = [f"as of {day}: {', '.join(columns) or 'none'}" for day, columns in sorted(self.drift.items())]
         return [
-            ("rows", told),
+            ("rows", counts),
             (f"segments as of {self.as_of}", segments),
             ("model", models),
             ("drift", drift or ["not checked"]),
@@ -98,7 +103,7 @@ def task_durations(api: AirflowApi) -> Durations:
 
 
 def gather(settings: Settings) -> DemoSummary:
-    """Read the outcome of everything that ran under a home."""
+    """Read the results from a home."""
     import pyarrow.compute as pc
 
     from pipeline.ingestion import ledger

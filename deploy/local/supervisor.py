@@ -1,10 +1,10 @@
-"""Run a command so that nothing of it outlives the one who started it.
+"""Run a command so that none of its processes outlives the process that started it.
 
     python supervisor.py COMMAND …
 
-When standard input closes (its owner stopped it, failed, was interrupted or was killed outright), every process of this
-session is ended: politely, then not. Airflow gives each task a process group of its own, so ending a group is not
-enough; a session is. Start this script in a session of its own.
+When standard input closes (because the owner stopped the command, failed, was interrupted or was killed), every process
+of this session is terminated, and killed if it does not end in time. Ending a process group would not be enough,
+because Airflow gives each task a group of its own. Start this script in a session of its own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import time
 
 import psutil
 
-PATIENCE = float(os.environ.get("LEASH_PATIENCE", "8"))
-"""Seconds between asking and insisting."""
+PATIENCE = float(os.environ.get("SUPERVISOR_PATIENCE", "8"))
+"""Seconds between terminating and killing."""
 
 
 def session_members(session: int) -> list[psutil.Process]:
-    """The living processes of a session, without this one."""
+    """The running processes of a session, without this one."""
     members = []
     for process in psutil.process_iter():
         try:
@@ -35,25 +35,25 @@ def session_members(session: int) -> list[psutil.Process]:
 
 
 def end_session(session: int, patience: float = PATIENCE) -> None:
-    """End every other process of a session, whatever its group."""
+    """End every other process of a session, in whatever process group it is."""
     deadline = time.monotonic() + patience
-    asked = False
+    terminated = False
     while members := session_members(session):
         late = time.monotonic() > deadline
         for process in members:
             try:
                 if late:
                     process.kill()
-                elif not asked:
+                elif not terminated:
                     process.terminate()
             except psutil.NoSuchProcess:
                 continue
-        asked = True
+        terminated = True
         time.sleep(0.1)
 
 
 def main(command: list[str]) -> int:
-    """Run `command` until it ends or standard input closes; its exit code, or 0 when it was told to stop."""
+    """Run `command` until it ends or standard input closes; return its exit code, or 0 if it was stopped."""
     stopped = False
 
     def stop(*_: object) -> None:
