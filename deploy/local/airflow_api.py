@@ -61,7 +61,7 @@ class AirflowApi:
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     def unpause_without_scheduled_run(self, dag_ids: Sequence[str], timeout: float = 20) -> None:
-        """Let DAGs run, but skip the one run that the schedule starts for last night, because the caller chooses the days.
+        """Let DAGs run, but skip the run that the schedule starts for last night: the caller chooses the days.
 
         Meanwhile no task can start, so that no task of that run does any work. Deleting the run would not help, because
         the schedule would start it again.

@@ -60,7 +60,7 @@ class Story:
 
     @property
     def address(self) -> str:
-        """The source address of the shop. From `wrong_from` on, its tills record pence as pounds and pieces as cartons."""
+        """The address of the shop. From `wrong_from` on, its tills record pence as pounds and pieces as cartons."""
         return (
             f"simulate://shop?seed={self.seed}&customers={self.customers}&opened={self.opened}"
             f"&drift_from={self.wrong_from}&drift_prices={self.prices}&drift_baskets={self.baskets}"
