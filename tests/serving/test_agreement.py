@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
+from importlib.resources import files
 from typing import Any
 
 import httpx
@@ -12,9 +14,12 @@ import pandas as pd
 import pytest
 
 from pipeline.customers.features import FEATURE_COLUMNS
+from pipeline.endpoints import RowError
 from pipeline.lake.tables import Lake
+from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY
+from pipeline.stores import endpoint as store_sales
 from tests.serving.conftest import AS_OF
 
 SAME = {"rtol": 1e-9, "atol": 1e-9}
@@ -243,3 +248,34 @@ def test_refused_rows_do_not_affect_the_others(client: httpx.Client) -> None:
     assert "segment" in first
     assert "2025-03-03" in second["error"]["allowed"]
     assert third["error"]["todo"]
+
+
+def test_a_store_without_any_planned_day_is_refused_as_such(shop: Settings) -> None:
+    loaded = {model: Registry(shop).load(model, 1) for model in store_sales.ENDPOINT.models}
+    predictor = store_sales.StoreSalesPredictor(loaded, shop)
+    state = predictor._state
+    known = state.plan.known.copy()
+    known[0, :] = False
+    known[1, -1] = False
+    predictor._state = replace(state, plan=replace(state.plan, known=known))
+    last = state.as_of + timedelta(days=state.horizon - 1)
+    rows = [store_sales.StoreDay(store=int(state.stores[n]), day=day) for n in (0, 1) for day in (state.as_of, last)]
+    answers = predictor.predict([rows]).answers
+    errors = [answer.error.what if isinstance(answer, RowError) else "" for answer in answers]
+    assert errors == [*["This store is not in the plan"] * 2, "", "This day is not in the plan"]
+    # The start page shows its own sentence for this error.
+    assert f'"{errors[0]}"' in (files("pipeline.serving") / "page" / "page.js").read_text(encoding="utf-8")
+
+
+def test_a_day_outside_the_plan_can_be_forecast_if_the_row_has_all_fields(shop: Settings) -> None:
+    loaded = {model: Registry(shop).load(model, 1) for model in store_sales.ENDPOINT.models}
+    predictor = store_sales.StoreSalesPredictor(loaded, shop)
+    state = predictor._state
+    predictor._state = replace(state, plan=replace(state.plan, known=np.zeros_like(state.plan.known)))
+    row = store_sales.StoreDay(
+        store=int(state.stores[0]), day=state.as_of, promo=False, state_holiday="none", school_holiday=False
+    )
+    (answer,) = predictor.predict([[row]]).answers
+    assert isinstance(answer, store_sales.Forecast)
+    assert answer.open
+    assert answer.mean > 0

@@ -29,13 +29,12 @@ async function request(path, body) {
 function card(model) {
   const article = make("article", null);
   article.append(make("h3", model.name.replaceAll("_", " ")));
-  const facts = [
-    ["version", model.version],
-    ["trained as of", model.as_of],
-  ];
-  if (model.as_of !== "undated") {
+  const facts = [["version", model.version]];
+  if (model.as_of === "undated") {
+    facts.push(["training data", "undated"]);
+  } else {
     const days = Math.max(0, Math.floor((Date.now() - Date.parse(model.as_of)) / DAY));
-    facts.push(["age", `${formatWhole(days)} ${days === 1 ? "day" : "days"}`]);
+    facts.push(["trained as of", model.as_of], ["age", `${formatWhole(days)} ${days === 1 ? "day" : "days"}`]);
   }
   facts.push(["in use since", model.since.slice(0, 16).replace("T", " ") + " UTC"]);
   const metrics = Object.entries(model.metrics).filter(([, value]) => value !== null).slice(0, 6);
@@ -86,10 +85,11 @@ async function showForecast() {
   button.disabled = true;
   try {
     const text = byId("store").value.trim();
-    if (!/^\d{1,9}$/.test(text)) throw new Error("Enter the number of a store: a whole number.");
+    const isNumber = /^\d{1,9}$/.test(text);
     const store = Number(text);
     // The address names what is shown, so that it can be bookmarked or shared.
-    history.replaceState(null, "", `?store=${store}`);
+    history.replaceState(null, "", isNumber ? `?store=${store}` : location.pathname);
+    if (!isNumber) throw new Error("Enter the number of a store: a whole number.");
     if (!storeSales.stores.includes(store)) {
       throw new Error(`Store ${store} is not known. The ${formatWhole(storeSales.stores.length)} stores with sales are in the list.`);
     }
@@ -97,7 +97,7 @@ async function showForecast() {
     const response = await request("/predict", { rows: days.map((day) => ({ store, day })) });
     const answers = response.answers.map((answer, n) => ({ day: days[n], ...answer }));
     const rows = answers.filter((row) => !row.error);
-    if (!rows.length) throw new Error(`Store ${store}: ${answers[0].error.what}. To do: ${answers[0].error.todo}.`);
+    if (!rows.length) throw new Error(whyRefused(store, answers[0].error));
     showRows(store, rows, answers.length - rows.length);
   } catch (error) {
     clearPicture();
@@ -106,6 +106,12 @@ async function showForecast() {
   } finally {
     button.disabled = false;
   }
+}
+
+function whyRefused(store, error) {
+  return error.what === "This store is not in the plan"
+    ? `Store ${store} exists, but it is not in the plan from ${storeSales.from} to ${storeSales.until}, so there is no forecast.`
+    : `Store ${store}: ${error.what}. To do: ${error.todo}.`;
 }
 
 function clearPicture() {
