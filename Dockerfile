@@ -9,6 +9,8 @@ COPY requirements.txt /build/requirements.txt
 RUN pip install --require-hashes --no-deps --compile -r /build/requirements.txt
 COPY pyproject.toml README.md /build/
 COPY pipeline /build/pipeline
+COPY expectations /build/expectations
+COPY sources.yaml /build/sources.yaml
 RUN pip install --no-deps --no-index --no-build-isolation --compile /build
 
 FROM python:3.11.13-slim-bookworm

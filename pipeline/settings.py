@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -36,9 +37,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AISLE_", frozen=True, extra="ignore")
 
     home: str = Field(".aisle", description="Folder or bucket that holds the lake, the registry and the reports.")
-    sources: Path = Field(Path("sources.yaml"), description="The mapping file: where each table's deliveries are.")
+    sources: Path = Field(
+        default_factory=lambda: _local_or_packaged("sources.yaml"),
+        description="The mapping file: where each table's deliveries are. Default: that of the working directory, "
+        "else the package's, which simulates shops.",
+    )
     data: str = Field(".", description="What relative addresses in the mapping file are relative to.")
-    expectations: Path = Field(Path("expectations"), description="Folder of the Great Expectations suites.")
+    expectations: Path = Field(
+        default_factory=lambda: _local_or_packaged("expectations"),
+        description="Folder of the Great Expectations suites. Default: that of the working directory, else the "
+        "package's.",
+    )
     tracking_uri: str = Field("", description="MLflow's database or server; empty: a SQLite file under `home`.")
     artifacts: str = Field("", description="Where MLflow keeps model files; empty: a folder under `home`.")
     storage_options: dict[str, str] = Field(
@@ -107,6 +116,12 @@ class Settings(BaseSettings):
     def artifacts_uri(self) -> str:
         """Where MLflow keeps model files."""
         return self.artifacts or str(self.home_path / "mlflow-artifacts")
+
+
+def _local_or_packaged(name: str) -> Path:
+    """A file or folder of the working directory; where there is none, the one that is installed with the package."""
+    local = Path(name)
+    return local if local.exists() else Path(str(files("pipeline"))) / "defaults" / name
 
 
 def load_settings(**changes: object) -> Settings:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+import pipeline
 from pipeline.errors import UsageError
 from pipeline.settings import load_settings
 
@@ -25,8 +26,18 @@ def test_local_folders_are_absolute_and_buckets_are_left(tmp_path: Path, monkeyp
     settings = load_settings(home="gs://shop/aisle")
     assert settings.home == "gs://shop/aisle"
     assert settings.data == str(tmp_path / "drops")
-    assert settings.sources == tmp_path / "sources.yaml"
+    assert load_settings(sources=Path("mine.yaml")).sources == tmp_path / "mine.yaml"
     assert load_settings().home == str(tmp_path / ".aisle")
+
+
+def test_the_mapping_and_the_suites_are_those_of_the_working_directory_else_the_packages(tmp_path: Path) -> None:
+    package = Path(pipeline.__path__[0])
+    assert load_settings().sources == package / "defaults" / "sources.yaml"
+    assert load_settings().expectations == package / "defaults" / "expectations"
+    (tmp_path / "sources.yaml").touch()
+    (tmp_path / "expectations").mkdir()
+    assert load_settings().sources == tmp_path / "sources.yaml"
+    assert load_settings().expectations == tmp_path / "expectations"
 
 
 def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,11 @@ def load_suite(file: Path) -> list[dict[str, Any]]:
         content = json.loads(file.read_text(encoding="utf-8"))
         return [dict(expectation) for expectation in content["expectations"]]
     except FileNotFoundError as error:
-        raise UsageError("The suite does not exist", where=str(file), todo="set AISLE_EXPECTATIONS") from error
+        raise UsageError(
+            "The suite does not exist",
+            where=str(file),
+            todo="put it there, or unset AISLE_EXPECTATIONS to use the suites of the package",
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             "The suite is not readable",
