@@ -81,6 +81,16 @@ def test_a_module_that_is_too_long_is_found(tmp_path: Path) -> None:
     assert over_long(tmp_path) == {"dags/long.py"}
 
 
+def test_tests_share_helpers_by_helper_modules() -> None:
+    found = [
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in (ROOT / "tests").rglob("*.py")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if re.match(r"\s*(from|import) [\w.]*\b(conftest|test_\w+)\b", line)
+    ]
+    assert not found, "move what is shared to a helper module: " + "; ".join(found)
+
+
 def test_contracts_on_imports_hold() -> None:
     script = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([script, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

@@ -20,7 +20,7 @@ from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY
 from pipeline.stores import endpoint as store_sales
-from tests.serving.conftest import AS_OF
+from tests.serving.helpers import AS_OF
 
 SAME = {"rtol": 1e-9, "atol": 1e-9}
 

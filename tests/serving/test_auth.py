@@ -15,7 +15,7 @@ from pipeline.cli import app
 from pipeline.errors import UsageError
 from pipeline.serving.keys import check_host, hash_key
 from pipeline.settings import Settings, load_settings
-from tests.serving.conftest import KEYS, basic, bearer, keys, ready, running
+from tests.serving.helpers import KEYS, basic, bearer, keys, ready, running
 
 READ = ("/", "/assets/page.js", "/model", "/model/footfall_buyers", "/metrics", "/reports/", "/docs", "/openapi.json")
 PREDICT = ("/predict", "/segments", "/shoppers/purchase", "/footfall")

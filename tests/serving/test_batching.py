@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.serving.batching import MAX_QUEUED_ROWS, Batcher, Job
 from pipeline.serving.errors import ProblemError
-from tests.serving.conftest import HANG_SECONDS
+from tests.serving.helpers import HANG_SECONDS
 
 
 class Work:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.footfall.steps import MODEL
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.serving.prediction_log import PREDICTIONS
 from pipeline.settings import Settings
-from tests.serving.conftest import ready, running, until
-from tests.serving.test_model_manager import BODY, MODEL, register
+from tests.serving.helpers import BODY, ready, register, running, until
 
 REQUESTS = 60
 

@@ -20,7 +20,7 @@ from pipeline.endpoints import Predictions
 from pipeline.footfall.endpoint import ENDPOINT, FootfallPredictor, FootfallRow
 from pipeline.serving.log_config import CONFIG
 from pipeline.settings import Settings
-from tests.serving.conftest import HANG_SECONDS, bearer, ready, running, until
+from tests.serving.helpers import HANG_SECONDS, bearer, ready, running, until
 
 
 class FaultyPredictor(FootfallPredictor):

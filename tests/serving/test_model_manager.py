@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
-import pandas as pd
 import pytest
-from sklearn.linear_model import LinearRegression
 
 from pipeline.dates import UNDATED_AS_OF
 from pipeline.domains import endpoints
@@ -21,32 +17,13 @@ from pipeline.errors import UsageError
 from pipeline.footfall.endpoint import ENDPOINT
 from pipeline.footfall.steps import FIT_FILE, MODEL
 from pipeline.registry.client import Registry
-from pipeline.registry.records import Provenance
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_manager import ModelManager
 from pipeline.settings import Settings
-from tests.serving.conftest import AS_OF, HANG_SECONDS, ready, running, until
+from tests.serving.helpers import AS_OF, BODY, HANG_SECONDS, ready, register, running, until
 
-BODY = {"rows": [{"visitors": 10}]}
 SWAPS = 20
 FAST = {"serve_poll_seconds": 0.05}
-
-
-def register(settings: Settings, buyers: float, as_of: date = AS_OF, **arguments: Any) -> int:
-    """Register a version of the footfall model that always predicts the same; its version."""
-    registry = Registry(settings)
-    model = LinearRegression().fit(pd.DataFrame({"visitors": [1.0, 2.0]}), [0.0, 0.0])
-    model.intercept_ = np.float64(buyers)
-    fit = registry.artefacts(MODEL, 1)[FIT_FILE]
-    version = registry.log_challenger(
-        MODEL,
-        model,
-        provenance=Provenance(as_of, {"footfall": 0}, ("visitors",), hash(buyers), "abc123"),
-        example=pd.DataFrame({"visitors": [10.0]}),
-        metrics={"rmse": 1.0},
-        artefacts=arguments.get("artefacts", {FIT_FILE: fit}),
-    )
-    return version.version
 
 
 def promote(settings: Settings, version: int) -> None:

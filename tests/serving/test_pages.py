@@ -11,7 +11,7 @@ import pytest
 from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, write_page
 from pipeline.settings import Settings
-from tests.serving.conftest import HANG_SECONDS
+from tests.serving.helpers import HANG_SECONDS
 
 
 @pytest.fixture(scope="module", autouse=True)

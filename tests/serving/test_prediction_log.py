@@ -16,7 +16,7 @@ from pipeline.lake.tables import Lake
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.prediction_log import PREDICTIONS, Entry, PredictionLog
 from pipeline.settings import Settings
-from tests.serving.conftest import HANG_SECONDS, ready, running
+from tests.serving.helpers import HANG_SECONDS, ready, running
 
 AT = datetime(2025, 5, 1, 23, 59, tzinfo=UTC)
 

@@ -19,7 +19,7 @@ import httpx
 from pipeline.lake.tables import Lake
 from pipeline.serving.prediction_log import PREDICTIONS
 from pipeline.settings import Settings
-from tests.serving.conftest import HANG_SECONDS, ready, until
+from tests.serving.helpers import HANG_SECONDS, ready, until
 
 ROOT = Path(__file__).resolve().parents[2]
 

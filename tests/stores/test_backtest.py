@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores import linear_store, seasonal_median
 from pipeline.stores.backtest import backtest, error_metrics, folds
-from tests.stores.conftest import plain_days, plain_stores, tables
+from tests.stores.helpers import plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend

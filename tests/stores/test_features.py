@@ -18,7 +18,7 @@ from pipeline.stores import features, state
 from pipeline.stores.calendar import CATEGORICAL_COLUMNS
 from pipeline.stores.features import FEATURE_COLUMNS, store_features
 from pipeline.stores.grids import read_grids
-from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
+from tests.stores.helpers import AS_OF, HORIZON, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -162,7 +162,7 @@ def test_promotions_and_holidays_are_counted(con: Backend) -> None:
 
 
 def test_no_history_is_refused(con: Backend) -> None:
-    from tests.stores.conftest import FIRST
+    from tests.stores.helpers import FIRST
 
     with pytest.raises(RefusedError, match="no history"):
         built(con, plain_days(COUNT), FIRST)

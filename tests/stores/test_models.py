@@ -15,7 +15,7 @@ from pipeline.stores import gradient_boosting
 from pipeline.stores.explain import explain_day, mean_contributions, partial_effect, permutation_importance
 from pipeline.stores.features import FEATURE_COLUMNS, store_features
 from pipeline.stores.model import forecast_rows, training_rows
-from tests.stores.conftest import AS_OF, NOISE, plain_days, plain_stores, tables
+from tests.stores.helpers import AS_OF, NOISE, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.stores.outliers import MIN_DAYS, SCORE_THRESHOLD, mark_outliers
-from tests.stores.conftest import AS_OF, plain_days, plain_stores, tables
+from tests.stores.helpers import AS_OF, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend

@@ -16,7 +16,7 @@ from pipeline.errors import RefusedError, UsageError
 from pipeline.stores.features import feature_rows, planned_days, store_features
 from pipeline.stores.model import to_frame
 from pipeline.stores.state import StoreState, store_state
-from tests.stores.conftest import AS_OF, HORIZON, plain_days, plain_stores, tables
+from tests.stores.helpers import AS_OF, HORIZON, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
     from typing import Any
