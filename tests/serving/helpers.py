@@ -18,7 +18,7 @@ import pandas as pd
 import uvicorn
 from sklearn.linear_model import LinearRegression
 
-from pipeline.footfall.steps import FIT_FILE, MODEL
+from pipeline.footfall.buyers import FIT_FILE, MODEL
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Provenance
 from pipeline.serving.app import create_app

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.footfall.steps import MODEL
+from pipeline.footfall.buyers import MODEL
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.serving.prediction_log import PREDICTIONS

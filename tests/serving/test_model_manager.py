@@ -14,8 +14,8 @@ import pytest
 from pipeline.dates import UNDATED_AS_OF
 from pipeline.domains import endpoints
 from pipeline.errors import UsageError
+from pipeline.footfall.buyers import FIT_FILE, MODEL
 from pipeline.footfall.endpoint import ENDPOINT
-from pipeline.footfall.steps import FIT_FILE, MODEL
 from pipeline.registry.client import Registry
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_manager import ModelManager
