@@ -1,7 +1,6 @@
-"""How good each model is on unseen days: trained on the first four fifths of the days, tested on the rest.
+"""Backtests of the visit models: trained on the first four fifths of the days, tested on the others.
 
-The history of a test visit is all that came before it, other test visits included: as on a working day, the model is
-old and what it knows of people is not.
+The history of a test visit includes earlier test visits, as in production: the model is older than the features.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pipeline.shoppers.wide_frame import earlier_later, split_at
 if TYPE_CHECKING:
     import pandas as pd
 
-    Measured = Callable[[Any, pd.DataFrame, pd.DataFrame], dict[str, float]]
+    Measure = Callable[[Any, pd.DataFrame, pd.DataFrame], dict[str, float]]
     Trainer = Callable[..., Any]
 
 
@@ -25,14 +24,15 @@ def backtest(model: str, visits: pd.DataFrame, *, seed: int) -> dict[str, Any]:
 
     Args:
         model: its name.
-        visits: rows of `frames.frame`, of visits that have happened.
+        visits: rows of `wide_frame.frame` of past visits.
+        seed: of the training.
 
     Returns:
         `{"model": …, "folds": [{"from": …, "to": …, "metrics": {…}}], "mean": {…}}`; `to` is the last day tested.
 
     Raises:
-        UsageError: if there is no such model.
-        RefusedError: if the days are too few.
+        UsageError: there is no such model.
+        RefusedError: there are too few days.
     """
     if model not in TRAIN:
         raise UsageError("No visit model has this name", observed=model, allowed=", ".join(TRAIN))
@@ -44,25 +44,28 @@ def backtest(model: str, visits: pd.DataFrame, *, seed: int) -> dict[str, Any]:
 
 
 def _probability(model: Any, earlier: pd.DataFrame, later: pd.DataFrame) -> dict[str, float]:
-    course = purchase_probability.price_model(earlier).mean(later[["price"]])
+    price_only = purchase_probability.price_model(earlier).mean(later[["price"]])
     base = float(earlier["bought"].mean())
     return {
         **purchase_probability.measure(purchase_probability.predict(model, later), later, base),
-        "price_only_auc": purchase_probability.measure(course, later, base)["auc"],
+        "price_only_auc": purchase_probability.measure(price_only, later, base)["auc"],
     }
 
 
 def _choice(model: Any, earlier: pd.DataFrame, later: pd.DataFrame) -> dict[str, float]:
-    then, now = brand_choice.purchases(earlier), brand_choice.purchases(later)
+    train_rows, test_rows = brand_choice.purchases(earlier), brand_choice.purchases(later)
     return {
-        **brand_choice.measure(model, now),
-        "prices_only_accuracy": brand_choice.prices_only_accuracy(then, now),
+        **brand_choice.measure(model, test_rows),
+        "prices_only_accuracy": brand_choice.prices_only_accuracy(train_rows, test_rows),
     }
 
 
 def _quantity(model: Any, earlier: pd.DataFrame, later: pd.DataFrame) -> dict[str, float]:
-    then, now = brand_choice.purchases(earlier), brand_choice.purchases(later)
-    return {**purchase_quantity.measure(model, now), "price_only_r2": purchase_quantity.course_r2(then, now)}
+    train_rows, test_rows = brand_choice.purchases(earlier), brand_choice.purchases(later)
+    return {
+        **purchase_quantity.measure(model, test_rows),
+        "price_only_r2": purchase_quantity.price_only_r2(train_rows, test_rows),
+    }
 
 
 TRAIN: Mapping[str, Trainer] = {
@@ -70,7 +73,7 @@ TRAIN: Mapping[str, Trainer] = {
     brand_choice.MODEL: brand_choice.train,
     purchase_quantity.MODEL: purchase_quantity.train,
 }
-MEASURE: Mapping[str, Measured] = {
+MEASURE: Mapping[str, Measure] = {
     purchase_probability.MODEL: _probability,
     brand_choice.MODEL: _choice,
     purchase_quantity.MODEL: _quantity,

@@ -31,7 +31,7 @@ from pipeline.shoppers.domain import CHAIN, DOMAIN, TRUSTED_TYPES
 from pipeline.shoppers.features import BY_BRAND, DEMOGRAPHICS, HISTORY, shopper_features
 from pipeline.shoppers.purchase_probability import predict
 from pipeline.shoppers.what_if import Models, own_elasticities
-from pipeline.shoppers.wide_frame import NO_BRAND, frame, of_the_shelf
+from pipeline.shoppers.wide_frame import NO_BRAND, frame, with_mean_shelf
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,7 +221,7 @@ class PurchasePredictor:
             }
             for at, (row, state) in visits.items()
         ]
-        features = of_the_shelf(frame(pa.Table.from_pylist(rows, schema=_STATE)))
+        features = with_mean_shelf(frame(pa.Table.from_pylist(rows, schema=_STATE)))
         features.index = features["person"].astype("int64").rename(None)
         return features.drop(columns=["person", "as_of"])
 

@@ -1,13 +1,13 @@
-"""Regressions that know how sure they are: generalised linear models, McFadden's conditional logit, and a bootstrap.
+"""Regressions with inference: generalised linear models, McFadden's conditional logit, and a bootstrap over people.
 
-Both estimators are scikit-learn's in form, so that they end a Pipeline, and numpy in substance, so that a model file
-holds arrays and nothing else. What they add is inference. The visits of one person are alike, so the covariance of the
-coefficients is clustered by person (Liang & Zeger 1986), and `draws_` holds bootstrap replicates of the coefficients
-over people: whoever wants an interval of anything computed from the coefficients computes it once a draw.
+Both estimators have scikit-learn's interface, so that they can end a Pipeline, and hold numpy arrays only, so that a
+model file holds nothing else. They add standard errors and intervals. The visits of one person are correlated, so the
+covariance of the coefficients is clustered by person (Liang & Zeger 1986). `draws_` holds bootstrap replicates of the
+coefficients: the interval of anything computed from the coefficients comes from computing it for each replicate.
 
 The bootstrap takes one Newton step from the estimate (Kline & Santos 2012, Journal of Econometric Methods 1): people
 are drawn with replacement, and each draw moves the coefficients by the inverse information times the drawn scores. It
-agrees with refitting to the first order and costs a product of matrices instead of hundreds of fits.
+agrees with refitting to first order, and costs a product of matrices instead of hundreds of fits.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 DRAWS = 200
-"""Bootstrap replicates: enough for the ends of a 95 % interval to within a tenth of its width."""
+"""Bootstrap replicates: the ends of a 95 % interval are then accurate to a tenth of its width."""
 LOW, HIGH = 2.5, 97.5
-"""The percentiles of an interval."""
-FLAT = 1e-10
-"""Below this share of the largest eigenvalue, the data say nothing of a direction."""
+"""The percentiles at the ends of a 95 % interval."""
+MIN_EIGENVALUE = 1e-10
+"""The fraction of the information's largest eigenvalue below which a combination of coefficients is not identified."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Interval:
 
     @classmethod
     def of(cls, value: float, draws: ArrayLike) -> Self:
-        """The estimate, and the percentiles of its draws."""
+        """Return an estimate with the percentiles of its bootstrap draws."""
         low, high = np.percentile(np.asarray(draws, dtype=np.float64), (LOW, HIGH))
         return cls(float(value), float(low), float(high))
 
@@ -55,12 +55,16 @@ class Interval:
 
 
 class Glm(BaseEstimator):  # type: ignore[misc]
-    """A generalised linear model by maximum likelihood, fitted by statsmodels.
+    """A generalised linear model, fitted by maximum likelihood with statsmodels.
+
+    Args:
+        family: logit for outcomes of 0 or 1, poisson (with a log link) for counts.
+        seed: of the bootstrap.
 
     Attributes:
-        coef_: the intercept, then a coefficient a column.
-        covariance_: theirs, clustered by person; of independent rows where no people are given.
-        draws_: (DRAWS, coefficients) bootstrap replicates over people.
+        coef_: (1 + columns,), the intercept first.
+        covariance_: (1 + columns, 1 + columns), clustered by person; for independent rows if no people are given.
+        draws_: (DRAWS, 1 + columns), bootstrap replicates of the coefficients.
     """
 
     def __init__(self, family: Literal["logit", "poisson"] = "logit", seed: int = 7) -> None:
@@ -68,21 +72,21 @@ class Glm(BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(self, X: ArrayLike, y: ArrayLike, people: ArrayLike | None = None) -> Self:  # noqa: N803
-        """Fit.
+        """Fit the coefficients, their covariance and their bootstrap replicates.
 
         Args:
             X: (rows, columns), finite.
-            y: 0 or 1 for the logit, a count for Poisson.
-            people: whose row each is; missing: everybody's rows are their own.
+            y: (rows,), 0 or 1 for the logit, a count for poisson.
+            people: (rows,), the person of each row; rows are independent if left out.
 
         Raises:
-            RefusedError: if the data cannot tell the coefficients apart, or there is but one outcome.
+            RefusedError: the coefficients are not identified, or all outcomes are the same.
         """
         design, target = _with_intercept(X), np.asarray(y, dtype=np.float64)
         if np.ptp(target) == 0:
             raise RefusedError(
-                "A model needs more than one outcome to learn from",
-                observed=f"{len(target):,} rows, all {target[0] if len(target) else 'none'}",
+                "A model cannot be fitted to outcomes that are all the same",
+                observed=f"{len(target):,} rows" + (f", all {target[0]:g}" if len(target) else ""),
                 todo="train on more days",
             )
         fitted = sm.GLM(target, design, family=self._family()).fit(tol=1e-10)
@@ -95,17 +99,17 @@ class Glm(BaseEstimator):  # type: ignore[misc]
         return self
 
     def mean(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
-        """The expected outcome of each row: a probability, or a count."""
+        """Return the expected outcome of each row, (rows,): a probability, or a count."""
         check_is_fitted(self)
         return self._inverse_link(_with_intercept(X) @ self.coef_)
 
     def mean_draws(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
-        """(rows, DRAWS): the same by each bootstrap replicate."""
+        """Return the expected outcome of each row by each bootstrap replicate, (rows, DRAWS)."""
         check_is_fitted(self)
         return self._inverse_link(_with_intercept(X) @ self.draws_.T)
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
-        """The expected outcome, under the name that pipelines know."""
+        """Return `mean`, under the name that a Pipeline calls."""
         return self.mean(X)
 
     def _family(self) -> Any:
@@ -116,71 +120,78 @@ class Glm(BaseEstimator):  # type: ignore[misc]
 
 
 class ConditionalLogit(BaseEstimator):  # type: ignore[misc]
-    """A choice among alternatives that are described by columns of their own (McFadden 1974).
+    """A model of a choice among alternatives that have attributes (McFadden 1974).
 
-    The utility of alternative j in situation n is x_nj · coef_, and its probability exp of it over the sum of all: the
-    multinomial logit with coefficients that belong to attributes. An alternative that cannot be chosen has NaN for
-    its attributes and probability 0.
+    The utility of alternative j in situation n is x_nj · coef_, and its probability is exp(utility) / the sum of
+    exp(utility) over all alternatives. An alternative that is not available has NaN attributes and probability 0.
+
+    Args:
+        seed: of the bootstrap.
 
     Attributes:
-        coef_: one a column.
-        covariance_: theirs, clustered by person.
-        draws_: (DRAWS, coefficients) bootstrap replicates over people.
+        coef_: (columns,), one coefficient per attribute.
+        covariance_: (columns, columns), clustered by person.
+        draws_: (DRAWS, columns), bootstrap replicates of the coefficients.
     """
 
     def __init__(self, seed: int = 7) -> None:
         self.seed = seed
 
     def fit(self, X: NDArray[np.float64], y: ArrayLike, people: ArrayLike | None = None) -> Self:  # noqa: N803
-        """Fit.
+        """Fit the coefficients, their covariance and their bootstrap replicates.
 
         Args:
-            X: (situations, alternatives, columns); NaN where an alternative is not there.
-            y: the position of the one that was chosen.
-            people: whose choice each is.
+            X: (situations, alternatives, columns); NaN where an alternative is not available.
+            y: (situations,), the position of the chosen alternative.
+            people: (situations,), the person who chooses; situations are independent if left out.
 
         Raises:
-            RefusedError: if the data cannot tell the coefficients apart.
+            RefusedError: the coefficients are not identified.
         """
-        design, open_ = _available(X)
+        design, available = _available(X)
         chosen = np.asarray(y, dtype=np.int64)
         rows = np.arange(len(chosen))
-        first = design[rows, chosen].sum(axis=0)
+        chosen_sum = design[rows, chosen].sum(axis=0)
 
         def objective(coef: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            p = _shares(design, open_, coef)
+            p = _shares(design, available, coef)
             with np.errstate(divide="ignore"):
-                likelihood = np.log(p[rows, chosen]).sum()
-            return -likelihood, np.einsum("nj,njk->k", p, design) - first
+                log_likelihood = np.log(p[rows, chosen]).sum()
+            return -log_likelihood, np.einsum("nj,njk->k", p, design) - chosen_sum
 
         def hessian(coef: NDArray[np.float64]) -> NDArray[np.float64]:
-            return _information(design, _shares(design, open_, coef))
+            return _information(design, _shares(design, available, coef))
 
-        found = optimize.minimize(
+        optimum = optimize.minimize(
             objective, np.zeros(design.shape[2]), jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-5}
         )
-        self.coef_ = np.asarray(found.x, dtype=np.float64)
-        p = _shares(design, open_, self.coef_)
+        self.coef_ = np.asarray(optimum.x, dtype=np.float64)
+        p = _shares(design, available, self.coef_)
         scores = design[rows, chosen] - np.einsum("nj,njk->nk", p, design)
         information = _information(design, p)
         self.covariance_, self.draws_ = _inference(self.coef_, scores, information, people, self.seed)
         return self
 
     def shares(self, X: NDArray[np.float64], coef: NDArray[np.float64] | None = None) -> NDArray[np.float64]:  # noqa: N803
-        """(situations, alternatives): the probability of each, which add up to one; by other coefficients on demand."""
+        """Return the probability of each alternative, (situations, alternatives); each row adds up to one.
+
+        Args:
+            X: (situations, alternatives, columns); NaN where an alternative is not available.
+            coef: (columns,), coefficients other than the fitted ones, such as a bootstrap replicate.
+        """
         check_is_fitted(self)
         return _shares(*_available(X), self.coef_ if coef is None else coef)
 
 
 def standard_errors(model: Glm | ConditionalLogit) -> NDArray[np.float64]:
-    """Standard errors of the coefficients, clustered by person."""
+    """Return the standard errors of the coefficients, clustered by person."""
     return np.sqrt(np.diag(model.covariance_))
 
 
 def coefficients(
     names: Sequence[str], values: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> dict[str, dict[str, float]]:
-    """Coefficients with their standard errors, as JSON can hold them."""
+    """Return name -> value and standard_error, as JSON can hold them."""
     return {
         name: {"value": float(value), "standard_error": float(error)}
         for name, value, error in zip(names, values, errors, strict=True)
@@ -193,13 +204,16 @@ def _with_intercept(rows: ArrayLike) -> NDArray[np.float64]:
 
 
 def _available(design: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    there: NDArray[np.bool_] = np.asarray(np.isfinite(design).all(axis=2))
-    return np.where(there[:, :, None], design, 0.0), there
+    """Return the attributes with 0 for missing ones, and (situations, alternatives) whether each is available."""
+    available: NDArray[np.bool_] = np.asarray(np.isfinite(design).all(axis=2))
+    return np.where(available[:, :, None], design, 0.0), available
 
 
-def _shares(design: NDArray[np.float64], there: NDArray[np.bool_], coef: NDArray[np.float64]) -> NDArray[np.float64]:
-    utility = np.where(there, design @ coef, -np.inf)
-    # Only differences of utilities matter, and the largest at 0 keeps the others from overflowing.
+def _shares(
+    design: NDArray[np.float64], available: NDArray[np.bool_], coef: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    utility = np.where(available, design @ coef, -np.inf)
+    # Only differences of utilities matter; the largest is set to 0 so that exp does not overflow.
     weight = np.exp(utility - utility.max(axis=1, keepdims=True))
     shares: NDArray[np.float64] = weight / weight.sum(axis=1, keepdims=True)
     return shares
@@ -218,19 +232,19 @@ def _inference(
     people: ArrayLike | None,
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Covariance clustered by person, and bootstrap draws over people.
+    """Return the covariance clustered by person, and the bootstrap draws over people.
 
     Raises:
-        RefusedError: if the data cannot tell the coefficients apart.
+        RefusedError: the coefficients are not identified.
     """
-    # Of columns in one scale: a year's income beside a share is no fault.
+    # The information is scaled first, because columns of very different size (an income, a share) are no fault.
     scale = np.sqrt(np.maximum(np.diag(information), np.finfo(np.float64).tiny))
-    size = np.linalg.eigvalsh(information / np.outer(scale, scale))
-    if not np.isfinite(coef).all() or size[0] <= FLAT * size[-1]:
+    eigenvalues = np.linalg.eigvalsh(information / np.outer(scale, scale))
+    if not np.isfinite(coef).all() or eigenvalues[0] <= MIN_EIGENVALUE * eigenvalues[-1]:
         raise RefusedError(
-            "The data cannot tell the coefficients of a model apart",
-            observed="columns that never vary, or always vary together",
-            todo="train on days with more variation (of prices, say), or leave a column out",
+            "The coefficients of a model are not identified by the data",
+            observed="columns that never vary, or that always vary together",
+            todo="train on days with more variation, for example of prices, or leave a column out",
         )
     inverse = np.linalg.inv(information)
     if people is not None:

@@ -1,32 +1,33 @@
-"""Visits in, one row of features a visit out: the shelf of that day, and what the person had done before.
+"""Features of visits: one row per visit, with the prices of that day and the person's history before it.
 
 As of
-    Nothing of `as_of` or later is read, and the history of a visit is that of the days before it: neither its own
-    outcome nor another's of that day. So the rows of a past visit are the same whenever they are made.
+    Nothing from `as_of` on is read. The history of a visit consists of the days before it, so neither its own outcome
+    nor that of another visit on the same day is in it, and the row of a past visit is the same whenever it is computed.
 
-Forgetting
-    Sums over the past weigh what happened n days ago by exp(-n / tau): what counts is what a person does, not what they
-    once did. tau is LONG (180 days), LATELY (60) or SHORT (30). With days unique for a person, such a sum is a plain
-    running sum of values that grow by exp(day / tau), divided by the same at the visit.
+Decay
+    Sums over the past weight what happened n days ago by exp(-n / tau), so that recent behaviour counts most. tau is
+    LONG (180 days), LATELY (60) or SHORT (30), which are half-lives of 125, 42 and 21 days. As a person has at most one
+    visit per day, such a sum is a running sum of value x exp(day / tau), divided by exp(day / tau) at the visit.
 
-The columns
-    person, day            whose visit, and when
-    bought                 0 or 1    what came of it: never a feature of this row; null for a visit that is to come
-    brand, quantity                  likewise; null and 0 where nothing was bought
+The columns. docs/features.md has the formulas.
+
+    person, day            the visit
+    bought                 0 or 1    the outcome: never a feature of its own row; null for a future visit
+    brand, quantity        str, units  the outcome likewise; null and 0 without a purchase
     price                  money     mean price of the brands on the shelf
-    promotion              0..1      share of them that is promoted
-    prices, promotions     map       the same by brand; promotions are 0 or 1
-    days_since_visit       days      since the last visit, at most 60; 60 for the first
-    days_since_purchase    days      since the last purchase, at most 365; 365 where there is none
-    never_bought           0 or 1    no purchase before
-    bought_last_time       0 or 1    the last visit was a purchase
-    visits_lately          count     visits, forgotten by LATELY
-    purchase_rate          0..1      (purchases + 1/4) / (visits + 1), both forgotten by LONG
-    purchase_rate_short    0..1      the same, by SHORT
-    purchases, units       count     purchases and units bought, by LONG
+    promotion              0..1      fraction of these brands that is promoted
+    prices, promotions     map       brand -> price; brand -> 0 or 1
+    days_since_visit       days      since the last visit, at most 60; 60 for the first visit
+    days_since_purchase    days      since the last purchase, at most 365; 365 without one
+    never_bought           0 or 1    1 if there is no purchase before
+    bought_last_time       0 or 1    1 if the last visit ended in a purchase
+    visits_lately          count     visits, decayed with LATELY
+    purchase_rate          0..1      (purchases + 1/4) / (visits + 1), both decayed with LONG
+    purchase_rate_short    0..1      the same, decayed with SHORT
+    purchases, units       count     purchases and units bought, decayed with LONG
     brand_purchases, brand_units     map, the same by brand
-    last_brand             str       of the last purchase; null where there is none
-    DEMOGRAPHICS                     as the visits or the people say; null where nobody does
+    last_brand             str       of the last purchase; null without one
+    DEMOGRAPHICS           codes, years, money    from the visits or the people table; null if neither has them
 """
 
 from __future__ import annotations
@@ -69,19 +70,19 @@ BY_BRAND: tuple[str, ...] = ("prices", "promotions", "brand_purchases", "brand_u
 
 
 def brands_of(visits: ir.Table, as_of: dt.date) -> ir.Table:
-    """The brands that were on the shelf before a day: one column, `brand`, sorted."""
+    """Return the brands that were on the shelf before a day: one column, `brand`, sorted."""
     known = visits.filter(visits.day < ibis.date(as_of))
     return known.select(brand=known.price.keys().unnest()).distinct().order_by("brand")
 
 
 def visit_features(visits: ir.Table, as_of: dt.date, brands: Sequence[str], people: ir.Table | None = None) -> ir.Table:
-    """A row a visit before `as_of`; the module's text defines each column.
+    """Compute one row per visit before `as_of`; the module's docstring defines each column.
 
     Args:
         visits: the clean table.
-        as_of: only what happened before this day is known.
+        as_of: only what happened before this day is used.
         brands: see `brands_of`.
-        people: the clean table of people, where there is one.
+        people: the clean table of people, if there is one.
     """
     return _features(_known(visits, as_of), brands, people)
 
@@ -89,11 +90,17 @@ def visit_features(visits: ir.Table, as_of: dt.date, brands: Sequence[str], peop
 def shopper_features(
     visits: ir.Table, as_of: dt.date, brands: Sequence[str], people: ir.Table | None = None
 ) -> ir.Table:
-    """A row a person: the visit that they might make on `as_of`, with the newest shelf that anybody saw before it.
+    """Compute one row per person: a future visit on `as_of`, at the prices of the newest visit before it.
+
+    Args:
+        visits: the clean table.
+        as_of: only what happened before this day is used.
+        brands: see `brands_of`.
+        people: the clean table of people, if there is one.
 
     Returns:
-        The columns of `visit_features`, `as_of` in the place of `day`, and `weekly_visits`: the person's visits a week,
-        over the last four.
+        The columns of `visit_features` without the outcome, with `as_of` instead of `day`, and `weekly_visits`: the
+        person's visits per week over the last four weeks.
     """
     known = _known(visits, as_of)
     shelf = known.order_by(known.day.desc(), known.person).limit(1).select("prices", "promotions")
@@ -102,7 +109,7 @@ def shopper_features(
         weekly_visits=(known.day >= ibis.date(since)).sum().cast("float64") / RECENT_WEEKS,
         **{name: known[name].argmax(known.day) for name in DEMOGRAPHICS},
     )
-    to_come = (
+    future = (
         recent.drop("weekly_visits")
         .cross_join(shelf)
         .mutate(
@@ -112,7 +119,7 @@ def shopper_features(
             quantity=ibis.literal(0.0),
         )
     )
-    rows = _features(ibis.union(known, to_come.select(known.columns)), brands, people)
+    rows = _features(ibis.union(known, future.select(known.columns)), brands, people)
     ahead = rows.filter(rows.day == ibis.date(as_of)).rename(as_of="day")
     return ahead.drop("bought", "brand", "quantity").join(recent.select("person", "weekly_visits"), "person")
 
@@ -137,15 +144,15 @@ def _features(visits: ir.Table, brands: Sequence[str], people: ir.Table | None) 
     before = ibis.window(group_by="person", order_by="n", preceding=(None, 1))
     bought = t.bought.fill_null(0.0)
 
-    def remembered(value: ir.NumericValue, tau: float) -> ir.NumericValue:
-        grown = (t.n / tau).exp()
-        return ((value * grown).sum().over(before) / grown).fill_null(0.0)
+    def decayed_sum(value: ir.NumericValue, tau: float) -> ir.NumericValue:
+        growth = (t.n / tau).exp()
+        return ((value * growth).sum().over(before) / growth).fill_null(0.0)
 
     def rate(tau: float) -> ir.NumericValue:
-        return (remembered(bought, tau) + 0.25) / (remembered(ibis.literal(1.0), tau) + 1)
+        return (decayed_sum(bought, tau) + 0.25) / (decayed_sum(ibis.literal(1.0), tau) + 1)
 
     def by_brand(value: ir.NumericValue) -> ir.MapValue:
-        sums = [remembered(ibis.ifelse(t.brand == brand, value, 0.0).fill_null(0.0), LONG) for brand in brands]
+        sums = [decayed_sum(ibis.ifelse(t.brand == brand, value, 0.0).fill_null(0.0), LONG) for brand in brands]
         return _map(brands, sums)
 
     prices = [t.prices.get(brand) for brand in brands]
@@ -161,18 +168,18 @@ def _features(visits: ir.Table, brands: Sequence[str], people: ir.Table | None) 
         "brand",
         "quantity",
         price=_total([price.fill_null(0.0) for price in prices]) / count,
-        promotion=_total([p * there for p, there in zip(promoted, on_shelf, strict=True)]) / count,
+        promotion=_total([p * present for p, present in zip(promoted, on_shelf, strict=True)]) / count,
         prices=_map(brands, prices),
         promotions=_map(brands, promoted),
-        days_since_visit=_days(t.n - t.n.max().over(before), MAX_DAYS_AWAY),
-        days_since_purchase=_days(t.n - last_purchase, MAX_DAYS_WITHOUT),
+        days_since_visit=_capped(t.n - t.n.max().over(before), MAX_DAYS_AWAY),
+        days_since_purchase=_capped(t.n - last_purchase, MAX_DAYS_WITHOUT),
         never_bought=ibis.ifelse(last_purchase.isnull(), 1.0, 0.0),
         bought_last_time=t.bought.lag().over(ibis.window(group_by="person", order_by="n")).fill_null(0.0),
-        visits_lately=remembered(ibis.literal(1.0), LATELY),
+        visits_lately=decayed_sum(ibis.literal(1.0), LATELY),
         purchase_rate=rate(LONG),
         purchase_rate_short=rate(SHORT),
-        purchases=remembered(bought, LONG),
-        units=remembered(t.quantity, LONG),
+        purchases=decayed_sum(bought, LONG),
+        units=decayed_sum(t.quantity, LONG),
         brand_purchases=by_brand(bought),
         brand_units=by_brand(t.quantity),
         last_brand=t.brand.argmax(purchase_day).over(before),
@@ -191,8 +198,9 @@ def _with_demographics(visits: ir.Table, people: ir.Table | None) -> ir.Table:
     )
 
 
-def _days(days: ir.IntegerValue, most: int) -> ir.FloatingValue:
-    return ibis.least(days.fill_null(most), most).cast("float64")
+def _capped(days: ir.IntegerValue, maximum: int) -> ir.FloatingValue:
+    """Return days that are at most `maximum`, which also replaces null."""
+    return ibis.least(days.fill_null(maximum), maximum).cast("float64")
 
 
 def _map(brands: Sequence[str], values: Sequence[ir.NumericValue]) -> ir.MapValue:
@@ -200,7 +208,7 @@ def _map(brands: Sequence[str], values: Sequence[ir.NumericValue]) -> ir.MapValu
 
 
 def _total(values: Sequence[ir.NumericValue]) -> ir.NumericValue:
-    """Added one by one in a fixed order, so that the last bits are the same each time."""
+    """Add values one by one in a fixed order, so that the result is the same to the last bit each time."""
     total = values[0]
     for value in values[1:]:
         total = total + value

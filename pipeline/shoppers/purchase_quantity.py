@@ -1,15 +1,16 @@
-"""How many units a purchase takes: a Poisson regression with a log link (Santos Silva & Tenreyro 2006).
+"""The units of a purchase: a Poisson regression with a log link (Santos Silva & Tenreyro 2006).
 
-The course regresses units on price and promotion and explains one per cent of them. How much people take home is
-mostly a matter of who they are, so here stand beside log price and promotion, all as of the visit:
+The published course regresses units on price and promotion, which explains one per cent of the variance. How much
+people buy depends mostly on who they are, so this model has further columns, all as of the visit:
 
-    log of the person's mean units a purchase, credited with one purchase of the training's mean
-    log of the same for the brand, credited with one purchase of the person's mean
-    log odds of the purchase rate: who buys often takes less
+    log price of the brand, and whether it is promoted
+    log of the person's mean units per purchase, shrunk by one purchase of the training's mean
+    log of the person's mean units per purchase of the brand, shrunk by one purchase of the person's mean
+    log odds of the person's purchase rate, because those who buy often buy less at a time
     the brand
 
-With logs on both sides the coefficient of the price is the price elasticity of quantity, and effects multiply: who
-takes twice as much answers to a promotion with twice as many units.
+With logarithms on both sides the coefficient of the price is the price elasticity of quantity, and effects multiply:
+those who buy twice as much respond to a promotion with twice as many units.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import mean_squared_error, r2_score
 
 from pipeline.errors import RefusedError
 from pipeline.shoppers.brand_choice import MIN_PURCHASES, purchases
 from pipeline.shoppers.estimation import Glm, Interval, coefficients, standard_errors
 from pipeline.shoppers.wide_frame import brands_of, by_brand
+from pipeline.training.metrics import regression_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +37,15 @@ COLUMNS = ("log price", "promotion", "log units", "log units of the brand", "log
 
 
 class PurchaseQuantity(BaseEstimator):  # type: ignore[misc]
-    """The model, from frames to units.
+    """The model: predicts the units of a purchase from rows of `wide_frame.frame`.
+
+    Args:
+        seed: of the bootstrap.
 
     Attributes:
-        brands_: the brands that it knows, sorted; the first is the one the others are compared with.
-        prior_: mean units a purchase of the training.
-        glm_: the fitted `Glm`; `coefficients` names what it holds.
+        brands_: (brands,), sorted; the first is the reference of the brand coefficients.
+        prior_: mean units per purchase of the training.
+        glm_: the fitted `Glm`; `coefficients` names its coefficients.
     """
 
     def __init__(self, seed: int = 7) -> None:
@@ -51,60 +55,63 @@ class PurchaseQuantity(BaseEstimator):  # type: ignore[misc]
         """Fit on visits that ended in a purchase.
 
         Args:
-            visits: rows of `frames.frame`.
-            y: the units bought; those of the frame when missing.
+            visits: rows of `wide_frame.frame`.
+            y: (rows,), the units bought; those of the frame if left out.
 
         Raises:
-            RefusedError: without brands that were bought often enough, or with units that never vary.
+            RefusedError: no brand was bought often enough, or the units never vary.
         """
         bought = visits["brand"].to_numpy(dtype=object).astype(str)
         names, counts = np.unique(bought, return_counts=True)
-        often = {str(name) for name, count in zip(names, counts, strict=True) if count >= MIN_PURCHASES}
-        self.brands_ = np.array([brand for brand in brands_of(visits) if brand in often])
+        frequent = {str(name) for name, count in zip(names, counts, strict=True) if count >= MIN_PURCHASES}
+        self.brands_ = np.array([brand for brand in brands_of(visits) if brand in frequent])
         if not len(self.brands_):
             raise RefusedError(
-                "No brand was bought often enough to tell how many units people take",
+                "No brand was bought often enough to predict units",
                 observed=f"{len(visits)} purchases",
-                allowed=f"{MIN_PURCHASES} of one brand",
+                allowed=f"{MIN_PURCHASES} purchases of one brand or more",
                 todo="train on more days",
             )
         units = np.asarray(visits["quantity"] if y is None else y, dtype=np.float64)
         self.prior_ = np.array(units.mean())
-        there = np.isin(bought, self.brands_)
-        design = self._design(visits)[there, np.searchsorted(self.brands_, bought[there])]
-        self.glm_ = Glm("poisson", self.seed).fit(design, units[there], visits["person"][there])
+        known = np.isin(bought, self.brands_)
+        design = self._design(visits)[known, np.searchsorted(self.brands_, bought[known])]
+        self.glm_ = Glm("poisson", self.seed).fit(design, units[known], visits["person"][known])
         return self
 
     @property
     def coefficients(self) -> tuple[str, ...]:
-        """What each coefficient belongs to."""
+        """Return the names of the coefficients."""
         return ("constant", *COLUMNS, *(f"brand {brand}" for brand in self.brands_[1:]))
 
     def units(self, visits: pd.DataFrame) -> NDArray[np.float64]:
-        """(visits, brands): the units expected if the visit ends in a purchase of each brand."""
+        """Return the expected units if the visit ends in a purchase of each brand, (visits, brands); NaN if unknown."""
         design = self._design(visits)
-        there = np.isfinite(design).all(axis=2)
+        known = np.isfinite(design).all(axis=2)
         flat = np.nan_to_num(design).reshape(-1, design.shape[2])
-        return np.where(there, self.glm_.mean(flat).reshape(design.shape[:2]), np.nan)
+        return np.where(known, self.glm_.mean(flat).reshape(design.shape[:2]), np.nan)
 
     def predict(self, visits: pd.DataFrame) -> NDArray[np.float64]:
-        """The units expected of the brand that each visit bought; of a brand that is not known, the mean of all."""
+        """Return the expected units of the brand in column `brand`, (visits,); the training's mean if it is unknown."""
         bought = visits["brand"].to_numpy(dtype=object).astype(str)
         at = np.searchsorted(self.brands_, bought).clip(max=len(self.brands_) - 1)
-        known = self.units(visits)[np.arange(len(at)), at]
-        return np.where(np.isin(bought, self.brands_) & np.isfinite(known), known, float(self.prior_))
+        units = self.units(visits)[np.arange(len(at)), at]
+        return np.where(np.isin(bought, self.brands_) & np.isfinite(units), units, float(self.prior_))
 
     def design_draws(self, visits: pd.DataFrame) -> NDArray[np.float64]:
-        """(visits, brands, coefficients): the rows behind `units`, intercept first, for other coefficients."""
+        """Return the design matrix of `units` with the intercept first, (visits, brands, coefficients).
+
+        It serves to compute expected units with other coefficients, such as bootstrap replicates.
+        """
         design = self._design(visits)
         return np.concatenate([np.ones((*design.shape[:2], 1)), design], axis=2)
 
     def elasticity(self) -> Interval:
-        """The price elasticity of quantity."""
+        """Return the price elasticity of quantity."""
         return Interval.of(self.glm_.coef_[1], self.glm_.draws_[:, 1])
 
     def _design(self, visits: pd.DataFrame) -> NDArray[np.float64]:
-        """(visits, brands, columns): the row of each brand as if it were bought; NaN where it is not on the shelf."""
+        """Return the columns of each brand as if it were bought, (visits, brands, columns); NaN if not on the shelf."""
         brands = [str(brand) for brand in self.brands_]
         rows, count = len(visits), len(brands)
         prices = by_brand(visits, "prices", brands)
@@ -127,22 +134,22 @@ class PurchaseQuantity(BaseEstimator):  # type: ignore[misc]
 
 
 def train(visits: pd.DataFrame, *, seed: int) -> PurchaseQuantity:
-    """Fit on those of the visits that ended in a purchase.
+    """Fit on the visits that ended in a purchase.
 
     Raises:
-        RefusedError: without brands that were bought often enough.
+        RefusedError: no brand was bought often enough, or the units never vary.
     """
     return PurchaseQuantity(seed).fit(purchases(visits))
 
 
 def measure(model: PurchaseQuantity, visits: pd.DataFrame) -> dict[str, float]:
-    """How good the units are on purchases: r2 and rmse (units)."""
-    units, said = visits["quantity"].to_numpy(dtype=np.float64), model.predict(visits)
-    return {"r2": float(r2_score(units, said)), "rmse": float(mean_squared_error(units, said) ** 0.5)}
+    """Return r2 and rmse (units) of the model on purchases."""
+    metrics = regression_metrics(visits["quantity"], model.predict(visits))
+    return {name: metrics[name] for name in ("r2", "rmse")}
 
 
 def inputs(visits: pd.DataFrame) -> list[str]:
-    """The columns that the model reads."""
+    """Return the columns that the model reads."""
     by = ("prices", "promotions", "brand_purchases", "brand_units")
     return [
         *(f"{what}:{brand}" for what in by for brand in brands_of(visits)),
@@ -151,26 +158,26 @@ def inputs(visits: pd.DataFrame) -> list[str]:
 
 
 def baseline(earlier: pd.DataFrame, later: pd.DataFrame) -> dict[str, float]:
-    """What saying the mean units of the earlier purchases comes to on the later ones."""
+    """Return the rmse (units) of predicting the mean units of the earlier purchases for the later ones."""
     mean, units = purchases(earlier)["quantity"].mean(), purchases(later)["quantity"]
-    return {"rmse": float(((units - mean) ** 2).mean() ** 0.5)}
+    return {"rmse": regression_metrics(units, np.full(len(units), mean))["rmse"]}
 
 
-def estimates(model: PurchaseQuantity, visits: pd.DataFrame) -> dict[str, Any]:  # noqa: ARG001 (as of its siblings)
-    """The coefficients with standard errors, and the price elasticity of quantity."""
+def estimates(model: PurchaseQuantity, visits: pd.DataFrame) -> dict[str, Any]:  # noqa: ARG001 (the signature of all visit models)
+    """Return the coefficients with standard errors, and the price elasticity of quantity."""
     return {
         "coefficients": coefficients(model.coefficients, model.glm_.coef_, standard_errors(model.glm_)),
         "elasticity": asdict(model.elasticity()),
     }
 
 
-def course_r2(earlier: pd.DataFrame, later: pd.DataFrame) -> float:
-    """What the course's model reaches: a linear regression on the price and promotion of the brand that was bought."""
-    model = LinearRegression().fit(_price_paid(earlier), earlier["quantity"])
-    return float(model.score(_price_paid(later), later["quantity"]))
+def price_only_r2(earlier: pd.DataFrame, later: pd.DataFrame) -> float:
+    """Return R² of the published course's model, a linear regression on price and promotion of the brand bought."""
+    model = LinearRegression().fit(_price_and_promotion(earlier), earlier["quantity"])
+    return float(model.score(_price_and_promotion(later), later["quantity"]))
 
 
-def _price_paid(visits: pd.DataFrame) -> NDArray[np.float64]:
+def _price_and_promotion(visits: pd.DataFrame) -> NDArray[np.float64]:
     brands = brands_of(visits)
     at = np.searchsorted(brands, visits["brand"].to_numpy(dtype=object).astype(str))
     rows = np.arange(len(visits))

@@ -1,15 +1,15 @@
-"""What a price change would do: expected visits, purchases, units and revenue, and the elasticities behind them.
+"""What-if analysis of prices: expected purchases, units and revenue of a week at other prices, and total elasticities.
 
-The three models are one chain. Of a visit, the units of brand j are expected to be
+The three models form a chain. The expected units of brand j at a visit are
 
     probability of a purchase x share of brand j x units of a purchase of j
 
-and each of the three answers to prices: the probability to the mean price of the shelf, the share to all prices, the
-units to the brand's own. So the total elasticity of a brand's units to its price is the sum of the three. How often
-people come is taken as it was in the last four weeks; that prices might change it is beyond these data.
+and each factor depends on prices: the probability on the mean price, the share on all prices, the units on the brand's
+own price. So the total elasticity of a brand's units to its price is the sum of three elasticities. The number of
+visits is that of the last four weeks; whether prices change it cannot be estimated from these data.
 
-Intervals come from the bootstrap over people that each model brings (see `estimation`): the k-th replicate of one model
-goes with the k-th of the others.
+Intervals come from the bootstrap over people of each model (see `estimation`): replicate k of one model is combined
+with replicate k of the others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.shoppers.estimation import DRAWS, Interval
 from pipeline.shoppers.purchase_probability import predict, predict_draws
-from pipeline.shoppers.wide_frame import by_brand, of_the_shelf
+from pipeline.shoppers.wide_frame import by_brand, with_mean_shelf
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 CHANGES = (-0.10, -0.05, 0.05, 0.10)
 STEP = 0.01
-"""The price change, as a share, by which an elasticity is taken."""
+"""The price change, as a fraction, that elasticities are computed with."""
 SHOPPERS = 1_000
-"""People over whom a what-if is computed; more are stood for by an even sample, for means need no more."""
+"""People that a what-if is computed for, at most; if there are more, an evenly spaced sample represents them."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """The three models that make the chain."""
+    """The three models of the chain."""
 
     probability: Pipeline
     choice: BrandChoice
@@ -51,14 +51,15 @@ class Models:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A week at changed prices, beside the same week at today's.
+    """A week at changed prices, compared with the same week at today's prices.
 
     Attributes:
-        brand: whose price changes; None for all of them.
-        change: by what share: -0.1 is ten per cent less.
-        visits, purchases, units, revenue: of the week, at the changed price.
-        brand_units: units of the brand whose price changes; of all brands where all do.
-        purchases_change, units_change, revenue_change, brand_units_change: shares, against today's prices.
+        brand: the brand whose price changes; None if all prices do.
+        change: the price change as a fraction: -0.1 is ten per cent less.
+        visits: number of visits in the week.
+        purchases, units, revenue: of the week at the changed price (counts, units, money).
+        brand_units: units of the brand whose price changes; of all brands if all prices do.
+        purchases_change, units_change, revenue_change, brand_units_change: relative changes as fractions.
     """
 
     brand: str | None
@@ -76,9 +77,9 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class TotalElasticity:
-    """Of a brand's units to its own price, and the three parts that add up to it.
+    """The elasticity of a brand's units to its own price, and the three parts that add up to it.
 
-    `wrong` says that the choice model's part came out positive: the total is then not to be shown as truth.
+    `wrong` is true if the part of the choice model is positive; the total is then not credible.
     """
 
     brand: str
@@ -92,34 +93,35 @@ class TotalElasticity:
 def what_if(
     models: Models, shoppers: pd.DataFrame, *, brand: str | None = None, changes: Sequence[float] = CHANGES
 ) -> list[WhatIf]:
-    """What the week's visits would bring at other prices.
+    """Compute a week at changed prices, one result per change.
 
     Args:
-        shoppers: rows of `frames.frame` of `shopper_features`.
-        brand: whose price changes; None for all of them.
-        changes: by what share.
+        models: the chain.
+        shoppers: rows of `wide_frame.frame` of `shopper_features`.
+        brand: the brand whose price changes; None for all brands.
+        changes: relative price changes as fractions.
 
     Raises:
-        UsageError: if the models do not know the brand, or a change would leave no price.
+        UsageError: the models do not know the brand, or a change is -1 or less.
     """
     known = _known_brands(models)
     if brand is not None and brand not in known:
         raise UsageError("The models do not know this brand", observed=brand, allowed=", ".join(known))
     if unpriced := [change for change in changes if not change > -1]:
-        raise UsageError("A price change must leave a price", observed=unpriced, allowed="shares above -1")
+        raise UsageError("A price change must leave a price above 0", observed=unpriced, allowed="fractions above -1")
     sample, visits = _sample(shoppers)
     today = _week(models, sample, visits)
-    found = []
+    results = []
     for change in changes:
-        then = _week(models, _repriced(sample, brand, 1 + change), visits)
+        changed = _week(models, _repriced(sample, brand, 1 + change), visits)
         at = slice(None) if brand is None else slice(known.index(brand), known.index(brand) + 1)
         figures = {
-            "purchases": (then.purchases, today.purchases),
-            "units": (then.units.sum(axis=1), today.units.sum(axis=1)),
-            "revenue": (then.revenue.sum(axis=1), today.revenue.sum(axis=1)),
-            "brand_units": (then.units[:, at].sum(axis=1), today.units[:, at].sum(axis=1)),
+            "purchases": (changed.purchases, today.purchases),
+            "units": (changed.units.sum(axis=1), today.units.sum(axis=1)),
+            "revenue": (changed.revenue.sum(axis=1), today.revenue.sum(axis=1)),
+            "brand_units": (changed.units[:, at].sum(axis=1), today.units[:, at].sum(axis=1)),
         }
-        found.append(
+        results.append(
             WhatIf(
                 brand,
                 change,
@@ -128,38 +130,38 @@ def what_if(
                 **{f"{name}_change": _interval(new / old - 1) for name, (new, old) in figures.items()},
             )
         )
-    return found
+    return results
 
 
 def total_elasticities(models: Models, shoppers: pd.DataFrame) -> list[TotalElasticity]:
-    """Of each brand: what one per cent more of its price does to its units, in per cent, and through which model."""
+    """Return the elasticity of each brand's units to its price, in total and by model."""
     sample, visits = _sample(shoppers)
     today = _parts(models, sample)
-    total = _units(today, visits)
-    found = []
+    units_today = _units(today, visits)
+    results = []
     for at, brand in enumerate(_known_brands(models)):
-        then = _parts(models, _repriced(sample, brand, 1 + STEP))
+        changed = _parts(models, _repriced(sample, brand, 1 + STEP))
         parts = []
         for name in ("probability", "share", "units"):
-            changed = _units(_Parts(**{**vars(today), name: getattr(then, name)}), visits)
-            parts.append(np.log(changed[:, at] / total[:, at]) / np.log(1 + STEP))
-        whole = np.log(_units(then, visits)[:, at] / total[:, at]) / np.log(1 + STEP)
+            units = _units(_Parts(**{**vars(today), name: getattr(changed, name)}), visits)
+            parts.append(np.log(units[:, at] / units_today[:, at]) / np.log(1 + STEP))
+        total = np.log(_units(changed, visits)[:, at] / units_today[:, at]) / np.log(1 + STEP)
         probability, choice, quantity = (_interval(part) for part in parts)
-        found.append(TotalElasticity(brand, probability, choice, quantity, _interval(whole), bool(choice.value >= 0)))
-    return found
+        results.append(TotalElasticity(brand, probability, choice, quantity, _interval(total), bool(choice.value >= 0)))
+    return results
 
 
 def own_elasticities(models: Models, shoppers: pd.DataFrame) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Of each row, not of all together: brand -> model of the chain -> elasticity of its part to the brand's price.
+    """Return the elasticities of each row to each brand's price: brand -> model of the chain -> (rows,).
 
-    The three add up to the elasticity of the brand's units; NaN where the brand is not on the shelf.
+    The three elasticities of a row add up to that of the brand's units; NaN if the brand is not on the shelf.
     """
     known = _known_brands(models)
     choice = {str(brand): at for at, brand in enumerate(models.choice.brands_)}
     quantity = {str(brand): at for at, brand in enumerate(models.quantity.brands_)}
 
     def parts(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-        """(rows, 1 or brands): the chance of a purchase, and of each brand its share and its units."""
+        """Return the purchase probability, (rows, 1), and each brand's share and units, (rows, brands)."""
         return {
             "probability": predict(models.probability, rows)[:, None],
             "choice": models.choice.shares(rows)[:, [choice[brand] for brand in known]],
@@ -167,20 +169,23 @@ def own_elasticities(models: Models, shoppers: pd.DataFrame) -> dict[str, dict[s
         }
 
     today = parts(shoppers)
-    found = {}
+    elasticities = {}
     for at, brand in enumerate(known):
-        then = parts(_repriced(shoppers, brand, 1 + STEP))
+        changed = parts(_repriced(shoppers, brand, 1 + STEP))
         with np.errstate(invalid="ignore", divide="ignore"):
-            found[brand] = {
-                name: np.log(then[name] / today[name])[:, min(at, today[name].shape[1] - 1)] / np.log(1 + STEP)
+            elasticities[brand] = {
+                name: np.log(changed[name] / today[name])[:, min(at, today[name].shape[1] - 1)] / np.log(1 + STEP)
                 for name in today
             }
-    return found
+    return elasticities
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """By (1 + draws): the estimate first, then each replicate. `probability` has no axis of brands."""
+    """The factors of the chain for each person, the estimate first and then each bootstrap replicate.
+
+    `probability` is (1 + draws, people); `share` and `units` are (1 + draws, people, brands).
+    """
 
     probability: NDArray[np.float64]
     share: NDArray[np.float64]
@@ -189,7 +194,7 @@ class _Parts:
 
 @dataclass(frozen=True)
 class _Week:
-    """Sums over people, by (1 + draws) and brand."""
+    """Sums over people: `purchases` is (1 + draws,); `units` and `revenue` are (1 + draws, brands)."""
 
     purchases: NDArray[np.float64]
     units: NDArray[np.float64]
@@ -201,7 +206,7 @@ def _known_brands(models: Models) -> tuple[str, ...]:
 
 
 def _sample(shoppers: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """An even sample of people, and the visits a week that each of them stands for."""
+    """Return an evenly spaced sample of people, and the weekly visits that each of them represents."""
     at = np.unique(np.linspace(0, len(shoppers) - 1, min(SHOPPERS, len(shoppers))).astype(int))
     sample = shoppers.iloc[at].reset_index(drop=True)
     weekly = sample["weekly_visits"].to_numpy(dtype=np.float64)
@@ -211,7 +216,7 @@ def _sample(shoppers: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
 
 def _repriced(shoppers: pd.DataFrame, brand: str | None, factor: float) -> pd.DataFrame:
     prices = [n for n in shoppers.columns if n.startswith("prices:") and brand in (None, n.removeprefix("prices:"))]
-    return of_the_shelf(shoppers.assign(**{name: shoppers[name] * factor for name in prices}))
+    return with_mean_shelf(shoppers.assign(**{name: shoppers[name] * factor for name in prices}))
 
 
 def _parts(models: Models, shoppers: pd.DataFrame) -> _Parts:
@@ -227,7 +232,7 @@ def _parts(models: Models, shoppers: pd.DataFrame) -> _Parts:
 
 
 def _units(parts: _Parts, visits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(1 + draws, brands): units of the week."""
+    """Return the units of the week, (1 + draws, brands)."""
     units: NDArray[np.float64] = np.einsum(
         "n,dn,dnb,dnb->db", visits, parts.probability, parts.share, parts.units, optimize=True
     )
@@ -242,5 +247,5 @@ def _week(models: Models, shoppers: pd.DataFrame, visits: NDArray[np.float64]) -
 
 
 def _interval(values: NDArray[np.float64]) -> Interval:
-    """The estimate stands first, its draws behind it."""
+    """Return the interval of values that hold the estimate first and its draws after it."""
     return Interval.of(values[0], values[1 : DRAWS + 1])

@@ -1,11 +1,10 @@
-"""Visits and people as the lake would hold them: of the simulated shelf, of the open data, and written by hand."""
+"""Fixtures of the shoppers' tests: features of the simulated shelf and of the open data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import ibis
 import pandas as pd
@@ -14,51 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
-from pipeline.contracts import CONTRACTS
-from pipeline.ingestion.mapping import map_rows
-from pipeline.ingestion.rows import Rows
-from pipeline.ingestion.source_schema import Source
-from pipeline.ingestion.sources import NamedSource
 from pipeline.shoppers import features, wide_frame
 from pipeline.simulate.visits import Shelf
-
-VISITS = {
-    "person": "ID",
-    "day": "Day",
-    "bought": "Incidence",
-    "brand": "Brand",
-    "quantity": "Quantity",
-    "price": "Price_{brand}",
-    "promotion": "Promotion_{brand}",
-}
-PEOPLE = {
-    "person": "ID",
-    "sex": "Sex",
-    "marital_status": "Marital status",
-    "age": "Age",
-    "education": "Education",
-    "income": "Income",
-    "occupation": "Occupation",
-    "settlement_size": "Settlement size",
-}
-START, AS_OF = date(2024, 1, 1), date(2025, 7, 1)
-SEED = 7
-"""The shipped shelf's own, whatever it brings."""
-SURELY = 2.955
-"""Standard errors on either side, so that all sixteen planted values lie within in 95 of 100 shelves (Bonferroni). Of
-sixteen plain intervals of 95 % one misses every other time; `test_visits` counts that they miss no more often."""
-
-Visit = Mapping[str, Any]
-
-
-def typed(table: str, delivered: pa.Table, columns: Mapping[str, Any], ignore: Iterable[str] = ()) -> pa.Table:
-    """What ingestion makes of a delivery's good rows."""
-    text = pa.table({name: delivered[name].cast(pa.string()) for name in delivered.column_names})
-    spec = Source.model_validate({"from": "x", "columns": columns, "ignore": list(ignore)})
-    source = NamedSource(table, "x", spec, "Europe/London", "x", dict.fromkeys(columns, 1))
-    done = map_rows(Rows(text, pa.array(range(1, text.num_rows + 1), pa.int64())), source, CONTRACTS[table])
-    assert not done.faults
-    return done.rows
+from tests.shoppers.helpers import AS_OF, PEOPLE, SEED, START, VISITS, typed
 
 
 @pytest.fixture(scope="session")

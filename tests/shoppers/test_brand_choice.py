@@ -11,7 +11,7 @@ from pipeline.shoppers import brand_choice
 from pipeline.shoppers.brand_choice import BrandChoice, elasticities, elasticities_by, purchases
 from pipeline.shoppers.estimation import standard_errors
 from pipeline.simulate.visits import Truth
-from tests.shoppers.conftest import SURELY
+from tests.shoppers.helpers import SIMULTANEOUS
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def test_planted_prices_promotions_and_loyalties_are_recovered(model: BrandChoic
     truth = Truth()
     planted = [*truth.constants[1:], *truth.log_price, truth.brand_promotion, truth.last_brand, truth.loyalty]
     away = (model.logit_.coef_ - planted) / standard_errors(model.logit_)
-    missed = dict(zip(model.coefficients, np.abs(away) > SURELY, strict=True))
+    missed = dict(zip(model.coefficients, np.abs(away) > SIMULTANEOUS, strict=True))
     assert not any(missed.values()), missed
     # And no interval is so wide that it would hold anything: prices, promotion and loyalty differ from nothing.
     told = np.abs(model.logit_.coef_ / standard_errors(model.logit_))[len(model.brands_) - 1 :]
-    assert (told > SURELY).all(), dict(zip(model.coefficients[len(model.brands_) - 1 :], told, strict=True))
+    assert (told > SIMULTANEOUS).all(), dict(zip(model.coefficients[len(model.brands_) - 1 :], told, strict=True))
 
 
 def test_elasticities_have_the_signs_of_demand(model: BrandChoice, visits: pd.DataFrame) -> None:

@@ -16,7 +16,7 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.shoppers import wide_frame
 from pipeline.shoppers.features import HISTORY, LATELY, LONG, SHELF, SHORT
-from tests.shoppers.conftest import AS_OF, PEOPLE, VISITS, typed
+from tests.shoppers.helpers import AS_OF, PEOPLE, VISITS, typed
 
 FIRST = date(2025, 1, 1)
 OUTCOMES = ["bought", "brand", "quantity"]

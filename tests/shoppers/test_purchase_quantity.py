@@ -12,7 +12,7 @@ from pipeline.shoppers.brand_choice import purchases
 from pipeline.shoppers.estimation import standard_errors
 from pipeline.shoppers.purchase_quantity import PurchaseQuantity
 from pipeline.simulate.visits import Truth
-from tests.shoppers.conftest import SURELY
+from tests.shoppers.helpers import SIMULTANEOUS
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def test_planted_effects_are_recovered(model: PurchaseQuantity) -> None:
     planted = {"log price": Truth().log_price_quantity, "promotion": Truth().promotion_quantity}
     for name, value in planted.items():
         at = model.coefficients.index(name)
-        assert abs(model.glm_.coef_[at] - value) < SURELY * errors[at], name
-        assert abs(model.glm_.coef_[at]) > SURELY * errors[at], name
+        assert abs(model.glm_.coef_[at] - value) < SIMULTANEOUS * errors[at], name
+        assert abs(model.glm_.coef_[at]) > SIMULTANEOUS * errors[at], name
     assert Truth().log_price_quantity in model.elasticity()
 
 

@@ -26,7 +26,7 @@ from pipeline.shoppers.monitoring import log_loss_since, segment_names
 from pipeline.shoppers.specs import ESTIMATES_FILE
 from pipeline.shoppers.wide_frame import frame
 from pipeline.training import lifecycle, scoring
-from tests.shoppers.conftest import START
+from tests.shoppers.helpers import START
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = date(2024, 8, 1)

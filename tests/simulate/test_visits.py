@@ -81,7 +81,7 @@ def engine_visits() -> Callable[[Shelf], pd.DataFrame]:
     import ibis
 
     from pipeline.shoppers import features, wide_frame
-    from tests.shoppers.conftest import PEOPLE, VISITS, typed
+    from tests.shoppers.helpers import PEOPLE, VISITS, typed
 
     con, until = ibis.duckdb.connect(threads=2), date(2025, 1, 1)
 
