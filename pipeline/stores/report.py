@@ -1,4 +1,4 @@
-"""The stores' page: what drives sales, what is forecast, and how good forecasts have been."""
+"""Write the stores' page: the forecast, its past errors, and analyses of sales."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import numpy as np
 import pandas as pd
 
 from pipeline.reports.page import Tile, write_page
-from pipeline.reports.phrasing import count, percent_change, signed_percent
+from pipeline.reports.phrasing import count, counted, percent_change, signed_percent
 from pipeline.stores.analysis import (
     competition,
     correlations,
     evidence,
+    forecast_errors,
     forecasts,
     holidays,
     openings,
     outliers,
+    promotion_plans,
     promotions,
     seasonality,
+    store_forecasts,
     store_types,
 )
-from pipeline.stores.analysis.base import by_day, dates, open_days
+from pipeline.stores.analysis.base import daily_means, open_days, with_timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from pipeline.reports.page import Section
 
 SAMPLE_SEED = 7
-"""Of the days that are drawn beside outliers."""
+"""Seed of the sample of days that are shown with the outliers."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,15 @@ class StoresReport:
     """What the page shows.
 
     Attributes:
-        store_days, stores: the clean tables, only days before `as_of`.
-        plans: store, day, open, promo, state_holiday, school_holiday, from `as_of` on.
-        forecasts: of `as_of`: store, day, mean, low_80, high_80, low_95, high_95; closed days are 0.
-        earlier: the last earlier forecast whose days have come, with their sales and made_on; may be empty.
+        as_of: the day on which the forecast was made.
+        version: the model version that made it.
+        store_days: the clean table, with days before `as_of` only.
+        stores: the clean table.
+        plans: store, day, open, promo, state_holiday, school_holiday of the days from `as_of` on.
+        forecasts: store, day, mean, low_80, high_80, low_95, high_95 of the planned days; closed days are 0.
+        earlier: an earlier forecast with made_on and the actual sales of its days; may be empty.
         evidence: what was stored with the version; parts may be missing.
-        explained: `explain.first_days` of the forecasts; may be empty.
+        explained: `explain.explain_first_days` of the forecasts; may be empty.
     """
 
     as_of: date
@@ -68,70 +74,78 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
     """Write the page and return its path below home.
 
     Args:
-        con: the engine of the tables.
+        lake: where the page is written.
+        con: the engine of the report's tables.
+        report: what the page shows.
     """
-    said = dates(report.forecasts)
+    forecast = with_timestamps(report.forecasts)
     days = open_days(con, report.store_days)
     try:
-        sections, tiles = _sections_and_tiles(report, said, days)
+        sections, tiles = _sections_and_tiles(report, forecast, days)
     finally:
         con.drop_table(days.op().name)
-    until = f" to {said['day'].max():%Y-%m-%d}" if len(said) else ""
+    until = f" for the days until {forecast['day'].max():%Y-%m-%d}" if len(forecast) else ""
     return write_page(
         lake,
         f"stores/{report.as_of}",
         "Stores",
-        f"Days before {report.as_of}, and the forecast made on it{until}. Version {report.version.version} of "
-        f"{report.version.name}, trained as of {report.version.provenance.as_of}. “Usual” is the same store's mean on "
-        "that "
-        "weekday, with or without promotion as on the day (logs, holidays left aside).",
+        f"This page shows the forecast made on {report.as_of}{until} and the sales before that day. The forecast is by "
+        f"version {report.version.version} of {report.version.name}, trained as of "
+        f"{report.version.provenance.as_of}. Sales are in the currency of the data. “Usual sales” are the mean of the "
+        "same store and weekday, with or without promotion as on the day (mean of logs, without holidays).",
         sections,
         tiles,
     )
 
 
-def _sections_and_tiles(report: StoresReport, said: pd.DataFrame, days: ir.Table) -> tuple[list[Section], list[Tile]]:
-    ahead = report.plans.filter(report.plans.day <= ibis.date(said["day"].max())) if len(said) else report.plans
-    plan = dates(ahead.select("store", "day", "promo").to_pandas())
-    earlier = dates(report.earlier) if len(report.earlier) else report.earlier
-    explained = dates(report.explained) if len(report.explained) else report.explained
-    daily = by_day(days)
-    stores = store_types.by_store(days, report.stores)
-    uplift = promotions.uplift(days)
-    past = forecasts.history(report.store_days, report.as_of, pd.DatetimeIndex(sorted(said["day"].unique())))
+def _sections_and_tiles(
+    report: StoresReport, forecast: pd.DataFrame, days: ir.Table
+) -> tuple[list[Section], list[Tile]]:
+    planned = report.plans
+    if len(forecast):
+        planned = planned.filter(planned.day <= ibis.date(forecast["day"].max()))
+    promotions_ahead = with_timestamps(planned.select("store", "day", "promo").to_pandas())
+    earlier = with_timestamps(report.earlier) if len(report.earlier) else report.earlier
+    explained = with_timestamps(report.explained) if len(report.explained) else report.explained
+    daily = daily_means(days)
+    stores = store_types.store_means(days, report.stores)
+    uplift = promotions.measure_uplift(days)
+    history = forecasts.read_history(report.store_days, report.as_of, forecast)
+    plans = promotion_plans.compare_plans(report.store_days, planned, report.as_of)
     sections = [
-        forecasts.chain_section(said, past),
-        forecasts.store_section(said, plan, past, earlier, explained),
-        forecasts.earlier_section(earlier),
-        promotions.plans_section(promotions.plans(report.store_days, ahead, report.as_of), report.as_of),
+        forecasts.chain_section(forecast, history),
+        store_forecasts.store_section(forecast, promotions_ahead, history, earlier, explained),
+        forecast_errors.errors_section(earlier),
+        promotion_plans.plans_section(plans, report.as_of),
         promotions.uplift_section(uplift),
         promotions.stores_section(uplift, stores),
-        holidays.holidays_section(holidays.holidays(report.store_days, days)),
+        holidays.holidays_section(holidays.holiday_effects(report.store_days, days)),
         holidays.seasons_section(holidays.seasons(daily)),
-        openings.openings_section(openings.openings(report.store_days, days)),
-        openings.weekends_section(openings.weekends(report.store_days, days)),
+        openings.openings_section(openings.find_openings(report.store_days, days)),
+        openings.weekends_section(openings.compare_weekends(report.store_days, days)),
         store_types.customers_section(stores),
-        store_types.kinds_section(stores, uplift),
+        store_types.store_types_section(stores, uplift),
         competition.distance_section(stores, uplift),
-        competition.opened_section(competition.opened(days, report.stores)),
+        competition.opening_section(competition.opening_effect(days, report.stores)),
         correlations.correlations_section(correlations.correlations(days, report.stores)),
-        seasonality.seasonality_section(seasonality.seasonality(days, daily)),
-        seasonality.memory_section(seasonality.memory(daily)),
-        outliers.marked_section(outliers.marked(report.store_days, report.as_of, seed=SAMPLE_SEED)),
+        seasonality.seasonality_section(seasonality.measure_seasonality(days, daily)),
+        seasonality.autocorrelation_section(seasonality.measure_autocorrelation(daily)),
+        outliers.outliers_section(outliers.summarise_outliers(report.store_days, report.as_of, seed=SAMPLE_SEED)),
         evidence.importance_section(report.evidence),
         evidence.partial_section(report.evidence, report.version.provenance.features),
         evidence.backtest_section(report.evidence),
         evidence.slices_section(report.evidence),
     ]
-    return sections, _tiles(said, stores, daily, uplift)
+    return sections, _tiles(forecast, stores, daily, uplift)
 
 
-def _tiles(said: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift: promotions.Uplift) -> list[Tile]:
-    sold, rise = daily["stores"].sum(), uplift.overall["sales"]
+def _tiles(forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift: promotions.Uplift) -> list[Tile]:
+    open_store_days, effect = daily["stores"].sum(), uplift.overall["sales"]
+    planned = f"{counted(forecast['store'].nunique(), 'planned store')}, {counted(forecast['day'].nunique(), 'day')}"
     return [
-        Tile("stores", count(len(stores))),
-        Tile("open store days", count(sold)),
-        Tile("sales of an open day", count(daily["sales"].sum() / sold) if sold else "–"),
-        Tile("sales with promotion", signed_percent(percent_change(rise)) if np.isfinite(rise) else "–"),
-        Tile(f"forecast for {said['day'].nunique()} days", count(said["mean"].sum())),
+        Tile("known stores", count(len(stores))),
+        Tile("open store days", count(open_store_days)),
+        Tile("sales of an open day", count(daily["sales"].sum() / open_store_days) if open_store_days else "–"),
+        Tile("effect of a promotion", signed_percent(percent_change(effect)) if np.isfinite(effect) else "–"),
+        Tile(f"forecast for {planned}", count(forecast["mean"].sum())),
     ]

@@ -22,12 +22,15 @@ from pipeline.stores.analysis import (
     competition,
     correlations,
     evidence,
+    forecast_errors,
     forecasts,
     holidays,
     openings,
     outliers,
+    promotion_plans,
     promotions,
     seasonality,
+    store_forecasts,
     store_types,
 )
 from pipeline.stores.report import StoresReport, write_stores_report
@@ -42,13 +45,16 @@ THEMES = (
     competition,
     correlations,
     evidence,
+    forecast_errors,
     forecasts,
     holidays,
-    store_types,
-    outliers,
     openings,
+    outliers,
+    promotion_plans,
     promotions,
     seasonality,
+    store_forecasts,
+    store_types,
 )
 HEADINGS = {text for theme in THEMES for name, text in vars(theme).items() if name.startswith("HEADING")}
 
@@ -170,8 +176,42 @@ def test_the_planted_promotion_is_on_the_page(page: Made) -> None:
 
 
 def test_the_last_forecast_is_held_against_what_came(page: Made) -> None:
-    assert "so the forecast was 10.0 % above it" in page.section(forecasts.HEADING_EARLIER)
-    assert "RMSPE 0.1000" in page.section(forecasts.HEADING_EARLIER)
+    assert "so the forecast was 10.0 % above actual sales" in page.section(forecast_errors.HEADING_ERRORS)
+    assert "RMSPE 0.1000" in page.section(forecast_errors.HEADING_ERRORS)
+
+
+def test_with_some_stores_planned_every_line_and_sum_is_of_these_stores(
+    con: Backend, report: StoresReport, tmp_path: Path
+) -> None:
+    """The forecast is 10 % above last year for each planned store, whatever the other stores sold."""
+    planned = report.forecasts[report.forecasts["store"] <= 20]
+    days = report.store_days.mutate(sales=ibis.ifelse(report.store_days.store > 20, 1e6, report.store_days.sales))
+    year_ago = days.filter(days.store <= 20).select("store", day=days.day + ibis.interval(days=364), ago=days.sales)
+    matched = planned.merge(year_ago.to_pandas().assign(day=lambda rows: rows["day"].dt.date), on=["store", "day"])
+    forecast = matched.assign(mean=1.1 * matched["ago"])
+    page = written(
+        tmp_path,
+        con,
+        replace(
+            report,
+            store_days=days,
+            plans=report.plans.filter(report.plans.store <= 20),
+            forecasts=forecast[planned.columns],
+        ),
+    )
+    text = page.section(forecasts.HEADING_CHAIN)
+    total, year_ago_total = (f"{forecast[name].sum():,.0f}" for name in ("mean", "ago"))
+    assert f"The 20 planned stores will sell {total} in total" in text
+    assert f"10.0 % more than the {year_ago_total} that the same stores sold" in text
+    assert "10 stores of the 30 known have no planned days" in text
+    widget, figures = strict(page.html)
+    lines = {trace["name"]: trace["y"] for trace in figures["figure-1"]["data"]}
+    assert sum(lines["forecast"]) == pytest.approx(forecast["mean"].sum(), rel=1e-6)
+    assert sum(lines["forecast of these stores"]) == pytest.approx(forecast["mean"].sum(), rel=1e-6)
+    assert sum(lines["52 weeks earlier"]) == pytest.approx(forecast["ago"].sum(), rel=1e-6)
+    assert max(value for value in lines["sales"] if value) < 1e6
+    assert (widget["stores"], widget["unplanned"]) == (list(range(1, 21)), list(range(21, 31)))
+    assert "forecast for 20 planned stores" in page.text
 
 
 def test_other_data_make_other_sentences(con: Backend, page: Made, tmp_path: Path) -> None:
@@ -180,26 +220,26 @@ def test_other_data_make_other_sentences(con: Backend, page: Made, tmp_path: Pat
     assert re.search(r"With promotion a store sells [\d.]+ % less", other.text)
     assert "Without promotion the best day is Friday" in other.text
     assert "Without promotion the best day is Monday" in page.text
-    assert re.search(r"On the day before a state holiday stores sell [\d.]+ % below", other.text)
-    assert re.search(r"On the day before a state holiday stores sell [\d.]+ % above", page.text)
+    assert re.search(r"On the day before a state holiday, sales are [\d.]+ % below", other.text)
+    assert re.search(r"On the day before a state holiday, sales are [\d.]+ % above", page.text)
 
 
 def test_where_the_data_say_nothing_the_page_says_so(con: Backend, tmp_path: Path) -> None:
     plain = a_report(con, Chain(seed=7, count=6), plain=True)
     page = written(tmp_path, con, replace(plain, earlier=pd.DataFrame()))
     for heading, said in {
-        forecasts.HEADING_EARLIER: "No earlier forecast's days have come yet.",
-        promotions.HEADING_PLANS: "No store was promoted before, and none will be",
-        promotions.HEADING_EFFECT: "No store was promoted",
-        promotions.HEADING_STORES: "No store was promoted",
-        holidays.HEADING: "No state holiday is in the data.",
-        openings.HEADING_CLOSURES: "No store closed for 4 days or more",
+        forecast_errors.HEADING_ERRORS: "There are no sales yet for the days of an earlier forecast.",
+        promotion_plans.HEADING_PLANS: "No store had a promotion in the past, and none has one",
+        promotions.HEADING_EFFECT: promotions.NOT_COMPARABLE,
+        promotions.HEADING_STORES: promotions.NOT_COMPARABLE,
+        holidays.HEADING: "The data have no state holidays.",
+        openings.HEADING_CLOSURES: "No store was closed for 4 days or more",
         store_types.HEADING_CUSTOMERS: "Customers were not counted.",
-        competition.HEADING_DISTANCE: "Of too few stores the distance of a competitor is known",
-        competition.HEADING_OPENED: "No competitor opened within the data",
-        correlations.HEADING: "No correlation with what never varies: customers",
-        seasonality.HEADING: "There are less than two years of days",
-        evidence.HEADING_IMPORTANCE: "Nothing was stored with this version",
+        competition.HEADING_DISTANCE: "The distance of the nearest competitor is known for too few stores",
+        competition.HEADING_OPENED: "No competitor opened near a store",
+        correlations.HEADING: "These never vary, so they have no correlation: customers",
+        seasonality.HEADING: "The data cover less than two years",
+        evidence.HEADING_IMPORTANCE: "No feature importance was stored",
         evidence.HEADING_PARTIAL: "No partial effects were stored",
         evidence.HEADING_BACKTEST: "No backtest was stored",
     }.items():

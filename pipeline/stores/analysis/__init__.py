@@ -1,4 +1,4 @@
-"""What the store days say, a theme a file: each measures in the engine and makes its part of the page.
+"""Analyses of store days for the stores' page, one module per theme: each measures in the engine and writes a section.
 
-Sentences are made from the figures, so they change when the data do, and say so when the data say nothing.
+Sentences are built from the figures. Where the data do not allow a statement, the section says so.
 """

@@ -1,4 +1,4 @@
-"""The open days with sales, each against what is usual for it: the one table that the analyses read."""
+"""Prepare the open days with sales, each relative to usual sales: the table that all analyses read."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-KINDS = tuple(HOLIDAY_CODES)[1:]
-NEAR = 14
-"""Days (open days for closures) that are near enough to a holiday or a closure to be told apart."""
+HOLIDAY_KINDS = tuple(HOLIDAY_CODES)[1:]
+MAX_OFFSET = 14
+"""Days from a holiday (for closures: open days) up to which days are grouped by their distance."""
 
 
 def open_days(con: Backend, store_days: ir.Table) -> ir.Table:
-    """One row an open day with sales, as a table of the engine that is the caller's to drop.
+    """Return one row per open day with sales, as a table of the engine that the caller drops.
 
-    What is usual is the mean of log sales of the same store, weekday and promotion or not, holidays left aside. So an
-    excess of 0.1 is 10 % more than a day of that kind brings that store.
+    Usual sales are the mean of log sales over the days of the same store and weekday, with or without promotion as on
+    the day, holidays left out. An excess of 0.1 means about 10 % more than usual.
+
+    Args:
+        con: the engine of the table.
+        store_days: the clean table.
 
     Returns:
-        store, day, weekday (0 is Monday), promo, school, holiday (none, public, ...), sales, customers (null where
-        there were none), log_sales, level (log sales less the store's mean), excess, and, null further than `NEAR`
-        away: to_holiday (days from the nearest holiday, below 0 before it) and near (its kind); closes_in, reopened
-        (the how manieth open day before or after a closure of `LONG_CLOSURE` days or more, from 1) of a store.
+        store, day, weekday (0 is Monday), promo, school, holiday (none, public, ...), sales, customers (null instead of
+        0), log_sales, level (log sales minus the store's mean) and excess (log sales minus usual log sales).
+        to_holiday: days from the nearest holiday, negative before it; near: the kind of that holiday.
+        closes_in, reopened: number of the open day, from 1, counted back from or on from a closure of `LONG_CLOSURE`
+        days or more. These four are null further than `MAX_OFFSET` away.
     """
     every = store_days.select(
         "store",
@@ -42,77 +47,77 @@ def open_days(con: Backend, store_days: ir.Table) -> ir.Table:
         sales=store_days.sales.cast("float64"),
         customers=store_days.customers.cast("float64").nullif(0),
     )
-    days = _closures(_holidays(every)).filter(lambda d: d.sales > 0)
+    days = _add_closures(_add_holidays(every)).filter(lambda d: d.sales > 0)
     days = days.mutate(log_sales=days.sales.ln())
-    alike = ibis.window(group_by=("store", "weekday", "promo"))
-    usual = days.log_sales.mean(where=days.holiday == "none").over(alike)
-    made = days.mutate(
+    group = ibis.window(group_by=("store", "weekday", "promo"))
+    usual = days.log_sales.mean(where=days.holiday == "none").over(group)
+    prepared = days.mutate(
         level=days.log_sales - days.log_sales.mean().over(ibis.window(group_by="store")),
         excess=days.log_sales - usual,
     ).drop("t", "open")
-    return con.create_table(ibis.util.gen_name("open_days"), made)
+    return con.create_table(ibis.util.gen_name("open_days"), prepared)
 
 
-def by_day(open_days: ir.Table) -> pd.DataFrame:
-    """One row a day, by day: stores (that sold), sales (their sum), excess and level (means over them)."""
+def daily_means(open_days: ir.Table) -> pd.DataFrame:
+    """Return by day: stores (number with sales), sales (their sum), and the means of excess and level over them."""
     days = open_days.group_by("day").agg(
         stores=open_days.count(),
         sales=open_days.sales.sum(),
         excess=open_days.excess.mean(),
         level=open_days.level.mean(),
     )
-    return dates(days.order_by("day").to_pandas()).set_index("day")
+    return with_timestamps(days.order_by("day").to_pandas()).set_index("day")
 
 
-def dates(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its days as pandas counts them, whatever they came as."""
+def with_timestamps(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with its column day converted to pandas timestamps."""
     return frame.assign(day=pd.to_datetime(frame["day"]).astype("datetime64[s]"))
 
 
 def largest(values: pd.Series) -> Any:
-    """The label of the largest value."""
+    """Return the index label of the largest value."""
     return values.idxmax()
 
 
 def smallest(values: pd.Series) -> Any:
-    """The label of the smallest value."""
+    """Return the index label of the smallest value."""
     return values.idxmin()
 
 
-def _holidays(days: ir.Table) -> ir.Table:
-    """Adds to_holiday and near."""
-    # Day and kind in one number: the last (next) holiday is the largest (smallest) of them.
+def _add_holidays(days: ir.Table) -> ir.Table:
+    """Add the columns to_holiday and near."""
+    # Day and kind are encoded in one number, so that the last (next) holiday is the largest (smallest) number.
     code = ibis.ifelse(days.holiday == "none", None, days.t * 4 + days.holiday.cases(*HOLIDAY_CODES.items(), else_=0))
-    last = code.max().over(ibis.window(group_by="store", order_by="t", following=0))
-    coming = code.min().over(ibis.window(group_by="store", order_by="t", preceding=0))
-    d = days.mutate(last=last, coming=coming)
-    since, until = (d.t - d["last"] // 4).fill_null(NEAR + 1), (d.coming // 4 - d.t).fill_null(NEAR + 1)
-    nearest = ibis.ifelse(until <= since, d.coming, d["last"])
+    previous = code.max().over(ibis.window(group_by="store", order_by="t", following=0))
+    upcoming = code.min().over(ibis.window(group_by="store", order_by="t", preceding=0))
+    d = days.mutate(previous=previous, upcoming=upcoming)
+    since, until = (d.t - d.previous // 4).fill_null(MAX_OFFSET + 1), (d.upcoming // 4 - d.t).fill_null(MAX_OFFSET + 1)
+    nearest = ibis.ifelse(until <= since, d.upcoming, d.previous)
     offset = d.t - nearest // 4
-    is_near = offset.abs() <= NEAR
+    is_near = offset.abs() <= MAX_OFFSET
     kind = (nearest % 4).cases(*((code, name) for name, code in HOLIDAY_CODES.items()), else_=None)
     return d.mutate(to_holiday=ibis.ifelse(is_near, offset, None), near=ibis.ifelse(is_near, kind, None)).drop(
-        "last", "coming"
+        "previous", "upcoming"
     )
 
 
-def _closures(days: ir.Table) -> ir.Table:
-    """The open days, with closes_in and reopened; a day without a row is unknown, which is not closed."""
+def _add_closures(days: ir.Table) -> ir.Table:
+    """Select the open days and add closes_in and reopened; a day without a row does not count as closed."""
     by_store = ibis.window(group_by="store", order_by="t")
     d = days.mutate(
         place=ibis.row_number().over(by_store), rows=ibis._.count().over(ibis.window(group_by="store"))
     ).filter(ibis._.open)
     d = d.mutate(
-        shut=(d.place - d.place.lag().over(by_store) - 1).fill_null(0),
-        shuts=d.place.lead().over(by_store).fill_null(d.rows) - d.place - 1,
+        closed_before=(d.place - d.place.lag().over(by_store) - 1).fill_null(0),
+        closed_after=d.place.lead().over(by_store).fill_null(d.rows) - d.place - 1,
         nth=ibis.row_number().over(by_store),
     )
     behind = ibis.window(group_by="store", order_by="t", following=0)
     ahead = ibis.window(group_by="store", order_by="t", preceding=0)
-    last = ibis.ifelse(d.shut >= LONG_CLOSURE, d.nth, None).max().over(behind)
-    coming = ibis.ifelse(d.shuts >= LONG_CLOSURE, d.nth, None).min().over(ahead)
-    d = d.mutate(reopened=d.nth - last + 1, closes_in=coming - d.nth + 1)
+    reopening = ibis.ifelse(d.closed_before >= LONG_CLOSURE, d.nth, None).max().over(behind)
+    closing = ibis.ifelse(d.closed_after >= LONG_CLOSURE, d.nth, None).min().over(ahead)
+    d = d.mutate(reopened=d.nth - reopening + 1, closes_in=closing - d.nth + 1)
     return d.mutate(
-        reopened=ibis.ifelse(d.reopened <= NEAR, d.reopened, None),
-        closes_in=ibis.ifelse(d.closes_in <= NEAR, d.closes_in, None),
-    ).drop("place", "rows", "shut", "shuts", "nth")
+        reopened=ibis.ifelse(d.reopened <= MAX_OFFSET, d.reopened, None),
+        closes_in=ibis.ifelse(d.closes_in <= MAX_OFFSET, d.closes_in, None),
+    ).drop("place", "rows", "closed_before", "closed_after", "nth")

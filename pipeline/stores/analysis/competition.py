@@ -1,4 +1,4 @@
-"""Competitors: what their distance goes with, and what happens to a store when one opens."""
+"""Competitors: sales by their distance, and the change of a store's sales when a competitor opens."""
 
 from __future__ import annotations
 
@@ -19,28 +19,31 @@ if TYPE_CHECKING:
 
     from pipeline.stores.analysis.promotions import Uplift
 
-MONTH = 30
-BEFORE_AND_AFTER = 6
-"""Months of `MONTH` days compared."""
-FEWEST = 60
-"""Open days that a store needs before the opening, and after it."""
+MONTH_DAYS = 30
+MONTHS_COMPARED = 6
+"""Months of `MONTH_DAYS` days before the opening that are compared with as many after it."""
+MIN_OPEN_DAYS = 60
+"""Open days that a store needs before the opening, and as many after it."""
 BANDS = 5
 NEAR_METRES = 1000
-SURE = 1.96
+Z_95 = 1.96
 HEADING_DISTANCE = "Distance of competitors"
 HEADING_OPENED = "When a competitor opens"
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What changed when a competitor opened.
+class OpeningEffect:
+    """The change of sales when a competitor opens, as differences of logs; means are NaN without stores.
 
     Attributes:
-        stores: by store: effect (log sales after less before, against the stores where none opened), distance, since.
-        months: by month from the opening (-1 is the last before): excess, low, high (95 %), stores.
-        effect, low, high: mean over stores and its 95 % interval; NaN without any.
-        near, far: mean effect within `NEAR_METRES` and beyond; NaN without any.
-        controls: stores that they are compared with.
+        stores: by store: effect (change relative to the stores where no competitor opened), distance (m) and since.
+        months: by month from the opening (-1 is the last before it): excess, low and high (95 % interval), stores.
+        effect: mean over stores.
+        low: lower end of the 95 % interval of the mean.
+        high: upper end.
+        near: mean effect of competitors within `NEAR_METRES`.
+        far: mean effect of the others.
+        controls: number of stores where no competitor opened.
     """
 
     stores: pd.DataFrame
@@ -53,11 +56,16 @@ class Opened:
     controls: int
 
 
-def opened(open_days: ir.Table, stores: ir.Table) -> Opened:
-    """Differences in differences: a store's excess over its usual against that of stores where nothing opened that day.
+def opening_effect(open_days: ir.Table, stores: ir.Table) -> OpeningEffect:
+    """Estimate the effect of a competitor's opening by differences in differences.
 
-    Compared are `BEFORE_AND_AFTER` months before the opening with as many from it on. Other stores are those whose
-    competitor did not open within the days of the data.
+    A store's excess over its usual sales is taken relative to that of the control stores on the same day, and the
+    `MONTHS_COMPARED` months from the opening on are compared with those before it. Control stores are those where no
+    competitor opened within the days of the data.
+
+    Args:
+        open_days: the table of `base.open_days`.
+        stores: the clean table of stores.
     """
     ends = open_days.agg(first=open_days.day.min(), last=open_days.day.max()).to_pyarrow().to_pylist()[0]
     since = stores.competition_since
@@ -65,42 +73,41 @@ def opened(open_days: ir.Table, stores: ir.Table) -> Opened:
     kinds = stores.select("store", "competition_since", "competition_distance", inside=inside)
     d = open_days.select("store", "day", "excess").join(kinds, "store")
     days = d.mutate(
-        against=d.excess - d.excess.mean(where=~d.inside).over(ibis.window(group_by="day")),
-        month=(d.day.delta(d.competition_since, unit="day") / MONTH).floor().cast("int64"),
+        relative=d.excess - d.excess.mean(where=~d.inside).over(ibis.window(group_by="day")),
+        month=(d.day.delta(d.competition_since, unit="day") / MONTH_DAYS).floor().cast("int64"),
     )
-    near = days.filter(days.inside & days.month.between(-BEFORE_AND_AFTER, BEFORE_AND_AFTER - 1))
+    near = days.filter(days.inside & days.month.between(-MONTHS_COMPARED, MONTHS_COMPARED - 1))
     cells = near.group_by("store", "competition_distance", "competition_since", "month").agg(
-        total=near.against.sum(), n=near.against.count()
+        total=near.relative.sum(), n=near.relative.count()
     )
     controls = int(stores.filter(~inside).count().to_pyarrow().as_py())
     return _differences(cells.to_pandas(), controls)
 
 
-def opened_section(found: Opened) -> Section:
-    """Months before and after, and the stores that lost most."""
+def opening_section(found: OpeningEffect) -> Section:
+    """Show the change by month, and the stores with the largest losses."""
     if found.stores.empty:
         return Section(
             HEADING_OPENED,
             [
-                "No competitor opened within the data with enough open days of its store before and after, and stores "
-                "to compare with."
+                "No competitor opened near a store with enough open days before and after, and with other stores to "
+                "compare it with."
             ],
         )
-    sure = "surely less" if found.high < 0 else "surely more" if found.low > 0 else "it may as well be nothing"
+    significance = (
+        "a significant loss" if found.high < 0 else "a significant gain" if found.low > 0 else "not significant"
+    )
     sentences = [
-        f"At {counted(len(found.stores), 'store')} a competitor opened within the data. In the "
-        f"{BEFORE_AND_AFTER * MONTH} days from then on they sold {more_or_less(percent_change(found.effect))} than "
-        "in the "
-        f"{BEFORE_AND_AFTER * MONTH} before, against {counted(found.controls, 'store')} where none did on the same "
-        "days "
-        f"(95 % interval {signed_percent(percent_change(found.low))} to "
-        f"{signed_percent(percent_change(found.high))}: {sure})."
+        f"A competitor opened near {counted(len(found.stores), 'store')} within the days of the data. In the "
+        f"{MONTHS_COMPARED * MONTH_DAYS} days from the opening on they sold "
+        f"{more_or_less(percent_change(found.effect))} than in the {MONTHS_COMPARED * MONTH_DAYS} days before, "
+        f"relative to {counted(found.controls, 'store')} without an opening on the same days (95 % interval "
+        f"{signed_percent(percent_change(found.low))} to {signed_percent(percent_change(found.high))}: {significance})."
     ]
     if np.isfinite(found.near) and np.isfinite(found.far):
         sentences.append(
-            f"Where it is within {NEAR_METRES:,} m the change is {signed_percent(percent_change(found.near))}, "
-            "further away "
-            f"{signed_percent(percent_change(found.far))}."
+            f"The change is {signed_percent(percent_change(found.near))} for competitors within {NEAR_METRES:,} m and "
+            f"{signed_percent(percent_change(found.far))} for those further away."
         )
     months = found.months
     figure = go.Figure()
@@ -121,14 +128,14 @@ def opened_section(found: Opened) -> Section:
         name="mean of stores",
     )
     figure.add_vline(x=-0.5, line_dash="dash", line_color=COLOURS[1])
-    figure.update_xaxes(title="months before (−) and after; 0 is the first", dtick=1)
-    figure.update_yaxes(title="against others and the time before, %")
+    figure.update_xaxes(title="months before (−) and after the opening; 0 is the first month", dtick=1)
+    figure.update_yaxes(title="change relative to other stores, %")
     worst = found.stores.nsmallest(10, "effect")
     return Section(
         HEADING_OPENED,
         sentences,
         Table(
-            ("fell most", "opened", "distance, m", "change"),
+            ("largest losses", "competitor opened", "distance, m", "change in sales"),
             [
                 (
                     f"store {store}",
@@ -145,7 +152,7 @@ def opened_section(found: Opened) -> Section:
 
 
 def distance_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
-    """Sales and the effect of promotions by distance of the nearest competitor.
+    """Show sales and the effect of promotions by the distance of the nearest competitor.
 
     Args:
         stores: by store: competition_distance (m, may be missing) and sales (mean of an open day).
@@ -153,7 +160,8 @@ def distance_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
     known = stores[stores["competition_distance"].notna() & stores["sales"].notna()]
     if len(known) < BANDS or known["competition_distance"].nunique() < 2:
         return Section(
-            HEADING_DISTANCE, ["Of too few stores the distance of a competitor is known, or it is the same."]
+            HEADING_DISTANCE,
+            ["The distance of the nearest competitor is known for too few stores, or it is the same for all."],
         )
     band = pd.qcut(known["competition_distance"], BANDS, duplicates="drop")
     bands = known.join(uplift.stores["sales"].rename("uplift")).groupby(band, observed=True)
@@ -164,60 +172,61 @@ def distance_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
     labels = [f"{row['low']:,.0f}–{row['high']:,.0f} m" for row in table.to_dict("records")]
     rank = known["competition_distance"].corr(known["sales"], method="spearman")
     sentences = [
-        f"Of {counted(len(stores), 'store')} the distance is known of {len(known):,}; the middle one has a competitor "
-        "at "
-        f"{known['competition_distance'].median():,.0f} m.",
-        f"The nearest fifth ({labels[0]}) sells "
-        f"{above_or_below(100 * (table['sales'].iloc[0] / table['sales'].iloc[-1] - 1))} "
-        "the "
-        f"furthest fifth ({labels[-1]}) on an open day, by the middle store. Over all stores sales and distance go "
-        "together "
-        f"with a rank correlation of {rank:+.2f}"
-        + (": hardly at all." if abs(rank) < 0.1 else ", which is where stores are, not what a competitor does."),
+        f"The distance of the nearest competitor is known for {len(known):,} of {counted(len(stores), 'store')}; the "
+        f"median is {known['competition_distance'].median():,.0f} m.",
+        f"The fifth of the stores with the nearest competitors ({labels[0]}) sells "
+        f"{above_or_below(100 * (table['sales'].iloc[0] / table['sales'].iloc[-1] - 1))} the fifth with the furthest "
+        f"ones ({labels[-1]}); these are medians of the mean sales of an open day. Over all stores, the rank "
+        f"correlation of sales and distance is {rank:+.2f}"
+        + (
+            ", so there is hardly any relation."
+            if abs(rank) < 0.1
+            else ". It reflects the locations of stores; it is not the effect of a competitor."
+        ),
     ]
-    figure = stacked_figure(["middle store's sales of an open day", "rise with promotion"])
+    figure = stacked_figure(["median sales of an open day", "effect of promotions on sales"])
     figure.add_bar(x=labels, y=table["sales"], marker_color=COLOURS[0], showlegend=False, row=1, col=1)
     figure.add_bar(
         x=labels, y=table["uplift"].map(percent_change), marker_color=COLOURS[2], showlegend=False, row=2, col=1
     )
-    figure.update_yaxes(title="sales", row=1, col=1)
+    figure.update_yaxes(title="sales per day", row=1, col=1)
     figure.update_yaxes(title="%", row=2, col=1)
     return Section(HEADING_DISTANCE, sentences, figure=figure_json(figure, heights=2))
 
 
-def _differences(cells: pd.DataFrame, controls: int) -> Opened:
+def _differences(cells: pd.DataFrame, controls: int) -> OpeningEffect:
     cells = cells.assign(after=cells["month"] >= 0)
     total, n = (
         cells.pivot_table(index="store", columns="after", values=name, aggfunc="sum").reindex(columns=[False, True])
         for name in ("total", "n")
     )
-    enough = n.index[(n.fillna(0) >= FEWEST).all(axis=1)] if controls else n.index[:0]
+    enough = n.index[(n.fillna(0) >= MIN_OPEN_DAYS).all(axis=1)] if controls else n.index[:0]
     means = (total / n).loc[enough]
-    about = cells.drop_duplicates("store").set_index("store")
+    attributes = cells.drop_duplicates("store").set_index("store")
     stores = pd.DataFrame(
         {
             "effect": means[True] - means[False],
-            "distance": about["competition_distance"].reindex(means.index).astype(float),
-            "since": pd.to_datetime(about["competition_since"]).reindex(means.index),
+            "distance": attributes["competition_distance"].reindex(means.index).astype(float),
+            "since": pd.to_datetime(attributes["competition_since"]).reindex(means.index),
         }
     )
-    some = cells[cells["store"].isin(stores.index) & (cells["n"] > 0)]
-    # Each store against its own months before, so that a store which enters or leaves does not bend the line.
-    change = some["total"] / some["n"] - some["store"].map(means[False])
-    months = change.groupby(some["month"]).agg(["mean", "sem", "size"])
+    used = cells[cells["store"].isin(stores.index) & (cells["n"] > 0)]
+    # Relative to the store's own months before, so that the mean does not change when stores enter or leave.
+    change = used["total"] / used["n"] - used["store"].map(means[False])
+    months = change.groupby(used["month"]).agg(["mean", "sem", "size"])
     months.columns = pd.Index(["excess", "error", "stores"])
-    half = SURE * months["error"].fillna(0)
+    half = Z_95 * months["error"].fillna(0)
     months = months.assign(low=months["excess"] - half, high=months["excess"] + half).drop(columns="error")
     effects = stores["effect"].to_numpy(float)
     effect = float(effects.mean()) if len(effects) else np.nan
     error = float(effects.std(ddof=1) / np.sqrt(len(effects))) if len(effects) > 1 else np.nan
     is_near = stores["distance"] <= NEAR_METRES
-    return Opened(
+    return OpeningEffect(
         stores,
         months,
         effect,
-        effect - SURE * error,
-        effect + SURE * error,
+        effect - Z_95 * error,
+        effect + Z_95 * error,
         float(stores["effect"][is_near].mean()),
         float(stores["effect"][~is_near].mean()),
         controls,

@@ -1,4 +1,4 @@
-"""The correlation matrix of an open day's facts."""
+"""The correlation matrix of sales, customers and what is known of an open day in advance."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 HEADING = "Correlation matrix"
-TOLD = 3
+SHOWN_IN_TEXT = 3
 MIN_WIDTH = 640
-"""Pixels that the numbers in the cells need; on a phone the picture scrolls."""
+"""Pixels that the numbers in the cells need; on a narrow screen the chart scrolls."""
 
 
 def correlations(open_days: ir.Table, stores: ir.Table) -> pd.DataFrame:
-    """Pearson's correlations over open days with sales; NaN where a column never varies."""
+    """Compute Pearson correlations over all open days with sales; NaN where a column never varies."""
     d = open_days.join(stores.select("store", "competition_distance", "promo2"), "store")
     columns = {
         "sales": d.sales,
         "customers": d.customers,
-        "sales a customer": d.sales / d.customers,
+        "sales per customer": d.sales / d.customers,
         "promotion": d.promo.cast("float64"),
         "continuing promotion": d.promo2.cast("float64"),
         "weekday (Monday 0)": d.weekday.cast("float64"),
@@ -49,28 +49,29 @@ def correlations(open_days: ir.Table, stores: ir.Table) -> pd.DataFrame:
 
 
 def correlations_section(found: pd.DataFrame) -> Section:
-    """The matrix; a column that never varies has blank cells."""
-    with_sales = found["sales"].drop(["sales", "customers", "sales a customer"]).dropna()
+    """Show the matrix; the cells of a column that never varies are blank."""
+    with_sales = found["sales"].drop(["sales", "customers", "sales per customer"]).dropna()
     order = with_sales.abs().sort_values(ascending=False).index
     sentences = []
     if len(order):
-        told = "; ".join(f"{name} ({_said(with_sales[name])})" for name in order[:TOLD])
+        strongest = "; ".join(f"{name} ({_signed(with_sales[name])})" for name in order[:SHOWN_IN_TEXT])
         sentences.append(
-            f"Of what is known of a day in advance, these go most with sales, over all open days of all stores: {told}."
+            "Of what is known of a day in advance, these correlate most with sales, over all open days of all stores: "
+            f"{strongest}."
         )
     customers = found["sales"]["customers"]
     if np.isfinite(customers):
-        sentences.append(f"Sales and customers: {_said(customers)}.")
-    still = [str(name) for name in found.columns if not np.isfinite(found[name][name])]
-    if still:
-        sentences.append(f"No correlation with what never varies: {', '.join(still)}.")
+        sentences.append(f"The correlation of sales and customers is {_signed(customers)}.")
+    constant = [str(name) for name in found.columns if not np.isfinite(found[name][name])]
+    if constant:
+        sentences.append(f"These never vary, so they have no correlation: {', '.join(constant)}.")
     values = [[None if not np.isfinite(cell) else round(float(cell), 3) for cell in row] for row in found.to_numpy()]
     figure = go.Figure(
         go.Heatmap(
             z=values,
             x=list(found),
             y=list(found),
-            text=[[_said(cell) if np.isfinite(cell) else "" for cell in row] for row in found.to_numpy()],
+            text=[[_signed(cell) if np.isfinite(cell) else "" for cell in row] for row in found.to_numpy()],
             texttemplate="%{text}",
             textfont={"size": 10},
             colorscale="RdBu",
@@ -93,5 +94,5 @@ def correlations_section(found: pd.DataFrame) -> Section:
     )
 
 
-def _said(value: float) -> str:
+def _signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}"

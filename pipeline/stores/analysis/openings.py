@@ -1,4 +1,4 @@
-"""Opening and closing: when stores are open, long closures and what sales do about them, days that are missing."""
+"""Opening and closing: when stores are open, sales around long closures, and days without data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from pipeline.reports.charts import COLOURS, GREY, SYMBOLS, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import WEEKDAYS, above_or_below, counted, long_date, percent_change
-from pipeline.stores.analysis.base import NEAR, dates, largest
+from pipeline.stores.analysis.base import MAX_OFFSET, largest, with_timestamps
 from pipeline.stores.calendar import LONG_CLOSURE, SUNDAY
 
 if TYPE_CHECKING:
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 
 HEADING_CLOSURES = "Opening and closing"
 HEADING_WEEKENDS = "Stores open all week and their weekends"
-WEEK = 7  # days
-GAP = 7
-"""Days in a row without a row of a store that are told."""
-MOSTLY = 0.5
-"""A store that opens on this share of its Sundays is open all week."""
+WEEK_DAYS = 7  # days
+MIN_GAP_DAYS = 7
+"""Days in a row without a row of a store that make a gap."""
+MIN_SUNDAY_SHARE = 0.5
+"""Share of its Sundays on which a store must be open to count as open all week."""
 
 
 @dataclass(frozen=True)
 class Openings:
-    """Attributes:
-    weeks: by week (its Monday): open (share of store days), stores (that have rows), days (of it), rows.
-    closures: store, start, days: closed for `LONG_CLOSURE` days or more in a row, without those that still last.
-    missing: store, start, days: gaps of `GAP` days or more between a store's rows.
-    lasting: stores that have been closed for `LONG_CLOSURE` days or more on their last day.
-    around: place (-1 is the last open day before a closure, 1 the first after), excess, n.
+    """Opening days, closures and gaps of all stores.
+
+    Attributes:
+        weeks: by week (its Monday): open (share of store days), stores (with rows), days (of the week), rows.
+        closures: store, start, days: `LONG_CLOSURE` closed days or more in a row, without those that have not ended.
+        missing: store, start, days: `MIN_GAP_DAYS` days or more between two rows of a store.
+        lasting: number of stores that have been closed for `LONG_CLOSURE` days or more at the end of the data.
+        around: place (-1 is the last open day before a closure, 1 the first after it), excess (mean), n.
     """
 
     weeks: pd.DataFrame
@@ -46,10 +48,13 @@ class Openings:
 
 @dataclass(frozen=True)
 class Weekends:
-    """Attributes:
-    all_week, others: how many stores.
-    sales: by weekday: all_week, others: mean sales of an open day.
-    open: by weekday: all_week, others: share of store days.
+    """Stores that are open all week and the others.
+
+    Attributes:
+        all_week: number of stores that are open all week.
+        others: number of the others.
+        sales: mean sales of an open day by weekday; columns all_week and others.
+        open: share of open days by weekday; the same columns.
     """
 
     all_week: int
@@ -58,8 +63,8 @@ class Weekends:
     open: pd.DataFrame
 
 
-def openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
-    """Closures, gaps and the days around closures."""
+def find_openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
+    """Find closures, gaps, and the excess of sales around closures."""
     week = store_days.day.truncate("W").cast("date")
     weeks = (
         store_days.group_by(day=week)
@@ -76,11 +81,13 @@ def openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
         place=ibis.row_number().over(by_store),
         gap=store_days.day.delta(store_days.day.lag().over(by_store), unit="day") - 1,
     )
-    missing = d.filter(d.gap >= GAP).select("store", start=d.day - d.gap.as_interval("D"), days="gap")
-    doors = d.filter(d.open)
-    doors = doors.mutate(shut=doors.place - doors.place.lag().over(by_store) - 1, last=doors.day.lag().over(by_store))
-    closures = doors.filter(doors.shut >= LONG_CLOSURE)
-    closures = closures.select("store", start=closures["last"] + ibis.interval(days=1), days="shut")
+    missing = d.filter(d.gap >= MIN_GAP_DAYS).select("store", start=d.day - d.gap.as_interval("D"), days="gap")
+    opened = d.filter(d.open)
+    opened = opened.mutate(
+        closed=opened.place - opened.place.lag().over(by_store) - 1, last=opened.day.lag().over(by_store)
+    )
+    closures = opened.filter(opened.closed >= LONG_CLOSURE)
+    closures = closures.select("store", start=closures["last"] + ibis.interval(days=1), days="closed")
     ends = d.group_by("store").agg(open=d.place.max(where=d.open), last=d.place.max())
     lasting = ends.filter(ends["last"] - ends.open >= LONG_CLOSURE).count().to_pyarrow().as_py()
     place = {"closes_in": -1, "reopened": 1}
@@ -92,60 +99,59 @@ def openings(store_days: ir.Table, open_days: ir.Table) -> Openings:
         for name, sign in place.items()
     ]
     return Openings(
-        dates(weeks.to_pandas()).set_index("day"),
-        _sorted(closures),
-        _sorted(missing),
+        with_timestamps(weeks.to_pandas()).set_index("day"),
+        _sorted_by_store(closures),
+        _sorted_by_store(missing),
         int(lasting),
         pd.concat(around, ignore_index=True).sort_values("place", ignore_index=True),
     )
 
 
 def openings_section(found: Openings) -> Section:
-    """Open stores by week, and sales before and after closures."""
+    """Show the open stores by week, and sales before and after closures."""
     weeks, closures, missing = found.weeks, found.closures, found.missing
     sentences = [
-        f"Of all store days {100 * (weeks['open'] * weeks['rows']).sum() / weeks['rows'].sum():.1f} % are open days."
+        f"Stores are open on {100 * (weeks['open'] * weeks['rows']).sum() / weeks['rows'].sum():.1f} % of all store "
+        "days."
     ]
     if len(closures):
         longest = closures.loc[largest(closures["days"])]
         sentences.append(
-            f"{counted(closures['store'].nunique(), 'store')} closed for {LONG_CLOSURE} days or more in a row, "
-            f"{counted(len(closures), 'time')} in all; the longest closure was store {longest['store']}'s, "
+            f"{counted(closures['store'].nunique(), 'store')} had closures of {LONG_CLOSURE} days or more, "
+            f"{counted(len(closures), 'closure')} in total. The longest was that of store {longest['store']}, "
             f"{counted(longest['days'], 'day')} from {long_date(longest['start'])}."
         )
         around = found.around.set_index("place")["excess"]
         if {-1, 1} <= set(around.index):
             later = (
-                f", and on the {NEAR}th {above_or_below(percent_change(around[NEAR]))} it"
-                if NEAR in around.index
+                f", on the {MAX_OFFSET}th open day {above_or_below(percent_change(around[MAX_OFFSET]))}"
+                if MAX_OFFSET in around.index
                 else ""
             )
             sentences.append(
-                f"On the last day before such a closure stores sell {above_or_below(percent_change(around[-1]))} "
-                "what is usual for "
-                f"them, on the first open day after it {above_or_below(percent_change(around[1]))} the usual{later}."
+                f"On the last day before such a closure, sales are {above_or_below(percent_change(around[-1]))} usual "
+                f"sales, on the first open day after it {above_or_below(percent_change(around[1]))}{later}."
             )
     else:
-        sentences.append(f"No store closed for {LONG_CLOSURE} days or more in a row and opened again.")
+        sentences.append(f"No store was closed for {LONG_CLOSURE} days or more in a row and opened again.")
     if found.lasting:
         sentences.append(
-            f"{counted(found.lasting, 'store is', 'stores are')} still closed, for {LONG_CLOSURE} days or more."
+            f"At the end of the data {counted(found.lasting, 'store has', 'stores have')} been closed for "
+            f"{LONG_CLOSURE} days or more."
         )
     if len(missing):
         longest = missing.loc[largest(missing["days"])]
         sentences.append(
-            f"{counted(missing['store'].nunique(), 'store has', 'stores have')} a gap of {GAP} days or more without "
-            "any row, the "
-            f"longest of {counted(longest['days'], 'day')} (store {longest['store']}, from "
-            f"{long_date(longest['start'])}). "
-            "Such days are unknown; they count neither as closed nor as without sales."
+            f"{counted(missing['store'].nunique(), 'store has', 'stores have')} a gap of {MIN_GAP_DAYS} days or more "
+            f"without data; the longest is {counted(longest['days'], 'day')} (store {longest['store']}, from "
+            f"{long_date(longest['start'])}). Such days count neither as closed nor as days without sales."
         )
     else:
-        sentences.append(f"No store has a gap of {GAP} days or more without any row.")
-    figure = stacked_figure(["stores on a mean day of the week", "sales around closures, in open days"])
-    weeks = weeks[weeks["days"] == WEEK]
+        sentences.append(f"No store has a gap of {MIN_GAP_DAYS} days or more without data.")
+    figure = stacked_figure(["stores on an average day of the week", "sales around closures"])
+    weeks = weeks[weeks["days"] == WEEK_DAYS]
     figure.add_scatter(
-        name="stores with rows", x=weeks.index, y=weeks["stores"], line={"color": GREY, "shape": "hv"}, row=1, col=1
+        name="with data", x=weeks.index, y=weeks["stores"], line={"color": GREY, "shape": "hv"}, row=1, col=1
     )
     figure.add_scatter(
         name="open",
@@ -158,7 +164,7 @@ def openings_section(found: Openings) -> Section:
     for k, (name, part) in enumerate(
         (
             ("before closing", found.around[found.around["place"] < 0]),
-            ("after", found.around[found.around["place"] > 0]),
+            ("after reopening", found.around[found.around["place"] > 0]),
         )
     ):
         figure.add_scatter(
@@ -172,8 +178,8 @@ def openings_section(found: Openings) -> Section:
             col=1,
         )
     figure.update_yaxes(title="stores", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title="sales against the usual, %", row=2, col=1)
-    figure.update_xaxes(title="open days to the closure (−) and since", row=2, col=1)
+    figure.update_yaxes(title="sales relative to usual, %", row=2, col=1)
+    figure.update_xaxes(title="open days before (−) and after the closure", row=2, col=1)
     longest_ones = closures.nlargest(10, "days")
     return Section(
         HEADING_CLOSURES,
@@ -192,13 +198,15 @@ def openings_section(found: Openings) -> Section:
     )
 
 
-def weekends(store_days: ir.Table, open_days: ir.Table) -> Weekends:
-    """Tell the stores that are open on most Sundays from the others."""
+def compare_weekends(store_days: ir.Table, open_days: ir.Table) -> Weekends:
+    """Compare the stores that are open on most Sundays with the others."""
     weekday = store_days.day.day_of_week.index()
-    doors = store_days.mutate(weekday=weekday).group_by("store", "weekday").agg(open=ibis._.open.cast("float64").mean())
-    share = doors.to_pandas().pivot(index="store", columns="weekday", values="open")
+    opened = (
+        store_days.mutate(weekday=weekday).group_by("store", "weekday").agg(open=ibis._.open.cast("float64").mean())
+    )
+    share = opened.to_pandas().pivot(index="store", columns="weekday", values="open")
     sundays = share[SUNDAY].fillna(0) if SUNDAY in share else pd.Series(0.0, share.index)
-    group = pd.Series("others", share.index).mask(sundays >= MOSTLY, "all_week")
+    group = pd.Series("others", share.index).mask(sundays >= MIN_SUNDAY_SHARE, "all_week")
     days = open_days.filter(open_days.holiday == "none")
     cells = days.group_by("store", "weekday").agg(sales=days.sales.mean()).to_pandas()
     cells["group"] = cells["store"].map(group)
@@ -207,39 +215,38 @@ def weekends(store_days: ir.Table, open_days: ir.Table) -> Weekends:
         table = values.pivot_table(index="weekday", columns="group", values=name)
         return table.reindex(columns=["all_week", "others"])
 
-    doors_by = share.stack().rename("open").reset_index().assign(group=lambda f: f["store"].map(group))
+    open_share = share.stack().rename("open").reset_index().assign(group=lambda f: f["store"].map(group))
     return Weekends(
         int((group == "all_week").sum()),
         int((group == "others").sum()),
         means(cells, "sales"),
-        means(doors_by, "open"),
+        means(open_share, "open"),
     )
 
 
 def weekends_section(found: Weekends) -> Section:
-    """Their week beside everybody else's."""
+    """Show sales by weekday of both groups of stores."""
     if not found.all_week:
         return Section(
             HEADING_WEEKENDS,
-            [f"No store is open on {100 * MOSTLY:.0f} % or more of its Sundays, so none is open all week."],
+            [f"No store is open on {100 * MIN_SUNDAY_SHARE:.0f} % or more of its Sundays, so none is open all week."],
         )
     sales = found.sales["all_week"]
     week = found.sales * found.open
     weekend = 100 * week[week.index >= SUNDAY - 1].sum() / week.sum()
     sentences = [
-        f"{counted(found.all_week, 'store is', 'stores are')} open on {100 * MOSTLY:.0f} % or more of the Sundays, "
-        f"{found.others:,} are not.",
-        f"Open all week, a store sells {sales[SUNDAY]:,.0f} on a Sunday, "
-        f"{above_or_below(100 * (sales[SUNDAY] / sales[SUNDAY - 1] - 1))} "
-        f"its Saturday ({sales[SUNDAY - 1]:,.0f}); its best day is {WEEKDAYS[largest(sales)]}.",
+        f"{counted(found.all_week, 'store is', 'stores are')} open on {100 * MIN_SUNDAY_SHARE:.0f} % or more of the "
+        f"Sundays, {found.others:,} are not.",
+        f"A store that is open all week sells {sales[SUNDAY]:,.0f} on a Sunday, "
+        f"{above_or_below(100 * (sales[SUNDAY] / sales[SUNDAY - 1] - 1))} a Saturday ({sales[SUNDAY - 1]:,.0f}); its "
+        f"best day is {WEEKDAYS[largest(sales)]}.",
     ]
     if found.others:
         mean = found.sales.drop(index=SUNDAY, errors="ignore").mean()
         sentences.append(
-            f"Saturday and Sunday bring {weekend['all_week']:.1f} % of its week, {weekend['others']:.1f} % of the "
-            "others'. "
-            f"From Monday to Saturday its day is {above_or_below(100 * (mean['all_week'] / mean['others'] - 1))} "
-            "theirs."
+            f"Saturday and Sunday contribute {weekend['all_week']:.1f} % of the sales of its week, in other stores "
+            f"{weekend['others']:.1f} %. From Monday to Saturday, its mean sales per day are "
+            f"{above_or_below(100 * (mean['all_week'] / mean['others'] - 1))} those of the others."
         )
     figure = go.Figure(
         [
@@ -262,6 +269,6 @@ def weekends_section(found: Weekends) -> Section:
     )
 
 
-def _sorted(rows_of: ir.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = rows_of.to_pandas().sort_values(["store", "start"], ignore_index=True)
+def _sorted_by_store(rows: ir.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = rows.to_pandas().sort_values(["store", "start"], ignore_index=True)
     return frame.assign(start=pd.to_datetime(frame["start"]))

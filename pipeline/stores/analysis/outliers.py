@@ -1,4 +1,4 @@
-"""Outliers: the store days that are far from the usual of their store, weekday and promotion."""
+"""Outliers: store days whose sales are far from usual sales of their store, weekday and promotion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from pipeline.reports.charts import COLOURS, GREY, figure_json
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import counted, long_date, share, signed_percent
-from pipeline.stores.analysis.base import dates
+from pipeline.stores.analysis.base import with_timestamps
 from pipeline.stores.outliers import SCORE_THRESHOLD, mark_outliers
 
 if TYPE_CHECKING:
@@ -20,18 +20,23 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 HEADING = "Outliers"
-SAMPLE = 3000
-"""Days drawn that are not marked."""
-SHOWN = 3000
-"""Marked days drawn, the furthest from the usual first."""
+MAX_SAMPLE = 3000
+"""Days in the chart that are not outliers."""
+MAX_SHOWN = 3000
+"""Outliers in the chart: those furthest from usual sales."""
 
 
 @dataclass(frozen=True)
-class Marked:
-    """Attributes:
-    days: open days with sales. above, below: how many of them are marked, above and below the usual.
-    furthest: store, day, sales, usual, score of the `SHOWN` furthest. sample: the same of days that are not marked.
-    by_store: marked days by store, most first.
+class OutlierSummary:
+    """Outliers among the open days with sales.
+
+    Attributes:
+        days: number of open days with sales.
+        above: number of outliers above usual sales.
+        below: number of outliers below usual sales.
+        furthest: store, day, sales, usual, score of the `MAX_SHOWN` outliers furthest from usual sales.
+        sample: the same of a sample of other days.
+        by_store: number of outliers by store, largest first.
     """
 
     days: int
@@ -42,52 +47,56 @@ class Marked:
     by_store: pd.Series
 
 
-def marked(store_days: ir.Table, as_of: date, *, seed: int) -> Marked:
-    """Mark them in the engine and bring what is drawn.
+def summarise_outliers(store_days: ir.Table, as_of: date, *, seed: int) -> OutlierSummary:
+    """Find the outliers in the engine, and read those that are shown.
 
     Args:
-        seed: of the sample, which a hash of store and day draws: the same days each time.
+        store_days: the clean table.
+        as_of: the first day that is not known.
+        seed: of the sample, which is drawn by a hash of store and day: the same days each time.
     """
     days = mark_outliers(store_days, as_of)
-    signs = days.agg(
+    counts = days.agg(
         days=days.count(),
         above=(days.outlier & (days.score > 0)).cast("int64").sum(),
         below=(days.outlier & (days.score < 0)).cast("int64").sum(),
     )
-    row = signs.to_pandas().fillna(0).iloc[0]
+    row = counts.to_pandas().fillna(0).iloc[0]
     far = days.filter(days.outlier)
     by_store = far.group_by("store").agg(n=far.count()).to_pandas().sort_values(["n", "store"], ascending=[False, True])
     draw = (days.store.cast("string") + ":" + days.day.cast("string") + f":{seed}").hash()
-    plain = days.filter(~days.outlier & days.score.notnull())
-    return Marked(
+    others = days.filter(~days.outlier & days.score.notnull())
+    furthest = far.order_by(far.score.abs().desc(), "store", "day").limit(MAX_SHOWN)
+    return OutlierSummary(
         int(row["days"]),
         int(row["above"]),
         int(row["below"]),
-        dates(far.order_by(far.score.abs().desc(), "store", "day").limit(SHOWN).drop("outlier").to_pandas()),
-        dates(plain.order_by(draw).limit(SAMPLE).drop("outlier").to_pandas()),
+        with_timestamps(furthest.drop("outlier").to_pandas()),
+        with_timestamps(others.order_by(draw).limit(MAX_SAMPLE).drop("outlier").to_pandas()),
         by_store.set_index("store")["n"],
     )
 
 
-def marked_section(found: Marked) -> Section:
-    """The marked days among a sample of the others."""
+def outliers_section(found: OutlierSummary) -> Section:
+    """Show the outliers and a sample of the other days."""
     total = found.above + found.below
     if not total:
-        return Section(HEADING, [f"None of {counted(found.days, 'open store day')} is marked as an outlier."])
+        return Section(HEADING, [f"None of {counted(found.days, 'open store day')} is an outlier."])
     most, times = found.by_store.index[0], found.by_store.iloc[0]
     sentences = [
-        f"{counted(total, 'open store day is', 'open store days are')} marked, {share(total, found.days)} of all: "
-        f"{found.above:,} above and {found.below:,} below what is usual for the store on that weekday, with or without "
-        f"promotion (modified z-score beyond {SCORE_THRESHOLD}). They stay in the data.",
-        f"They are of {counted(len(found.by_store), 'store')}"
-        + (f"; most, {times:,}, are store {most}'s." if len(found.by_store) > 1 else "."),
+        f"{counted(total, 'open store day is an outlier', 'open store days are outliers')}, "
+        f"{share(total, found.days)} of all: {found.above:,} above and {found.below:,} below usual sales of the store "
+        f"on that weekday, with or without promotion (modified z-score beyond {SCORE_THRESHOLD}). They stay in the "
+        "data.",
+        f"They belong to {counted(len(found.by_store), 'store')}"
+        + (f"; store {most} has most of them, {times:,}." if len(found.by_store) > 1 and times > 1 else "."),
     ]
     if total > len(found.furthest):
-        sentences.append(f"The picture shows the {len(found.furthest):,} furthest away.")
+        sentences.append(f"The chart shows the {len(found.furthest):,} furthest from usual sales.")
     figure = go.Figure()
     for name, part, colour, symbol, size in (
-        ("not marked, a sample", found.sample, GREY, "circle", 4),
-        ("marked", found.furthest.sort_values("day"), COLOURS[1], "x", 6),
+        ("other days, a sample", found.sample, GREY, "circle", 4),
+        ("outliers", found.furthest.sort_values("day"), COLOURS[1], "x", 6),
     ):
         figure.add_scatter(
             name=name,
@@ -115,5 +124,5 @@ def marked_section(found: Marked) -> Section:
             ],
             frozenset(range(2, 6)),
         ),
-        figure_json(figure, xaxis={"type": "date"}, yaxis={"title": "sales against the usual, %"}),
+        figure_json(figure, xaxis={"type": "date"}, yaxis={"title": "sales relative to usual, %"}),
     )

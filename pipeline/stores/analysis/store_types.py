@@ -1,4 +1,4 @@
-"""Kinds of store: assortment and type, and customers against sales."""
+"""Store types and assortments, and the relation of customers and sales."""
 
 from __future__ import annotations
 
@@ -19,59 +19,62 @@ if TYPE_CHECKING:
 
     from pipeline.stores.analysis.promotions import Uplift
 
-HEADING_KINDS = "Assortment and store type"
-HEADING_CUSTOMERS = "Customers against sales"
+HEADING_TYPES = "Assortment and store type"
+HEADING_CUSTOMERS = "Customers and sales"
 
 
-def by_store(open_days: ir.Table, stores: ir.Table) -> pd.DataFrame:
-    """The table of stores by store, with days (open), sales and customers (means of an open day), and correlation and
-    slope (of log sales on log customers, day by day)."""
-    counted_too = open_days.customers.notnull()
+def store_means(open_days: ir.Table, stores: ir.Table) -> pd.DataFrame:
+    """Return the attributes of the stores with means over their open days, by store.
+
+    Returns:
+        The columns of the table of stores; days (open), sales and customers (means of an open day), a_customer (sales
+        per customer); correlation and slope of log sales on log customers over days.
+    """
+    has_customers = open_days.customers.notnull()
     logs = open_days.customers.ln()
     found = open_days.group_by("store").agg(
         days=open_days.count(),
         sales=open_days.sales.mean(),
         customers=open_days.customers.mean(),
-        sales_counted=open_days.sales.mean(where=counted_too),
-        together=ibis.ifelse(counted_too, open_days.log_sales, None).cov(logs, how="pop"),
-        spread=logs.var(how="pop"),
-        scatter=open_days.log_sales.var(how="pop", where=counted_too),
+        sales_with_customers=open_days.sales.mean(where=has_customers),
+        covariance=ibis.ifelse(has_customers, open_days.log_sales, None).cov(logs, how="pop"),
+        var_customers=logs.var(how="pop"),
+        var_sales=open_days.log_sales.var(how="pop", where=has_customers),
     )
     joined = stores.left_join(found, "store").drop("store_right").order_by("store").to_pandas().set_index("store")
-    numbers = joined[["sales", "customers", "sales_counted", "together", "spread", "scatter"]].astype(float)
+    numbers = joined[["sales", "customers", "sales_with_customers", "covariance", "var_customers", "var_sales"]].astype(
+        float
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         measures = pd.DataFrame(
             {
                 "sales": numbers["sales"],
                 "customers": numbers["customers"],
-                "a_customer": numbers["sales_counted"] / numbers["customers"],
-                "slope": numbers["together"] / numbers["spread"],
-                "correlation": numbers["together"] / np.sqrt(numbers["spread"] * numbers["scatter"]),
+                "a_customer": numbers["sales_with_customers"] / numbers["customers"],
+                "slope": numbers["covariance"] / numbers["var_customers"],
+                "correlation": numbers["covariance"] / np.sqrt(numbers["var_customers"] * numbers["var_sales"]),
             }
         )
     table: pd.DataFrame = joined.drop(columns=numbers.columns).join(measures.replace([np.inf, -np.inf], np.nan))
     return table
 
 
-def kinds_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
-    """Types and assortments side by side; a point of the picture is a store."""
+def store_types_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
+    """Show sales by store type and assortment; a point of the chart is a store."""
     sold = stores[stores["sales"].notna()].join(uplift.stores["sales"].rename("uplift"))
     keys = ["store_type", "assortment"]
     table = sold.groupby(keys).agg(
         stores=("sales", "size"), sales=("sales", "median"), customers=("customers", "median"),
         a_customer=("a_customer", "median"), uplift=("uplift", "mean"),
     )  # fmt: skip
-    sentences = [_compared(sold, "store_type", "type"), _compared(sold, "assortment", "assortment")]
+    sentences = [_compare_medians(sold, "store_type", "type"), _compare_medians(sold, "assortment", "assortment")]
     promo2 = sold["promo2"].astype(bool)
     if promo2.any() and not promo2.all():
         ratio = sold["sales"][promo2].median() / sold["sales"][~promo2].median()
         sentences.append(
-            f"{counted(promo2.sum(), 'store takes', 'stores take')} part in the continuing promotion (Promo2); the "
-            "middle one "
-            f"sells {above_or_below(100 * (ratio - 1))} the middle one of those that do not. Which stores were "
-            "chosen for it "
-            "may be "
-            "the reason."
+            f"{counted(promo2.sum(), 'store takes', 'stores take')} part in the continuing promotion (Promo2). Their "
+            f"median sales are {above_or_below(100 * (ratio - 1))} those of the others. The selection of stores may be "
+            "the reason; this is not necessarily an effect of the promotion."
         )
     figure = go.Figure()
     for k, (assortment, part) in enumerate(sold.groupby("assortment")):
@@ -84,17 +87,17 @@ def kinds_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
             boxpoints="outliers",
         )
     return Section(
-        HEADING_KINDS,
+        HEADING_TYPES,
         sentences,
         Table(
             (
                 "type",
                 "assortment",
                 "stores",
-                "sales a day",
-                "customers a day",
-                "sales a customer",
-                "rise with promotion",
+                "sales per day",
+                "customers per day",
+                "sales per customer",
+                "effect of promotions",
             ),
             [
                 (
@@ -120,7 +123,7 @@ def kinds_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
 
 
 def customers_section(stores: pd.DataFrame) -> Section:
-    """A point a store: mean customers and mean sales of an open day."""
+    """Show mean customers and mean sales of an open day; a point of the chart is a store."""
     known = stores[stores["customers"].notna() & stores["sales"].notna()]
     if known.empty:
         return Section(HEADING_CUSTOMERS, ["Customers were not counted."])
@@ -129,20 +132,19 @@ def customers_section(stores: pd.DataFrame) -> Section:
     within = known["correlation"].dropna()
     if len(within):
         sentences.append(
-            f"Within the middle store customers and sales of a day go together with a correlation of "
-            f"{within.median():.2f} "
-            f"(logs); one per cent more customers go with {known['slope'].median():.2f} % more sales."
+            f"Within a store, the correlation of log customers and log sales over days is {within.median():.2f} "
+            f"(median over stores); one per cent more customers go with {known['slope'].median():.2f} % more sales."
         )
     if np.isfinite(between):
-        sentences.append(f"Between stores, means of their open days, the correlation is {between:.2f}.")
+        sentences.append(f"Between stores, the correlation of mean customers and mean sales is {between:.2f}.")
     types = known.groupby("store_type")["a_customer"].median().sort_values()
     low, high = smallest(known["a_customer"]), largest(known["a_customer"])
     sentences.append(
-        f"A customer spends {known['a_customer'].median():,.2f} in the middle store, from "
+        f"A customer spends {known['a_customer'].median():,.2f} per visit (median over stores), from "
         f"{known['a_customer'][low]:,.2f} in store {low} to {known['a_customer'][high]:,.2f} in store {high}"
         + (
-            f"; most in stores of type {types.index[-1]} ({types.iloc[-1]:,.2f}), least in type {types.index[0]} "
-            f"({types.iloc[0]:,.2f})."
+            f". The median is highest for stores of type {types.index[-1]} ({types.iloc[-1]:,.2f}) and lowest for type "
+            f"{types.index[0]} ({types.iloc[0]:,.2f})."
             if len(types) > 1
             else "."
         )
@@ -169,16 +171,16 @@ def customers_section(stores: pd.DataFrame) -> Section:
     )
 
 
-def _compared(sold: pd.DataFrame, column: str, word: str) -> str:
+def _compare_medians(sold: pd.DataFrame, column: str, word: str) -> str:
     medians = sold.groupby(column)["sales"].agg(["median", "size"]).sort_values("median", ascending=False)
     if len(medians) < 2:
-        return f"All stores are of {word} {medians.index[0]}." if len(medians) else f"No store of any {word} sold."
+        return f"All stores are of {word} {medians.index[0]}." if len(medians) else "No store sold anything."
     first, last = medians.index[0], medians.index[-1]
     ratio = medians["median"][first] / medians["median"][last]
     counts = listed(f"{n:,} of {word} {name}" for name, n in medians["size"].sort_index().items())
     return (
-        f"There are {counts}. The middle store of {word} {first} sells {medians['median'][first]:,.0f} a day, "
-        f"{more_or_less(100 * (ratio - 1))} than that of {word} {last} ({medians['median'][last]:,.0f})."
+        f"There are {counts}. The median store of {word} {first} sells {medians['median'][first]:,.0f} per open day, "
+        f"{more_or_less(100 * (ratio - 1))} than the median store of {word} {last} ({medians['median'][last]:,.0f})."
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.simulate.store_days import Chain
-from pipeline.stores.analysis.base import by_day, open_days
+from pipeline.stores.analysis.base import daily_means, open_days
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -38,7 +38,7 @@ def planted() -> Planted:
     store_days = con.create_table("store_days", chain.days(FIRST, AS_OF))
     stores = con.create_table("stores", chain.stores())
     days = open_days(con, store_days)
-    return Planted(chain, con, store_days, stores, days, by_day(days))
+    return Planted(chain, con, store_days, stores, days, daily_means(days))
 
 
 def rows(con: Backend, records: list[dict[str, object]]) -> ir.Table:

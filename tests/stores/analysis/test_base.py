@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.stores.analysis.base import NEAR, open_days
+from pipeline.stores.analysis.base import MAX_OFFSET, open_days
 
 
 def test_excess_is_against_the_same_store_weekday_and_promotion(by_hand, plain_days) -> None:
@@ -39,7 +39,7 @@ def test_the_nearest_holiday_of_the_store_counts_its_days(by_hand, plain_days) -
     assert offsets["22"] == (1, "public")
     assert offsets["23"] == (-2, "easter"), "of two equally near the coming one"
     assert offsets["25"] == (0, "easter")
-    assert one["to_holiday"].iloc[: 20 - NEAR].isna().all()
+    assert one["to_holiday"].iloc[: 20 - MAX_OFFSET].isna().all()
     assert found[found["store"] == 2]["near"].isna().all()
 
 

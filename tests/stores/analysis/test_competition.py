@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 
 from pipeline.reports.phrasing import more_or_less, percent_change
-from pipeline.stores.analysis.competition import distance_section, opened, opened_section
-from pipeline.stores.analysis.promotions import uplift
-from pipeline.stores.analysis.store_types import by_store
+from pipeline.stores.analysis.competition import distance_section, opening_effect, opening_section
+from pipeline.stores.analysis.promotions import measure_uplift
+from pipeline.stores.analysis.store_types import store_means
 
 
 def test_the_planted_effect_is_found_store_by_store(planted) -> None:
-    found = opened(planted.days, planted.stores)
+    found = opening_effect(planted.days, planted.stores)
     truth = planted.chain.truth().set_index("store")["competitor"]
     assert len(found.stores) >= 8
     off = found.stores["effect"] - truth.reindex(found.stores.index)
@@ -25,25 +25,25 @@ def test_the_planted_effect_is_found_store_by_store(planted) -> None:
 
 
 def test_the_sentence_says_how_sure_it_is(planted) -> None:
-    found = opened(planted.days, planted.stores)
-    said = opened_section(found).sentences[0]
+    found = opening_effect(planted.days, planted.stores)
+    said = opening_section(found).sentences[0]
     assert f"they sold {more_or_less(percent_change(found.effect))} than" in said
-    assert "surely less" in said
+    assert "a significant loss" in said
 
 
 def test_without_an_opening_or_anybody_to_compare_with_it_says_so(planted) -> None:
     never = planted.stores.mutate(
         competition_since=planted.stores.competition_since.nullif(planted.stores.competition_since)
     )
-    found = opened(planted.days, never)
+    found = opening_effect(planted.days, never)
     assert found.stores.empty
-    assert "No competitor opened within the data" in opened_section(found).sentences[0]
+    assert "No competitor opened near a store" in opening_section(found).sentences[0]
 
 
 def test_distance_is_told_by_fifths_or_not_at_all(planted) -> None:
-    stores, rise = by_store(planted.days, planted.stores), uplift(planted.days)
+    stores, rise = store_means(planted.days, planted.stores), measure_uplift(planted.days)
     section = distance_section(stores, rise)
     assert section.figure is not None
-    assert "Of 60 stores the distance is known of 60" in section.sentences[0]
+    assert "is known for 60 of 60 stores" in section.sentences[0]
     unknown = stores.assign(competition_distance=pd.Series(float("nan"), stores.index))
-    assert "Of too few stores" in distance_section(unknown, rise).sentences[0]
+    assert "for too few stores" in distance_section(unknown, rise).sentences[0]

@@ -32,10 +32,10 @@ BACKTEST = {
 def test_models_stand_side_by_side_the_closest_first() -> None:
     section = backtest_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
     said = " ".join(section.sentences)
-    assert "Closest was gradient boosting with an RMSPE of 0.1000, before seasonal median with 0.2000." in said
-    assert "That is 50.0 % less than the seasonal median" in said
-    assert "The LSTM's RMSE is 50.0 % more than the seasonal median's." in said
-    assert "The forecasts of this page are by gradient boosting." in said
+    assert "that of gradient boosting with an RMSPE of 0.1000, followed by seasonal median with 0.2000." in said
+    assert "That is 50.0 % less than the error of the baseline" in said
+    assert "The RMSE of the LSTM is 50.0 % more than that of the seasonal median." in said
+    assert "The forecasts on this page are made by gradient boosting." in said
     assert section.table is not None
     assert [row[0] for row in section.table.rows] == ["gradient boosting", "seasonal median", "LSTM"]
     assert section.table.rows[0][1:5] == ("0.1000", "10.0", "5.0", "10.0 %")
@@ -43,13 +43,15 @@ def test_models_stand_side_by_side_the_closest_first() -> None:
 
 def test_a_baseline_that_nobody_beats_is_said() -> None:
     found = {"seasonal_median": record(0.1), "lstm": record(0.3)}
-    assert "No model is better than the seasonal median" in " ".join(backtest_section({"backtest": found}).sentences)
+    assert "No model is better than the baseline" in " ".join(backtest_section({"backtest": found}).sentences)
 
 
 def test_slices_say_where_it_is_worst_and_where_the_baseline_is_better() -> None:
     section = slices_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
-    assert section.sentences[0].startswith("Gradient boosting is furthest off on “promotion: yes” (RMSPE 0.1200)")
-    assert section.sentences[1] == "The seasonal median is better on “promotion: no”."
+    assert section.sentences[0].startswith(
+        "The error of gradient boosting is largest for “promotion: yes” (RMSPE 0.1200)"
+    )
+    assert section.sentences[1] == "The seasonal median is better for “promotion: no”."
 
 
 def test_importance_is_told_largest_first_and_the_rest_drawn_where_one_outdoes_all() -> None:
@@ -58,9 +60,9 @@ def test_importance_is_told_largest_first_and_the_rest_drawn_where_one_outdoes_a
         "contributions": [{"feature": "promo_since", "mean": 0.02}],
     }
     section = importance_section(found)
-    assert "the linear forecast costs most: RMSPE rises by 0.7000, then promo (0.0100)." in section.sentences[0]
-    assert "promo since moves most, by 2.00 %" in section.sentences[1]
-    assert "rise of RMSPE, the others" in str(section.figure)
+    assert "increases the RMSPE by 0.7000, followed by promo (0.0100)." in section.sentences[0]
+    assert "promo since contributes most: 2.00 %" in section.sentences[1]
+    assert "increase of RMSPE, without the first feature" in str(section.figure)
 
 
 def test_partial_effects_are_told_and_flat_ones_are_flat() -> None:

@@ -1,4 +1,4 @@
-"""The forecast beside history, and the last one beside what came."""
+"""The forecast of the chain and of one store: the same stores in every line and sum, unknown days stay unknown."""
 
 from __future__ import annotations
 
@@ -9,96 +9,142 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.stores.analysis import forecasts
-from pipeline.stores.analysis.forecasts import SHOWN_BEFORE, chain_section, earlier_section, history, store_section
+from pipeline.stores.analysis import store_forecasts
+from pipeline.stores.analysis.forecasts import HISTORY_DAYS, SalesHistory, chain_section, read_history
+from pipeline.stores.analysis.store_forecasts import store_section
 
 AS_OF = dt.date(2024, 7, 1)
 DAYS = pd.date_range(AS_OF, periods=42)
-NOTHING = pd.DataFrame()
+EMPTY = pd.DataFrame()
 
 
-def a_forecast(mean: float = 110.0, stores: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
+def make_forecast(mean: float = 110.0, stores: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
     rows = pd.MultiIndex.from_product([stores, DAYS], names=["store", "day"]).to_frame(index=False)
     ends = {"low_80": 0.9, "high_80": 1.1, "low_95": 0.8, "high_95": 1.2}
-    return rows.assign(mean=mean, **{name: mean * times for name, times in ends.items()})
+    return rows.assign(mean=mean, **{name: mean * factor for name, factor in ends.items()})
 
 
-def a_plan() -> pd.DataFrame:
-    return a_forecast()[["store", "day"]].assign(promo=lambda f: f["day"] == DAYS[0])
+def make_plan() -> pd.DataFrame:
+    return make_forecast()[["store", "day"]].assign(promo=lambda f: f["day"] == DAYS[0])
 
 
 @pytest.fixture
-def past(by_hand, plain_days):
+def store_days(by_hand, plain_days):
+    """Store 1 has a year and a half of days, store 2 only the last hundred, and store 3 as many as store 1."""
     _, table = by_hand
-    days = table(plain_days(547, "2023-01-01") + plain_days(100, "2024-03-23", store=2, sales=50.0))
-    return history(days, AS_OF, DAYS)
+    return table(
+        plain_days(547, "2023-01-01")
+        + plain_days(100, "2024-03-23", store=2, sales=50.0)
+        + plain_days(547, "2023-01-01", store=3, sales=1000.0)
+    )
 
 
-def data(section) -> dict:
-    """What the page's script is given."""
+@pytest.fixture
+def history(store_days) -> SalesHistory:
+    """The history of stores 1 and 2; store 3 is not planned."""
+    return read_history(store_days, AS_OF, make_forecast())
+
+
+def script_data(section) -> dict:
+    """Return what the section's script is given."""
     begin = section.widget.index("const data = ") + len("const data = ")
     return json.JSONDecoder().raw_decode(section.widget[begin:])[0]
 
 
-def test_history_is_the_days_before_and_the_same_weekdays_of_last_year(past) -> None:
-    assert past.recent.shape == (2, SHOWN_BEFORE)
-    assert past.year_ago.shape == (2, 42)
-    assert past.year_ago.loc[1].eq(100).all()
-    assert past.year_ago.loc[2].isna().all(), "no row is not a sale of nothing"
+def lines(section) -> dict[str, list[float | None]]:
+    """Return the values of each line of the section's chart."""
+    return {trace["name"]: trace["y"] for trace in json.loads(section.figure)["data"]}
 
 
-def test_the_chain_is_held_against_the_store_days_that_last_year_knows(past) -> None:
-    said = chain_section(a_forecast(), past).sentences
-    assert "2 stores will sell 9,240 in the 42 days from 1 July 2024 to 11 August 2024" in said[0]
-    assert "That is 10.0 % more than on the same weekdays 52 weeks earlier" in said[1]
-    assert "of 1 store some of those days are unknown" in said[1]
-    assert "nothing 52 weeks earlier" in chain_section(a_forecast(stores=(2,)), past).sentences[1]
+def test_history_is_that_of_the_stores_with_a_forecast(history) -> None:
+    assert history.recent.index.tolist() == [1, 2]
+    assert history.recent.shape == (2, HISTORY_DAYS)
+    assert history.year_ago.shape == (2, 42)
+    assert history.year_ago.loc[1].eq(100).all()
+    assert history.year_ago.loc[2].isna().all(), "a day without a row has unknown sales, not 0"
+    assert history.unplanned == [3]
 
 
-def test_every_store_can_be_chosen_and_unknown_days_stay_unknown(past) -> None:
-    section = store_section(a_forecast(), a_plan(), past, NOTHING, NOTHING)
-    found = data(section)
-    assert found["stores"] == [1, 2]
-    assert found["mean"] == [[110] * 42] * 2
-    assert found["low_95"][0][0] == 88
-    assert found["ago"] == [[100] * 42, [None] * 42]
-    assert found["promo"][0] == "0" * SHOWN_BEFORE + "1" + "0" * 41
-    assert (found["earlier"], found["why"]) == (None, None)
-    assert "The middle 80 % interval is 20 % of its forecast wide, the middle 95 % interval 40 %." in section.sentences
+def test_text_and_chart_have_the_same_sums_when_some_stores_are_not_planned(history) -> None:
+    section = chain_section(make_forecast(), history)
+    text, chart = section.sentences, lines(section)
+    assert "The 2 planned stores will sell 9,240 in total in the 42 days from 1 July 2024 to 11 August 2024" in text[0]
+    assert sum(chart["forecast"]) == pytest.approx(9240)
+    assert set(chart["sales"]) == {150.0}, "stores 1 and 2 only"
+    assert "For 1 store the sales of 52 weeks earlier are known, on 42 of the 84 planned store days." in text[1]
+    assert "they will sell 4,620, 10.0 % more than the 4,200 that the same stores sold" in text[1]
+    assert sum(chart["forecast of these stores"]) == pytest.approx(4620)
+    assert sum(chart["52 weeks earlier"]) == pytest.approx(4200)
+    assert text[2].startswith("1 store of the 3 known has no planned days, and therefore no forecast")
 
 
-def test_of_too_many_stores_those_that_sell_most_are_shown(past, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecasts, "MOST", 1)
-    said = a_forecast().assign(mean=lambda f: np.where(f["store"] == 2, 200.0, 100.0))
-    section = store_section(said, a_plan(), past, NOTHING, NOTHING)
-    assert data(section)["stores"] == [2]
-    assert "Choose any of 1 store (those that will sell most, of 2)" in section.sentences[0]
+def test_lines_of_a_partly_known_year_are_summed_over_the_same_store_days(by_hand, plain_days) -> None:
+    _, table = by_hand
+    start = DAYS[21] - pd.Timedelta(days=364)
+    days = table(plain_days(547, "2023-01-01") + plain_days(340, f"{start:%Y-%m-%d}", store=2, sales=50.0))
+    section = chain_section(make_forecast(), read_history(days, AS_OF, make_forecast()))
+    chart = lines(section)
+    assert chart["forecast of these stores"] == [110.0] * 21 + [220.0] * 21
+    assert chart["52 weeks earlier"] == [100.0] * 21 + [150.0] * 21
+    assert "they will sell 6,930, 32.0 % more than the 5,250" in section.sentences[1]
 
 
-def test_what_moves_a_day_is_told_of_the_stores_that_are_explained(past) -> None:
+def test_with_every_store_known_there_is_one_comparison(by_hand, plain_days) -> None:
+    _, table = by_hand
+    forecast = make_forecast(stores=(1,))
+    section = chain_section(forecast, read_history(table(plain_days(547, "2023-01-01")), AS_OF, forecast))
+    assert section.sentences[1].startswith("That is 10.0 % more than the 4,200 that the same stores sold")
+    assert len(section.sentences) == 2
+
+
+def test_without_a_year_of_data_there_is_no_comparison(store_days) -> None:
+    forecast = make_forecast(stores=(2,))
+    section = chain_section(forecast, read_history(store_days, AS_OF, forecast))
+    assert "there is no comparison with last year" in section.sentences[1]
+    assert set(lines(section)) == {"sales", "forecast"}
+
+
+def test_without_a_forecast_both_sections_say_so(store_days) -> None:
+    empty = make_forecast().head(0)
+    history = read_history(store_days, AS_OF, empty)
+    for section in (chain_section(empty, history), store_section(empty, make_plan(), history, EMPTY, EMPTY)):
+        assert section.sentences == ["There is no forecast: no store day is planned."]
+
+
+def test_every_store_can_be_chosen_and_unknown_days_stay_unknown(history) -> None:
+    section = store_section(make_forecast(), make_plan(), history, EMPTY, EMPTY)
+    data = script_data(section)
+    assert data["stores"] == [1, 2]
+    assert (data["unplanned"], data["omitted"]) == ([3], [])
+    assert data["mean"] == [[110] * 42] * 2
+    assert data["low_95"][0][0] == 88
+    assert data["ago"] == [[100] * 42, [None] * 42]
+    assert data["promo"][0] == "0" * HISTORY_DAYS + "1" + "0" * 41
+    assert (data["earlier"], data["why"]) == (None, None)
+    assert "The median width of the 80 % interval is 20 % of the forecast" in section.sentences[1]
+    assert "that of the 95 % interval 40 %." in section.sentences[1]
+
+
+def test_of_too_many_stores_those_with_the_largest_forecasts_are_shown(
+    history, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_forecasts, "MAX_STORES", 1)
+    forecast = make_forecast().assign(mean=lambda f: np.where(f["store"] == 2, 200.0, 100.0))
+    section = store_section(forecast, make_plan(), history, EMPTY, EMPTY)
+    assert (script_data(section)["stores"], script_data(section)["omitted"]) == ([2], [1])
+    assert "Choose one of 1 store, those with the largest forecasts of 2." in section.sentences[0]
+
+
+def test_closed_stores_have_no_width(history) -> None:
+    section = store_section(make_forecast(0.0), make_plan(), history, EMPTY, EMPTY)
+    assert section.sentences[1] == "No store is open on the days to forecast."
+
+
+def test_explanations_are_those_of_the_explained_stores(history) -> None:
     explained = pd.DataFrame(
         {"store": 1, "day": DAYS[0], "linear": 100.0, "forecast": 110.0, "feature": ["promo_day", "week"],
          "contribution": [0.08, -0.01]}
     )  # fmt: skip
-    found = data(store_section(a_forecast(), a_plan(), past, NOTHING, explained))
-    assert found["features"] == ["promo day", "week"]
-    assert found["why"] == [[["2024-07-01", 100, 110, [[0, 8.0], [1, -1.0]]]], []]
-
-
-def test_the_last_forecast_is_measured_by_what_came() -> None:
-    came = a_forecast(stores=(1,)).assign(made_on=AS_OF, sales=[100.0] * 21 + [150.0] * 21)
-    section = earlier_section(came)
-    said = " ".join(section.sentences)
-    assert "On 1 July 2024, 4,620 was forecast" in said
-    assert "5,250 came, so the forecast was 12.0 % below it." in said
-    assert "50.0 % of 42 days lay within the 80 % interval, 50.0 % within the 95 % interval" in said
-    rmspe = np.sqrt((0.1**2 + (110 / 150 - 1) ** 2) / 2)
-    assert f"RMSPE {rmspe:.4f}" in said
-
-
-def test_no_earlier_forecast_and_only_closed_days_are_said() -> None:
-    assert earlier_section(NOTHING).sentences == ["No earlier forecast's days have come yet."]
-    closed = a_forecast(0.0).assign(made_on=AS_OF, sales=0.0)
-    said = earlier_section(closed).sentences
-    assert "No store sold anything on those days." in said
-    assert said[0].endswith("; 0 came.")
+    data = script_data(store_section(make_forecast(), make_plan(), history, EMPTY, explained))
+    assert data["features"] == ["promo day", "week"]
+    assert data["why"] == [[["2024-07-01", 100, 110, [[0, 8.0], [1, -1.0]]]], []]

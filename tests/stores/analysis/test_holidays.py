@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pipeline.reports.phrasing import above_or_below, percent_change
-from pipeline.stores.analysis.base import by_day, open_days
-from pipeline.stores.analysis.holidays import holidays, holidays_section, seasons, seasons_section
+from pipeline.stores.analysis.base import daily_means, open_days
+from pipeline.stores.analysis.holidays import holiday_effects, holidays_section, seasons, seasons_section
 
 
 def test_the_planted_eve_is_found_before_public_and_easter_holidays(planted) -> None:
-    found = holidays(planted.store_days, planted.days)
+    found = holiday_effects(planted.store_days, planted.days)
     days = found.days.set_index(["kind", "offset"])["excess"]
     want = planted.chain.effects.eve
     assert days["public", -1] == pytest.approx(want, abs=0.04)
@@ -18,8 +18,8 @@ def test_the_planted_eve_is_found_before_public_and_easter_holidays(planted) -> 
     assert days["public", 3] == pytest.approx(0, abs=0.05)
     assert found.open["open"].sum() == 0
     said = holidays_section(found).sentences
-    assert f"On the day before a state holiday stores sell {above_or_below(percent_change(days['any', -1]))}" in said[0]
-    assert "On the holiday itself no store was open." in said
+    assert f"On the day before a state holiday, sales are {above_or_below(percent_change(days['any', -1]))}" in said[0]
+    assert "On state holidays no store was open." in said
 
 
 def test_advent_and_the_eve_make_the_christmas_peak(planted) -> None:
@@ -31,8 +31,8 @@ def test_advent_and_the_eve_make_the_christmas_peak(planted) -> None:
         assert line[-15] < line[-8] < line[-1]
         assert easter.years[year][-3] == pytest.approx(effects.eve, abs=0.06), "the eve of Good Friday"
     said = " ".join(seasons_section([christmas, easter]).sentences)
-    assert "The best day before is 1 day before 25 December" in said
-    assert "In 2014 it was 24 December 2014" in said
+    assert "The best day of the season is 1 day before 25 December" in said
+    assert "In 2014 the best day was 24 December 2014" in said
 
 
 def test_school_holidays_are_told_and_their_absence_too(by_hand, plain_days) -> None:
@@ -41,19 +41,22 @@ def test_school_holidays_are_told_and_their_absence_too(by_hand, plain_days) -> 
     for record in records[56:]:
         record |= {"sales": 150.0, "school_holiday": True}
     days = table(records)
-    found = holidays(days, open_days(con, days))
+    found = holiday_effects(days, open_days(con, days))
     assert percent_change(found.school) == pytest.approx(50, abs=1e-6)
     said = holidays_section(found).sentences
-    assert said[0] == "No state holiday is in the data."
+    assert said[0] == "The data have no state holidays."
     assert "On school holidays sales are 50.0 % above" in said[1]
     days = table(plain_days(70))
-    assert "No school holiday is in the data" in holidays_section(holidays(days, open_days(con, days))).sentences[1]
+    assert (
+        "The data do not have both school holidays and other days"
+        in holidays_section(holiday_effects(days, open_days(con, days))).sentences[1]
+    )
 
 
 def test_a_season_outside_the_data_is_said(by_hand, plain_days) -> None:
     con, table = by_hand
-    found = seasons(by_day(open_days(con, table(plain_days(20, "2024-06-01")))))
+    found = seasons(daily_means(open_days(con, table(plain_days(20, "2024-06-01")))))
     assert seasons_section(found).sentences == [
-        "No week before Christmas is in the data.",
-        "No week before Easter is in the data.",
+        "The data have no week before Christmas.",
+        "The data have no week before Easter.",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.stores.analysis.base import open_days
-from pipeline.stores.analysis.openings import openings, openings_section, weekends, weekends_section
+from pipeline.stores.analysis.openings import compare_weekends, find_openings, openings_section, weekends_section
 
 
 def test_closures_gaps_and_the_days_around_are_found(by_hand, plain_days) -> None:
@@ -18,7 +18,7 @@ def test_closures_gaps_and_the_days_around_are_found(by_hand, plain_days) -> Non
         records[k] |= {"open": False, "sales": 0.0}
     kept = records[:120] + records[130:]
     days = table(kept)
-    found = openings(days, open_days(con, days))
+    found = find_openings(days, open_days(con, days))
     assert found.closures.to_dict("records") == [
         {"store": 1, "start": found.closures["start"][0], "days": 6},
     ]
@@ -28,23 +28,21 @@ def test_closures_gaps_and_the_days_around_are_found(by_hand, plain_days) -> Non
     around = found.around.set_index("place")["excess"]
     assert around[1] > 0.8
     said = " ".join(openings_section(found).sentences)
-    assert (
-        "1 store closed for 4 days or more in a row, 1 time in all; the longest closure was store 1's, 6 days" in said
-    )
-    assert "1 store is still closed, for 4 days or more." in said
-    assert "1 store has a gap of 7 days or more without any row, the longest of 10 days (store 2" in said
+    assert "1 store had closures of 4 days or more, 1 closure in total. The longest was that of store 1, 6 days" in said
+    assert "At the end of the data 1 store has been closed for 4 days or more." in said
+    assert "1 store has a gap of 7 days or more without data; the longest is 10 days (store 2" in said
 
 
 def test_without_closures_and_gaps_it_says_so(by_hand, plain_days) -> None:
     con, table = by_hand
     days = table(plain_days(30))
-    said = " ".join(openings_section(openings(days, open_days(con, days))).sentences)
-    assert "No store closed for 4 days or more in a row" in said
+    said = " ".join(openings_section(find_openings(days, open_days(con, days))).sentences)
+    assert "No store was closed for 4 days or more in a row" in said
     assert "No store has a gap of 7 days or more" in said
 
 
 def test_every_tenth_store_of_the_chain_is_open_all_week(planted) -> None:
-    found = weekends(planted.store_days, planted.days)
+    found = compare_weekends(planted.store_days, planted.days)
     assert (found.all_week, found.others) == (6, 54)
     weekday = planted.chain.effects.weekday
     sales = found.sales["all_week"]
@@ -56,6 +54,6 @@ def test_without_sunday_stores_it_says_so(by_hand, plain_days) -> None:
     con, table = by_hand
     records = [r | {"open": False, "sales": 0.0} if r["day"].weekday() == 6 else r for r in plain_days(30)]
     days = table(records)
-    section = weekends_section(weekends(days, open_days(con, days)))
+    section = weekends_section(compare_weekends(days, open_days(con, days)))
     assert section.figure is None
     assert "none is open all week" in section.sentences[0]

@@ -9,13 +9,18 @@ import pandas as pd
 import pytest
 
 from pipeline.stores.analysis.base import open_days
-from pipeline.stores.analysis.promotions import plans, plans_section, stores_section, uplift, uplift_section
+from pipeline.stores.analysis.promotion_plans import compare_plans, plans_section
+from pipeline.stores.analysis.promotions import (
+    measure_uplift,
+    stores_section,
+    uplift_section,
+)
 
 AS_OF = dt.date(2024, 3, 4)  # a Monday
 
 
 def test_the_planted_effect_is_found_overall_by_weekday_and_by_store(planted) -> None:
-    found = uplift(planted.days)
+    found = measure_uplift(planted.days)
     want = planted.chain.effects.promotion
     assert found.overall["sales"] == pytest.approx(want, abs=0.01)
     assert list(found.weekdays.index) == [0, 1, 2, 3, 4], "there is no promotion at the weekend"
@@ -26,12 +31,12 @@ def test_the_planted_effect_is_found_overall_by_weekday_and_by_store(planted) ->
 
 
 def test_the_sentences_say_it_in_per_cent(planted) -> None:
-    found = uplift(planted.days)
+    found = measure_uplift(planted.days)
     said = " ".join(uplift_section(found).sentences)
     assert f"With promotion a store sells {100 * np.expm1(found.overall['sales']):.1f} % more" in said
     stores = planted.stores.to_pandas().set_index("store")
     pays = " ".join(stores_section(found, stores).sentences)
-    assert "In 60 of 60 stores promotions surely raise sales" in pays
+    assert "In 60 of 60 stores promotions raise sales significantly" in pays
 
 
 def test_an_interval_holds_nothing_where_promotions_do_nothing(by_hand, plain_days) -> None:
@@ -41,44 +46,48 @@ def test_an_interval_holds_nothing_where_promotions_do_nothing(by_hand, plain_da
         record | {"sales": 100 * np.exp(rng.normal(0, 0.1)), "promo": k // 7 % 2 == 0}
         for k, record in enumerate(plain_days(140))
     ]
-    found = uplift(open_days(con, table(records)))
+    found = measure_uplift(open_days(con, table(records)))
     assert found.stores["low"].iloc[0] < 0 < found.stores["high"].iloc[0]
     stores = pd.DataFrame({"store_type": ["a"], "assortment": ["a"]}, index=[1])
-    assert "In 0 of 1 store promotions surely raise sales" in stores_section(found, stores).sentences[0]
+    assert "In 0 of 1 store promotions raise sales significantly" in stores_section(found, stores).sentences[0]
 
 
 def test_without_promotion_nothing_is_compared(by_hand, plain_days) -> None:
     con, table = by_hand
-    found = uplift(open_days(con, table(plain_days(60))))
+    found = measure_uplift(open_days(con, table(plain_days(60))))
     for section in (uplift_section(found), stores_section(found, pd.DataFrame())):
         assert section.figure is None
-        assert "No store was promoted" in section.sentences[0]
+        assert "No store has enough days" in section.sentences[0]
 
 
 def test_without_customers_only_sales_are_told(by_hand, plain_days) -> None:
     con, table = by_hand
     records = [record | {"promo": k // 7 % 2 == 0} for k, record in enumerate(plain_days(60))]
     days = table(records)
-    found = uplift(open_days(con, days.mutate(customers=days.customers.nullif(10))))
+    found = measure_uplift(open_days(con, days.mutate(customers=days.customers.nullif(10))))
     assert "Customers were not counted" in " ".join(uplift_section(found).sentences)
 
 
 def _both(table, plain_days, *, before: bool, ahead: bool):
     past = [record | {"promo": before and k % 2 == 0} for k, record in enumerate(plain_days(40, "2024-01-24"))]
     coming = [record | {"promo": ahead and k < 3} for k, record in enumerate(plain_days(42, "2024-03-04"))]
-    return plans(table(past), table(coming), AS_OF)
+    return compare_plans(table(past), table(coming), AS_OF)
 
 
 @pytest.mark.parametrize(
     ("before", "ahead", "said"),
     [
-        (False, False, "No store was promoted before, and none will be"),
-        (True, False, "No store is promoted in the 42 days to forecast; before, 50.0 % of the store days were."),
-        (False, True, "No store was promoted in training, but 7.1 % of the store days to forecast will be"),
+        (False, False, "No store had a promotion in the past, and none has one on the days to forecast."),
+        (
+            True,
+            False,
+            "No store has a promotion on the 42 days to forecast; in the past, these stores had one on 50.0 %",
+        ),
+        (False, True, "No store had a promotion in the past, but 7.1 % of the planned store days have one"),
         (
             True,
             True,
-            "In 3 of the 42 days to forecast stores are promoted, on 7.1 % of the store days: less often than",
+            "There are promotions on 3 of the 42 days to forecast, on 7.1 % of the planned store days: less often than",
         ),
     ],
 )
@@ -86,4 +95,12 @@ def test_plans_are_held_against_training(by_hand, plain_days, before: bool, ahea
     _, table = by_hand
     found = _both(table, plain_days, before=before, ahead=ahead)
     assert said in plans_section(found, AS_OF).sentences[0]
-    assert found.of_days == 42
+    assert found.days == 42
+
+
+def test_the_past_is_that_of_the_planned_stores(by_hand, plain_days) -> None:
+    _, table = by_hand
+    past = plain_days(40, "2024-01-24") + [day | {"promo": True} for day in plain_days(40, "2024-01-24", store=2)]
+    found = compare_plans(table(past), table(plain_days(42, "2024-03-04")), AS_OF)
+    assert found.shares["past"]["promo"] == 0
+    assert (found.promoted == 0).all()

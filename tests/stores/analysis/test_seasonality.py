@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.stores.analysis.base import by_day, open_days
-from pipeline.stores.analysis.seasonality import memory, memory_section, seasonality, seasonality_section
+from pipeline.stores.analysis.base import daily_means, open_days
+from pipeline.stores.analysis.seasonality import (
+    autocorrelation_section,
+    measure_autocorrelation,
+    measure_seasonality,
+    seasonality_section,
+)
 
 
 def test_planted_weekdays_months_and_growth_are_found(planted) -> None:
-    found = seasonality(planted.days, planted.daily)
+    found = measure_seasonality(planted.days, planted.daily)
     want = np.array(planted.chain.effects.weekday)
     np.testing.assert_allclose(found.weekdays, want - want.mean(), atol=0.025)
     waves = found.months[7] - found.months[1]
@@ -20,28 +25,28 @@ def test_planted_weekdays_months_and_growth_are_found(planted) -> None:
     assert found.growth == pytest.approx(truth["trend"].mean(), abs=0.02), "competitors cost a little of it"
     said = " ".join(seasonality_section(found).sentences)
     assert "Without promotion the best day is Monday" in said
-    assert "Of the months Jul is the strongest" in said
-    assert "% more a day than in the 52 weeks before" in said
+    assert "The strongest month is Jul" in said
+    assert "% more per day than in the 52 weeks before" in said
 
 
 def test_less_than_two_years_have_no_growth(by_hand, plain_days) -> None:
     con, table = by_hand
     days = open_days(con, table(plain_days(200)))
-    found = seasonality(days, by_day(days))
+    found = measure_seasonality(days, daily_means(days))
     assert found.growth is None
     assert "less than two years" in " ".join(seasonality_section(found).sentences)
 
 
 def test_a_promotion_every_other_week_is_remembered_for_two_weeks(planted) -> None:
-    found = memory(planted.daily)
+    found = measure_autocorrelation(planted.daily)
     assert found.week == 6, "on Sundays most stores are closed"
     assert found.acf.idxmax() == 12
-    said = memory_section(found).sentences[0]
-    assert "A day is most like the day 12 before" in said
+    said = autocorrelation_section(found).sentences[0]
+    assert "highest at a lag of 12 trading days" in said
     assert "which is 2 weeks" in said
 
 
 def test_sales_that_never_vary_remember_nothing(by_hand, plain_days) -> None:
     con, table = by_hand
-    found = memory(by_day(open_days(con, table(plain_days(60)))))
-    assert memory_section(found).sentences == ["There are too few trading days, or their sales never vary."]
+    found = measure_autocorrelation(daily_means(open_days(con, table(plain_days(60)))))
+    assert autocorrelation_section(found).sentences == ["There are too few trading days, or their sales never vary."]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from pipeline.stores.analysis.correlations import correlations, correlations_section
-from pipeline.stores.analysis.promotions import uplift
-from pipeline.stores.analysis.store_types import by_store, customers_section, kinds_section
+from pipeline.stores.analysis.promotions import measure_uplift
+from pipeline.stores.analysis.store_types import customers_section, store_means, store_types_section
 
 
 def test_what_a_customer_spends_is_found_for_each_store(planted) -> None:
-    found = by_store(planted.days, planted.stores)
+    found = store_means(planted.days, planted.stores)
     truth = planted.chain.truth().set_index("store")["a_customer"]
     np.testing.assert_allclose(found["a_customer"], truth.reindex(found.index), rtol=0.01)
     assert found["correlation"].min() > 0.99, "customers are sales over what one spends"
@@ -20,8 +20,8 @@ def test_what_a_customer_spends_is_found_for_each_store(planted) -> None:
 
 
 def test_kinds_are_counted_and_compared(planted) -> None:
-    stores = by_store(planted.days, planted.stores)
-    section = kinds_section(stores, uplift(planted.days))
+    stores = store_means(planted.days, planted.stores)
+    section = store_types_section(stores, measure_uplift(planted.days))
     assert "There are 15 of type a, 15 of type b, 15 of type c and 15 of type d." in section.sentences[0]
     assert section.table is not None
     assert sum(int(row[2]) for row in section.table.rows) == 60
@@ -29,7 +29,7 @@ def test_kinds_are_counted_and_compared(planted) -> None:
 
 def test_without_customers_nothing_is_said_of_them(planted) -> None:
     days = planted.days.mutate(customers=planted.days.customers.nullif(planted.days.customers))
-    section = customers_section(by_store(days, planted.stores))
+    section = customers_section(store_means(days, planted.stores))
     assert section.sentences == ["Customers were not counted."]
 
 
@@ -40,5 +40,5 @@ def test_correlations_are_pandas_own_and_blank_where_nothing_varies(planted) -> 
     assert found["sales"]["promotion"] == pytest.approx(frame["sales"].corr(frame["promo"].astype(float)))
     assert np.isnan(found["state holiday"]["sales"]), "no store is open on one"
     section = correlations_section(found)
-    assert "No correlation with what never varies: state holiday." in section.sentences
+    assert "These never vary, so they have no correlation: state holiday." in section.sentences
     assert "NaN" not in str(section.figure)
