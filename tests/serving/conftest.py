@@ -16,7 +16,7 @@ from pipeline.ingestion import steps as ingestion
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 from pipeline.training import lifecycle, scoring
-from tests.serving.helpers import AS_OF, HANG_SECONDS, KEYS, ROOT, START, TABLES, TRAINED, keys, ready, running
+from tests.serving.helpers import AS_OF, HANG_SECONDS, ROOT, START, TABLES, TRAINED, ready, running
 from tests.stores import simulated
 
 
@@ -71,11 +71,10 @@ def client(shop: Settings) -> Iterator[httpx.Client]:
         yield ready(made)
 
 
-@pytest.fixture(scope="session")
-def guarded(shop: Settings) -> Iterator[httpx.Client]:
-    """A client of the service with `KEYS`; the client sends none by itself."""
-    with running(shop.model_copy(update={"api_keys": keys(KEYS)})) as made:
-        yield ready(made)
+@pytest.fixture
+def empty(tmp_path: Path) -> Settings:
+    """Settings of an empty home, for a service over a stub."""
+    return Settings(home=str(tmp_path / "home"), code_version="abc123", serve_timeout_seconds=HANG_SECONDS)
 
 
 @pytest.fixture(scope="session")

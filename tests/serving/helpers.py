@@ -40,8 +40,6 @@ BODY = {"rows": [{"visitors": 10}]}
 """A request to the footfall model."""
 HANG_SECONDS = 300.0
 """Ends a test that would wait for ever; far more than anything takes on a busy machine, so never a bound."""
-KEYS = {"all": ("predict", "read"), "reader": ("read",), "till": ("predict",), "boss": ("admin",)}
-"""Name -> scopes of the keys of `guarded`; the key is the name."""
 
 
 @contextmanager
