@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import get_current_context
@@ -37,6 +38,9 @@ def step(function: Callable[..., R]) -> Callable[..., R]:
 
         from pipeline.settings import load_settings
 
+        # To save a model, skops looks for its classes in every loaded module, and Airflow's modules warn of each name
+        # that is deprecated: a thousand lines in the log of a training.
+        warnings.filterwarnings("ignore", module=r"skops\.io\._utils")
         task = get_current_context()["ti"]
         fields = {"dag": task.dag_id, "task": task.task_id, "run": task.run_id}
         start, outcome = time.monotonic(), "failed"
