@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.contracts import CONTRACTS
 from pipeline.customers.domain import DOMAIN as CUSTOMERS
 from pipeline.errors import UsageError
 from pipeline.footfall.domain import DOMAIN as FOOTFALL
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pipeline.training.spec import Domain, ModelSpec
 
 DOMAINS: tuple[Domain, ...] = (CUSTOMERS, STORES, SHOPPERS, FOOTFALL)
+
+CONTRACTS.update({contract.table: contract for one in DOMAINS for contract in one.contracts})
 
 
 def find_domain(name: str) -> Domain:

@@ -12,5 +12,6 @@ from pipeline.contracts.visits import VISITS
 CONTRACTS: dict[str, Contract] = {
     contract.table: contract for contract in (TRANSACTIONS, VISITS, PEOPLE, FOOTFALL, STORE_DAYS, STORES, STORE_PLANS)
 }
+"""Table -> contract. `pipeline.domains` adds those that a domain brings with it."""
 
 __all__ = ["CONTRACTS", "Column", "Contract"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from pipeline.contracts import Contract
     from pipeline.endpoints import EndpointSpec
     from pipeline.registry.records import Loaded, ModelVersion
     from pipeline.settings import Settings
@@ -191,6 +192,7 @@ class Domain:
         steps: imports and returns the domain's module `steps`.
         other_inputs: further tables that features are made from, where they exist.
         endpoints: imports and returns what the domain offers to the prediction service.
+        contracts: of tables that only this domain reads, beside those of `pipeline.contracts`.
     """
 
     name: str
@@ -201,6 +203,7 @@ class Domain:
     steps: Callable[[], Steps]
     other_inputs: tuple[str, ...] = ()
     endpoints: Callable[[], Sequence[EndpointSpec]] = tuple
+    contracts: tuple[Contract, ...] = ()
 
     @property
     def model_names(self) -> tuple[str, ...]:
