@@ -40,12 +40,12 @@ tables:
 """
 SERVE = """
 import json
+import time
 from fastapi.testclient import TestClient
 from pipeline.serving.app import create_app
-with TestClient(create_app()) as client:
-    for _ in range(200):
-        if client.get("/health/ready").status_code == 200:
-            break
+with TestClient(create_app(), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
+    while client.get("/health/ready").status_code != 200:
+        time.sleep(0.2)
     answer = client.post("/calls", json={"rows": [{"weekday": 0}, {"weekday": 6}]})
     print(json.dumps({"status": answer.status_code, "body": answer.json()}))
 """
@@ -86,7 +86,13 @@ def run(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "AISLE_CODE_VERSION": "example",
     }
     return subprocess.run(
-        [sys.executable, *arguments], cwd=house, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *arguments],
+        cwd=house,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
 
 

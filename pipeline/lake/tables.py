@@ -6,6 +6,7 @@ partition the second detects the first and starts again from what it wrote.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
@@ -27,6 +28,9 @@ from pipeline.settings import Settings
 CONFLICT_RETRIES = 20
 DAY_COLUMNS = ("day", "as_of")
 """Names of the column by which a table with one partition per day is partitioned."""
+
+INPUTS = "aisle.inputs"
+"""The entry of a commit that names the tables that its rows were made from."""
 
 Partition = Mapping[str, Sequence[str | date]]
 
@@ -126,20 +130,41 @@ class Lake(Files):
             ) from error
         return rows.cast(pa.schema(target.schema().to_arrow()))
 
-    def replace(self, table: str, where: Partition, rows: pa.Table) -> TableRef:
+    def replace(
+        self, table: str, where: Partition, rows: pa.Table, inputs: Mapping[str, int] | None = None
+    ) -> TableRef:
         """Replace the content of some partitions by `rows`, in one commit.
 
         Args:
             table: name of the table, which is created if it does not exist.
             where: for each partition column the values to be replaced; `rows` may hold no others.
             rows: the new content; no rows empty those partitions.
+            inputs: the tables that the rows are made from, and their versions; recorded with the commit.
 
         Raises:
             RefusedError: if conflicting commits of other writers outlast the retries.
         """
-        return self.update(table, where, lambda: rows)
+        return self.update(table, where, lambda: rows, inputs)
 
-    def update(self, table: str, where: Partition, make_rows: Callable[[], pa.Table]) -> TableRef:
+    def inputs(self, table: str, where: Partition, version: int | None = None) -> dict[str, int]:
+        """The tables from which some partitions were made, and their versions, as the commit that wrote them records.
+
+        Empty where the commit records none, or is no longer in the table's log.
+        """
+        target = self._open(table, version)
+        for commit in target.history():
+            record = json.loads(commit.get(INPUTS, "{}"))
+            if record.get("where") == _plain(where) and commit["version"] <= target.version():
+                return {name: int(number) for name, number in record["tables"].items()}
+        return {}
+
+    def update(
+        self,
+        table: str,
+        where: Partition,
+        make_rows: Callable[[], pa.Table],
+        inputs: Mapping[str, int] | None = None,
+    ) -> TableRef:
         """Replace the content of some partitions by rows that are computed from what the lake holds.
 
         `make_rows` is called after the version to be replaced is fixed, and called again whenever another writer
@@ -150,15 +175,22 @@ class Lake(Files):
         """
         day = _single_day(where)
         lost: DeltaError | None = None
+        metadata = {INPUTS: json.dumps({"where": _plain(where), "tables": dict(inputs)})} if inputs else None
         for attempt in range(CONFLICT_RETRIES):
             target = self._open(table) if self.exists(table) else None
             rows = make_rows()
             try:
                 if target is None:
-                    self._create(table, rows, list(where))
+                    self._create(table, rows, list(where), metadata)
                     return TableRef(table, 0, day)
                 # Empty rows are written too: unlike a deletion, an overwrite without rows still detects conflicts.
-                write_deltalake(target, rows, mode="overwrite", predicate=_predicate(where))
+                write_deltalake(
+                    target,
+                    rows,
+                    mode="overwrite",
+                    predicate=_predicate(where),
+                    commit_properties=CommitProperties(custom_metadata=metadata),
+                )
                 return TableRef(table, int(target.version()), day)
             except DeltaError as error:
                 if not _is_conflict(error):
@@ -207,7 +239,7 @@ class Lake(Files):
         write_deltalake(target, rows, mode="append")
         return TableRef(table, int(target.version()))
 
-    def _create(self, table: str, rows: pa.Table, partition: list[str]) -> None:
+    def _create(self, table: str, rows: pa.Table, partition: list[str], metadata: dict[str, str] | None = None) -> None:
         """Create a table with its first rows, as version 0.
 
         Raises:
@@ -221,7 +253,7 @@ class Lake(Files):
             partition_by=partition or None,
             mode="error",
             storage_options=self._options,
-            commit_properties=CommitProperties(max_commit_retries=0),
+            commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
         )
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
@@ -255,6 +287,10 @@ def _predicate(where: Partition) -> str:
         listed = ", ".join("'" + str(value).replace("'", "''") + "'" for value in values)
         clauses.append(f"{column} IN ({listed})")
     return " AND ".join(clauses)
+
+
+def _plain(where: Partition) -> dict[str, list[str]]:
+    return {column: [str(value) for value in values] for column, values in where.items()}
 
 
 def _single_day(where: Partition) -> date | None:

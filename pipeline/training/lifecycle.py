@@ -58,7 +58,7 @@ def build_features(settings: Settings, domain: Domain, as_of: date) -> TableRef:
     with log_step(log, "build features", table=domain.features_table, as_of=as_of) as result:
         run = Run(settings, as_of, _versions(lake, (domain.input_table, *domain.other_inputs)))
         rows = dated(domain.steps().build_features(run), as_of)
-        written = lake.replace(domain.features_table, {"as_of": [as_of]}, rows)
+        written = lake.replace(domain.features_table, {"as_of": [as_of]}, rows, inputs=run.tables)
         result |= {"rows": rows.num_rows, "version": written.version}
     return written
 
@@ -205,9 +205,15 @@ def _record_decision(registry: Any, model: str, version: int, decision: Decision
 
 
 def _run(settings: Settings, spec: ModelSpec[Any], as_of: date) -> Run:
-    """A training's run on the newest versions of its tables; the first of them must exist."""
+    """A training's run on the newest versions of its tables; the first of them must exist.
+
+    A table from which features were made is named with the version that they were made from.
+    """
     lake = Lake(settings)
-    return Run(settings, as_of, {spec.table: lake.version(spec.table)} | _versions(lake, spec.other_tables))
+    version = lake.version(spec.table)
+    made_from = lake.inputs(spec.table, {"as_of": [as_of]}, version)
+    inputs = {table: made_from[table] for table in spec.other_tables if table in made_from}
+    return Run(settings, as_of, {spec.table: version} | _versions(lake, spec.other_tables) | inputs)
 
 
 def _versions(lake: Lake, tables: tuple[str, ...]) -> dict[str, int]:

@@ -135,6 +135,34 @@ def test_the_same_inputs_give_the_same_version_and_a_tie_keeps_the_champion(shop
     assert names == [s["name"] for s in Registry(shop).artefacts(MODEL)[SEGMENTS_FILE]["segments"]]
 
 
+def test_provenance_names_the_transactions_that_the_features_were_made_from(shop: Settings) -> None:
+    lake, registry = Lake(shop), Registry(shop)
+    champion = registry.get(MODEL)
+    features = champion.provenance.tables["customer_features"]
+    made_from = lake.inputs("customer_features", {"as_of": [AS_OF]}, features)
+    assert made_from == {"transactions": champion.provenance.tables["transactions"]}
+    # Rows that arrive after the features were made are another version, which the model has not seen.
+    rows = lake.read("transactions", where={"day": [AS_OF - timedelta(days=1)]})
+    lake.replace("transactions", {"day": [AS_OF - timedelta(days=1)]}, rows)
+    trained = lifecycle.train(shop, spec_of(MODEL), AS_OF)
+    assert registry.get(MODEL, trained.version).provenance.tables["transactions"] == made_from["transactions"]
+
+
+def test_features_that_are_built_again_with_the_same_rows_give_the_same_version(shop: Settings) -> None:
+    first = lifecycle.train(shop, spec_of(MODEL), AS_OF).version
+    for _ in range(2):
+        lifecycle.build_features(shop, DOMAIN, AS_OF)
+        assert lifecycle.train(shop, spec_of(MODEL), AS_OF).version == first
+
+
+def test_a_model_that_knows_less_than_the_champion_is_stopped(shop: Settings) -> None:
+    earlier = AS_OF - timedelta(days=30)
+    lifecycle.build_features(shop, DOMAIN, earlier)
+    decision = lifecycle.gate(shop, spec_of(MODEL), lifecycle.train(shop, spec_of(MODEL), earlier).version)
+    assert not decision.accepted
+    assert any(reason.startswith(f"as of {earlier}, but wanted: not before {AS_OF}") for reason in decision.reasons)
+
+
 def challenger_from(settings: Settings, spoil: Callable[[pd.DataFrame], pd.DataFrame]) -> int:
     """A challenger that was fitted on spoilt features and says of itself that it was on the real ones."""
     registry, lake = Registry(settings), Lake(settings)
