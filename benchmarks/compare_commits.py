@@ -79,7 +79,7 @@ DELIVERIES = {
         ("transactions", "shop?seed=7&customers=600", "2025-06-21", "2025-07-01", ""),
     ),
     "shoppers": (
-        ("visits", "visits?seed=7&people=320", "2025-05-01", "2025-07-01", ""),
+        ("visits", "visits?seed=7&people=320", "2025-04-01", "2025-07-01", ""),
         ("people", "people?seed=7&people=320", "2025-06-30", "2025-07-01", ""),
     ),
     "footfall": (("footfall", "footfall?seed=7", "2025-01-01", "2025-07-01", ""),),
