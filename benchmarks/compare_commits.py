@@ -166,6 +166,7 @@ class Side:
         Raises:
             RuntimeError: if it ends by anything but its word: done, or the data or the gate said no.
         """
+        print(f"{self.tree.name}: aisle {command}", file=sys.stderr)
         module = (self.tree / "pipeline" / "cli" / "__main__.py").exists()
         done = self.run(*(("-m", "pipeline.cli") if module else ("-c", CLI)), *command.split(), "--json")
         if done.returncode not in (0, 1) or not done.stdout.strip():
