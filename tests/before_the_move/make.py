@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 from extracted import EXPECTED, HOME, HOME_ARCHIVE, MODELS, readdress
 from mlflow import MlflowClient
+from pipeline.model_files import flavour_of, read_example
+from pipeline.watching import watch
 
 from pipeline import ingest, training
 from pipeline.domains import steps_of, watched_of
-from pipeline.model_files import flavour_of, read_example
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.simulate.deliveries import delivery_bytes
 from pipeline.stores import gradient_boosting, random_forest
-from pipeline.watching import watch
 
 HERE = Path(__file__).resolve().parent
 COMMIT = "f954da8"
