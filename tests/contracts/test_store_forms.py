@@ -1,4 +1,4 @@
-"""Stores and store days: the same rows give the same table from CSV, workbook and Parquet, and the right one."""
+"""Stores and store days: the same rows give the same, correct table from CSV, workbook and Parquet."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def forms(records: list[dict[str, Any]]) -> dict[str, bytes]:
     sheet = workbook.create_sheet("rows")
     sheet.append(list(records[0]))
     for record in records:
-        # A workbook knows no text 0 beside the number 0.
+        # A workbook does not keep the text 0 and the number 0 apart.
         sheet.append([0 if cell == "0" else cell for cell in record.values()])
     workbook.save(book)
     frame = pd.DataFrame(records)

@@ -1,4 +1,4 @@
-"""Store days, stores and store plans: bad input with its reason in quarantine, what is missing stays missing."""
+"""Store days, stores and store plans: bad rows are quarantined with a reason, missing days stay missing."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ def chain(tmp_path: Path) -> Chain:
     return Chain(settings, tmp_path / "data")
 
 
-def held_against(told: dict[int, str], expected: dict[int, str]) -> None:
+def assert_reasons(reported: dict[int, str], expected: dict[int, str]) -> None:
     """Each row in quarantine has its reason, and no other row is there."""
-    assert set(told) == set(expected), told
+    assert set(reported) == set(expected), reported
     for row, part in expected.items():
-        assert part in told[row], (row, told[row])
+        assert part in reported[row], (row, reported[row])
 
 
 def test_store_days_each_bad_row_with_its_reason(chain: Chain) -> None:
@@ -147,7 +147,7 @@ def test_store_days_each_bad_row_with_its_reason(chain: Chain) -> None:
         "21,5,2015-07-31,0,,0,1,c,0",
         "22,5,2015-07-31,0,0",
     )
-    held_against(
+    assert_reasons(
         chain.reasons("store_days"),
         {
             2: "sales while the store was closed (100.0)",
@@ -180,13 +180,13 @@ def test_store_days_each_bad_row_with_its_reason(chain: Chain) -> None:
         (21, "christmas", False),
     ]
     assert (rows[0]["sales"], rows[0]["customers"], rows[2]["customers"]) == (5263.0, 555, None)
-    # The warning is told, and only that.
+    # Only the warning is reported.
     page = chain.page(entry)
     assert "warning: open without sales" in page
     assert "warning: 1 row" in page
 
 
-def test_a_warning_alone_sends_nothing_to_quarantine(chain: Chain) -> None:
+def test_a_warning_alone_quarantines_nothing(chain: Chain) -> None:
     entry = chain.deliver("store_days", "1,5,2015-07-31,0,0,1,1,0,1", "2,5,2015-07-31,5,1,1,1,0,1")
     assert (entry.clean, entry.quarantined) == (2, 0)
     assert not Lake(chain.settings).exists("store_days.quarantine")
@@ -200,7 +200,7 @@ def test_a_missing_day_stays_missing(chain: Chain) -> None:
     ]
 
 
-def test_a_delivery_that_was_cut_off_is_refused_and_takes_nothing_away(chain: Chain) -> None:
+def test_a_truncated_delivery_is_refused_and_removes_nothing(chain: Chain) -> None:
     good = "1,5,2015-07-31,5263,555,1,1,0,1"
     chain.deliver("store_days", good)
     whole = f"{HEADERS['store_days']}\n{good}\n2,5,2015-07-31,6,5,1,1,0,1\n".encode()
@@ -230,7 +230,7 @@ def test_an_empty_cell_can_be_given_a_value(chain: Chain) -> None:
     assert [row["open"] for row in chain.clean("store_days")] == [True]
 
 
-def test_of_a_store_and_day_the_newest_delivery_is_believed(chain: Chain) -> None:
+def test_the_newest_delivery_of_a_store_and_day_counts(chain: Chain) -> None:
     for name, sales in (("a.csv", 5), ("b.csv", 6)):
         chain.deliver("store_days", f"1,5,2015-07-31,{sales},1,1,1,0,1", name=name)
     assert [row["sales"] for row in chain.clean("store_days")] == [6.0]
@@ -249,7 +249,7 @@ def test_stores_with_dates_in_parts_and_a_joined_state(chain: Chain) -> None:
         "competition_since": dt.date(2008, 9, 1), "promo2": True, "promo2_since": dt.date(2010, 3, 29),
         "promo2_months": "Jan,Apr,Jul,Oct", "state": "HE", "delivery": "all--a.csv", "row": 1, "day": UNDATED,
     }  # fmt: skip
-    # Words of the chain's own are taken as they are; numbers may have been through a spreadsheet.
+    # Types and assortments are kept as they are; numbers may have been through a spreadsheet.
     assert (second["store_type"], second["state"], second["promo2_months"]) == ("kiosk", "HB,NI", "Mar,Jun,Sep,Dec")
     assert (second["promo2_since"], second["competition_since"]) == (dt.date(2015, 12, 28), None)
     assert (third["state"], third["promo2"], third["promo2_since"]) == (None, False, None)
@@ -271,7 +271,7 @@ def test_stores_each_bad_row_with_its_reason(chain: Chain) -> None:
         "10,d,a,1,1,2008,0,,,",
         "11,c,a,1,1,2008,0,,,",
     )
-    held_against(
+    assert_reasons(
         chain.reasons("stores"),
         {
             1: "competition_since: '2008' is not a day of the form %Y %m",
@@ -290,7 +290,7 @@ def test_stores_each_bad_row_with_its_reason(chain: Chain) -> None:
     assert [row["store"] for row in chain.clean("stores")] == [11]
 
 
-def test_a_mended_store_keeps_what_was_joined_to_it(chain: Chain) -> None:
+def test_a_corrected_store_keeps_its_joined_columns(chain: Chain) -> None:
     entry = chain.deliver("stores", "1,c,a,-1,1,2008,0,,,")
     text = export(chain.settings, "stores", entry.delivery)
     assert text.splitlines() == [f"_row,{HEADERS['stores']},State", "1,1,c,a,-1,1,2008,0,,,,HE"]
@@ -298,7 +298,7 @@ def test_a_mended_store_keeps_what_was_joined_to_it(chain: Chain) -> None:
     assert [(row["state"], row["competition_distance"]) for row in chain.clean("stores")] == [("HE", 1.0)]
 
 
-def test_another_file_to_join_makes_the_delivery_new(chain: Chain) -> None:
+def test_a_delivery_is_ingested_again_when_the_joined_file_changes(chain: Chain) -> None:
     line, states = "1,c,a,1,1,2008,0,,,", chain.folder / "states.csv"
     first = chain.deliver("stores", line)
     assert chain.deliver("stores", line) == first
@@ -310,7 +310,7 @@ def test_another_file_to_join_makes_the_delivery_new(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "said"),
+    ("states", "message"),
     [
         ("Store,State\n1,HE\n1.0,BY\n", "'1' is in 2 rows of the file"),
         ("Shop,State\n1,HE\n", "the file has no column 'Store'"),
@@ -320,14 +320,14 @@ def test_another_file_to_join_makes_the_delivery_new(chain: Chain) -> None:
         ("Store,Region\n1,HE\n", "missing 'State' (mapped to state"),
     ],
 )
-def test_a_file_that_cannot_be_joined_refuses_the_delivery(chain: Chain, states: str, said: str) -> None:
+def test_a_file_that_cannot_be_joined_refuses_the_delivery(chain: Chain, states: str, message: str) -> None:
     (chain.folder / "states.csv").write_text(states)
     with pytest.raises(RefusedError) as refusal:
         chain.deliver("stores", "1,c,a,1,1,2008,0,,,")
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_a_file_to_join_that_is_not_there_is_told_before_anything_runs(chain: Chain) -> None:
+def test_a_missing_file_to_join_is_an_error_before_anything_runs(chain: Chain) -> None:
     (chain.folder / "states.csv").unlink()
     (chain.folder / "stores").mkdir()
     with pytest.raises(UsageError, match=r"sources.yaml:22: stores.all: .*states.csv does not exist"):
@@ -344,7 +344,7 @@ def test_store_plans_each_bad_row_with_its_reason(chain: Chain) -> None:
         "5,5,2095-08-01,1,1,0,0",
         "6,5,2095-08-01,0,1,0,0",
     )
-    held_against(
+    assert_reasons(
         chain.reasons("store_plans"),
         {
             2: "whether the store is open is missing",
@@ -361,7 +361,7 @@ def test_store_plans_each_bad_row_with_its_reason(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize("table", ["store_days", "stores", "store_plans"])
-def test_every_expectation_says_why(table: str) -> None:
+def test_every_expectation_has_a_reason(table: str) -> None:
     suite = json.loads((ROOT / "expectations" / f"{table}.json").read_text())
     assert suite["name"] == table
     assert all(expectation["meta"]["reason"] for expectation in suite["expectations"])

@@ -1,4 +1,4 @@
-"""The contract of transactions: its form, and what is derived."""
+"""The contract of transactions: its schema and its derived columns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def lines(*changes: Mapping[str, object]) -> pa.Table:
     return pa.Table.from_pylist([line | change for change in changes], schema)
 
 
-def test_the_columns_stand_in_the_agreed_order() -> None:
+def test_the_columns_have_the_agreed_order() -> None:
     assert TRANSACTIONS.schema.names == [
         "invoice",
         "stock_code",

@@ -115,7 +115,7 @@ def test_visits_each_bad_row_with_its_reason(house: House) -> None:
         "x,13,0,0,0,,,0,1",
         "y,11,0,0,,1.5,2.5,,",
     )
-    told = house.reasons("visits")
+    reported = house.reasons("visits")
     expected = {
         3: "the brand that was bought has no price",
         4: "the brand that was bought has no price",
@@ -132,11 +132,11 @@ def test_visits_each_bad_row_with_its_reason(house: House) -> None:
         15: "the person is missing",
         16: "no brand has a price",
     }
-    assert set(told) == set(expected)
+    assert set(reported) == set(expected)
     for row, part in expected.items():
-        assert any(part in reason for reason in told[row]), (row, told[row])
-    assert "price: Price_1 'dear' is not a finite number" in told[14]
-    assert "promotion: Promotion_own label '2' is neither true nor false" in told[14]
+        assert any(part in reason for reason in reported[row]), (row, reported[row])
+    assert "price: Price_1 'dear' is not a finite number" in reported[14]
+    assert "promotion: Promotion_own label '2' is neither true nor false" in reported[14]
     assert (entry.read, entry.clean, entry.quarantined) == (17, 3, 14)
     first, second, third = house.clean("visits")
     assert (first["day"], first["brand"], first["bought"]) == (date(2021, 1, 1), None, False)
@@ -145,7 +145,7 @@ def test_visits_each_bad_row_with_its_reason(house: House) -> None:
     assert third["promotion"] == [("1", None), ("own label", None)]
 
 
-def test_a_mended_visit_stands(house: House) -> None:
+def test_a_corrected_visit_is_accepted(house: House) -> None:
     entry = house.deliver("visits", "x,1,0,0,2,1.5,2.5,0,1")
     text = export(house.settings, "visits", entry.delivery)
     assert text.splitlines()[0] == "_row," + HEADERS["visits"]
@@ -159,14 +159,14 @@ def test_a_delivery_without_prices_is_refused(house: House) -> None:
         house.deliver("visits", "x,1,0,0,0,1", header="ID,Day,Bought,Brand,Quantity,Promotion_1")
 
 
-def test_a_mapping_must_say_where_the_brand_stands(house: House) -> None:
+def test_a_mapping_must_have_the_brand_in_its_pattern(house: House) -> None:
     file = house.settings.sources
     file.write_text(SOURCES.replace("Price_{brand}", "Price_1"))
     with pytest.raises(UsageError, match=r"sources.yaml:14: visits.all.price: 'Price_1' must hold \{brand\} once"):
         load_sources(house.settings)
 
 
-def test_of_a_person_and_day_the_newest_delivery_is_believed(house: House) -> None:
+def test_the_newest_delivery_of_a_person_and_day_counts(house: House) -> None:
     house.deliver("visits", "x,1,0,0,0,1.5,2.5,0,1", "y,1,0,0,0,1.5,2.5,0,1")
     house.deliver("visits", "x,1,1,1,2,1.5,2.5,0,1", name="b.csv")
     assert sorted((row["person"], row["bought"]) for row in house.clean("visits")) == [("x", True), ("y", False)]
@@ -184,8 +184,8 @@ def test_people_each_bad_row_with_its_reason(house: House) -> None:
         "f,1,0,20,1,1,1,1",
         "f,1,0,21,1,1,1,1",
     )
-    told = house.reasons("people")
-    assert set(told) == {2, 3, 4, 5, 6, 7}
+    reported = house.reasons("people")
+    assert set(reported) == {2, 3, 4, 5, 6, 7}
     for row, part in {
         2: "neither 0 nor 1",
         3: "the age is not between 0 and 120",
@@ -194,12 +194,12 @@ def test_people_each_bad_row_with_its_reason(house: House) -> None:
         6: "the person appears more than once",
         7: "the person appears more than once",
     }.items():
-        assert any(part in reason for reason in told[row]), told[row]
+        assert any(part in reason for reason in reported[row]), reported[row]
     (row,) = house.clean("people")
     assert (row["person"], row["income"], row["day"]) == ("a", 50000.5, UNDATED)
 
 
-def test_the_newest_delivery_that_speaks_of_a_person_is_believed(house: House) -> None:
+def test_the_newest_delivery_of_a_person_counts(house: House) -> None:
     house.deliver("people", "a,0,1,40,2,1,1,2", "b,1,1,41,2,1,1,2")
     house.deliver("people", "b,1,1,42,2,1,1,2", "c,1,1,43,2,1,1,2", name="b.csv")
     assert sorted((row["person"], row["age"]) for row in house.clean("people")) == [("a", 40), ("b", 42), ("c", 43)]
@@ -210,7 +210,7 @@ def test_footfall_each_bad_row_with_its_reason(house: House) -> None:
         "dated", "2025-03-01,10,12", "2025-03-02,0,3", "2025-03-03,,3", "2025-03-04,-1,0", "2025-03-05,9,-9",
         "2025-03-06,9,9", "2025-03-06,8,8", "2025-03-07,0,0", "03/08/2025,5,5",
     )  # fmt: skip
-    told = house.reasons("footfall")
+    reported = house.reasons("footfall")
     for row, part in {
         2: "buyers without visitors (3)",
         3: "the number of visitors is missing",
@@ -220,8 +220,8 @@ def test_footfall_each_bad_row_with_its_reason(house: House) -> None:
         7: "the day appears more than once",
         9: "'03/08/2025' is not a day of the form YYYY-MM-DD",
     }.items():
-        assert any(part in reason for reason in told.pop(row)), row
-    assert not told
+        assert any(part in reason for reason in reported.pop(row)), row
+    assert not reported
     # More buyers than visitors is no fault of the row: the report says what it can mean.
     assert [(row["day"], row["buyers"]) for row in house.clean("footfall")] == [
         (date(2025, 3, 1), 12),
@@ -238,7 +238,7 @@ def test_footfall_without_days(house: House) -> None:
 
 
 @pytest.mark.parametrize("table", ["visits", "people", "footfall"])
-def test_every_expectation_says_why(table: str) -> None:
+def test_every_expectation_has_a_reason(table: str) -> None:
     suite = json.loads((ROOT / "expectations" / f"{table}.json").read_text())
     assert suite["name"] == table
     assert all(expectation["meta"]["reason"] for expectation in suite["expectations"])

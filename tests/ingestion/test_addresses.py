@@ -1,4 +1,4 @@
-"""Addresses: globs, days, and what is there."""
+"""Addresses: globs, days, and whether they exist."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_days_in_names_below_globs(drops: Path) -> None:
     ]
 
 
-def test_a_day_may_stand_twice(tmp_path: Path) -> None:
+def test_a_day_may_occur_twice_in_an_address(tmp_path: Path) -> None:
     for name in ("2025-01-01/lines-2025-01-01.csv", "2025-01-02/lines-2025-01-01.csv"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x")
@@ -85,14 +85,14 @@ def test_folders_and_temporary_files_are_no_deliveries(drops: Path) -> None:
     assert names == ["2025-01-01.csv", "2025-01-02.csv", "other.txt"]
 
 
-def test_a_day_that_no_calendar_has_is_told(tmp_path: Path) -> None:
+def test_a_date_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     (tmp_path / "2025-02-30.csv").write_text("x")
     with pytest.raises(RefusedError, match=r"2025-02-30\.csv"):
         found(f"{tmp_path}/{{day}}.csv")
     assert found(f"{tmp_path}/{{day}}.csv", date(2025, 2, 28)) == []
 
 
-def test_what_can_never_be_found_is_missing(drops: Path) -> None:
+def test_an_address_whose_fixed_part_does_not_exist_is_missing(drops: Path) -> None:
     assert missing(f"{drops}/{{day}}.csv") is None
     assert missing(f"{drops}/absent/{{day}}.csv") == f"{drops}/absent does not exist"
     assert missing("simulate://shop") is None

@@ -1,4 +1,4 @@
-"""Deliveries: which there are, their ids, when none is to come, and their bytes."""
+"""Deliveries: found by day, with stable ids and unchanged bytes; none is expected on closed days."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_deliveries_of_a_range_of_days(settings: Settings) -> None:
     assert days(since=date(2026, 1, 3), until=date(2026, 1, 4)) == []
 
 
-def test_files_without_days_are_handed_over_whatever_the_day(settings: Settings) -> None:
+def test_files_without_days_are_deliveries_of_any_day(settings: Settings) -> None:
     (only,) = find_deliveries(settings, source("2025-01-01.csv"), since=date(2030, 1, 1), until=date(2030, 1, 2))
     assert (only.first, only.until) == (None, None)
     found = find_deliveries(settings, source("*.csv"), since=date(2030, 1, 1), until=date(2030, 1, 2))
@@ -61,7 +61,7 @@ def test_the_same_file_of_two_sources_is_two_deliveries(settings: Settings) -> N
     assert first != second
 
 
-def test_bytes_as_they_are(settings: Settings, tmp_path: Path) -> None:
+def test_bytes_are_unchanged(settings: Settings, tmp_path: Path) -> None:
     delivery = find_deliveries(settings, source("2025-01-03.csv"))[0]
     with open_delivery(delivery) as stream:
         assert stream.read() == b"3"
@@ -87,12 +87,12 @@ def test_a_simulated_day_is_the_same_each_time_it_is_opened() -> None:
     assert first.startswith(b'"InvoiceNo"')
 
 
-def test_a_simulated_shop_must_be_told_the_days() -> None:
+def test_a_simulated_shop_needs_days() -> None:
     with pytest.raises(UsageError, match="days must be given"):
         find_deliveries(Settings(), source("simulate://shop"))
 
 
-def test_a_simulated_shop_hands_over_nothing_while_it_is_closed() -> None:
+def test_a_simulated_shop_delivers_nothing_while_it_is_closed() -> None:
     shop = source("simulate://shop?seed=7&customers=50")
     closed = [n for n in range(365) if is_closed(shop, date(2025, 1, 1) + timedelta(days=n))]
     assert closed

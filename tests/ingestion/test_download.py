@@ -1,4 +1,4 @@
-"""Downloads: whole, resumed, restarted, refused. A server on this machine stands in for the publisher's."""
+"""Downloads: complete, resumed, restarted, refused. A server on this machine takes the publisher's place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def zipped(data: bytes, member: str = MEMBER) -> bytes:
 
 @dataclass
 class Publisher:
-    """What the server has, how it behaves, and what it was asked."""
+    """The server's file and behaviour, and the requests it got."""
 
     body: bytes
     url: str = ""
@@ -114,7 +114,7 @@ def break_off(publisher: Publisher, dataset: Dataset, folder: Path, after: int =
     assert not (folder / MEMBER).exists()
 
 
-def test_a_data_set_is_fetched_whole_and_leaves_nothing_else(
+def test_a_data_set_is_downloaded_and_no_other_file_remains(
     publisher: Publisher, dataset: Dataset, tmp_path: Path
 ) -> None:
     done = fetch_dataset(dataset, tmp_path / "new" / "folder")
@@ -123,7 +123,7 @@ def test_a_data_set_is_fetched_whole_and_leaves_nothing_else(
     assert names(done.path.parent) == [MEMBER]
 
 
-def test_what_is_there_and_right_is_not_fetched_again(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_correct_file_is_not_downloaded_again(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
     fetch_dataset(dataset, tmp_path)
     fetch_dataset(dataset, tmp_path)
     assert len(publisher.asked) == 1
@@ -133,7 +133,7 @@ def test_what_is_there_and_right_is_not_fetched_again(publisher: Publisher, data
 
 
 @pytest.mark.parametrize("says_size", [True, False])
-def test_a_broken_download_continues_where_it_stopped(
+def test_an_interrupted_download_is_resumed(
     publisher: Publisher, dataset: Dataset, tmp_path: Path, says_size: bool
 ) -> None:
     break_off(publisher, dataset, tmp_path)
@@ -144,14 +144,14 @@ def test_a_broken_download_continues_where_it_stopped(
     assert names(tmp_path) == [MEMBER]
 
 
-def test_a_server_without_ranges_begins_anew(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_server_without_ranges_starts_again(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
     break_off(publisher, dataset, tmp_path)
     publisher.ranges = False
     fetch_dataset(dataset, tmp_path)
     assert publisher.asked == [None, "bytes=1000-"]
 
 
-def test_a_part_of_another_version_is_not_continued(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_part_of_another_version_is_not_resumed(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
     break_off(publisher, dataset, tmp_path)
     publisher.etag = '"two"'
     fetch_dataset(dataset, tmp_path)
@@ -159,7 +159,7 @@ def test_a_part_of_another_version_is_not_continued(publisher: Publisher, datase
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_strong_version_nothing_is_continued(
+def test_without_a_strong_version_nothing_is_resumed(
     publisher: Publisher, dataset: Dataset, tmp_path: Path, etag: str | None
 ) -> None:
     publisher.etag = etag
@@ -168,33 +168,33 @@ def test_without_a_strong_version_nothing_is_continued(
     assert publisher.asked == [None, None]
 
 
-def test_a_part_that_is_already_whole_begins_anew(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_part_that_is_already_complete_starts_again(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / f".{MEMBER}.zip.part").write_bytes(publisher.body)
     (tmp_path / f".{MEMBER}.zip.part.version").write_text('"one"')
     fetch_dataset(dataset, tmp_path)
     assert publisher.asked == [f"bytes={len(publisher.body)}-", None]
 
 
-def test_a_range_that_nobody_asked_for_is_refused(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
+def test_another_range_than_requested_is_refused(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
     break_off(publisher, dataset, tmp_path)
     publisher.wrong_range = True
     with pytest.raises(RefusedError, match="another part"):
         fetch_dataset(dataset, tmp_path)
 
 
-def test_a_missing_file_is_said(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_status(publisher: Publisher, dataset: Dataset, tmp_path: Path) -> None:
     publisher.status = 404
     with pytest.raises(RefusedError, match="404"):
         fetch_dataset(dataset, tmp_path)
 
 
-def test_a_server_that_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_refused_with_the_reason(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="interrupted"):
         fetch_dataset(replace(dataset, url="http://127.0.0.1:9/x.zip"), tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"size": 5}, "5 bytes"),
         ({"sha256": "0" * 64}, "SHA-256"),
@@ -203,16 +203,18 @@ def test_a_server_that_is_not_there_is_said(dataset: Dataset, tmp_path: Path) ->
         ({"member": "Other.xlsx"}, "no such file"),
     ],
 )
-def test_what_is_not_as_published_is_refused_and_removed(
-    publisher: Publisher, dataset: Dataset, tmp_path: Path, change: dict[str, object], said: str
+def test_another_file_than_the_published_one_is_refused_and_removed(
+    publisher: Publisher, dataset: Dataset, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(RefusedError, match=said):
+    with pytest.raises(RefusedError, match=message):
         fetch_dataset(replace(dataset, **change), tmp_path)  # type: ignore[arg-type]
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>sorry</html>"])
-def test_what_is_no_zip_is_refused(publisher: Publisher, dataset: Dataset, tmp_path: Path, body: bytes) -> None:
+def test_other_bytes_than_a_zip_archive_are_refused(
+    publisher: Publisher, dataset: Dataset, tmp_path: Path, body: bytes
+) -> None:
     publisher.body = body
     with pytest.raises(RefusedError, match="no complete archive"):
         fetch_dataset(dataset, tmp_path)
@@ -227,7 +229,7 @@ def test_a_flipped_byte_is_found(publisher: Publisher, dataset: Dataset, tmp_pat
         fetch_dataset(dataset, tmp_path)
 
 
-def test_only_https_leaves_this_machine(dataset: Dataset, tmp_path: Path) -> None:
+def test_only_https_is_allowed_to_other_hosts(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="https only"):
         fetch_dataset(replace(dataset, url="http://archive.example/x.zip"), tmp_path)
     assert all(known.url.startswith("https://") for known in DATASETS.values())

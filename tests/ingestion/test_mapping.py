@@ -1,4 +1,4 @@
-"""Rows of text as typed rows: the same from every form, and each fault in its row and column."""
+"""Mapping: the same rows from every file format, and each fault with its row and column."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def lines(*changes: dict[str, str | None]) -> Rows:
 
 
 def typed(column: str, cell: str | None, **spec: Any) -> tuple[Any, str | None]:
-    """What a cell of a column becomes, and the reason against it."""
+    """The value of a cell in a column, and the reason against it."""
     done = map_rows(lines({COLUMNS[column]: cell}), source(**spec), CONTRACT)
     return done.rows[column][0].as_py(), done.faults.get(1, {}).get(column)
 
 
-# The same rows give the same table, whatever form they come in.
+# The same rows give the same table, whatever the file format.
 
 ALPHABET = "aZ09 é£€\"',;|\t\n.ß-"
 TEXT = st.text(ALPHABET, max_size=12).map(str.strip)
@@ -159,7 +159,7 @@ def test_the_same_rows_give_the_same_table(
         assert done.rows.equals(from_csv.rows), name
 
 
-# What a cell becomes.
+# Cells of each type.
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_whole_numbers(cell: str, value: int) -> None:
 
 
 @pytest.mark.parametrize("cell", ["3.5", "1e300", "a dozen", "NaN", "inf", "1,000", "1_0", "9007199254740992", "0x1F"])
-def test_what_is_no_whole_number_is_told(cell: str) -> None:
+def test_other_cells_than_whole_numbers_are_faults(cell: str) -> None:
     assert typed("quantity", cell) == (None, f"{cell!r} is not a whole number")
 
 
@@ -188,11 +188,11 @@ def test_numbers(cell: str, value: float) -> None:
 @pytest.mark.parametrize(
     "cell", ["NaN", "nan", "inf", "-Infinity", "1e400", "£2.55", "2,55", "1,234.56", "2_55", "--1", "9" * 400]
 )
-def test_what_is_no_finite_number_is_told(cell: str) -> None:
+def test_other_cells_than_finite_numbers_are_faults(cell: str) -> None:
     assert typed("unit_price", cell) == (None, f"{cell[:MAX_QUOTED]!r} is not a finite number")
 
 
-def test_a_decimal_comma_takes_no_point() -> None:
+def test_a_decimal_point_is_a_fault_where_the_mark_is_a_comma() -> None:
     form = {"type": "csv", "decimal": ","}
     assert typed("unit_price", "2,55", format=form) == (2.55, None)
     for cell in ("2.55", "1.234,50", "1.234"):
@@ -246,11 +246,11 @@ def test_timestamps_of_iso_8601(cell: str, value: dt.datetime) -> None:
         "2010-12-01 08:26:00+02:00",
     ],
 )
-def test_what_is_no_timestamp_is_told(cell: str) -> None:
+def test_other_cells_than_timestamps_are_faults(cell: str) -> None:
     assert typed("invoiced_at", cell) == (None, f"{cell!r} is not a date and time of the form YYYY-MM-DD HH:MM:SS")
 
 
-def test_timestamps_of_a_form_of_their_own() -> None:
+def test_timestamps_of_a_given_format() -> None:
     form = "%m/%d/%Y %H:%M"
     columns = {**COLUMNS, "invoiced_at": {"from": "InvoiceDate", "format": form}}
     assert typed("invoiced_at", "12/1/2010 8:26", columns=columns) == (dt.datetime(2010, 12, 1, 8, 26), None)
@@ -269,7 +269,7 @@ def test_timestamps_of_a_form_of_their_own() -> None:
         ("2011-03-27 01:30:00", "2011-03-27 02:30:00"),  # just after the clocks went forward
     ],
 )
-def test_timestamps_of_another_clock_become_the_shops(utc: str, shop: str) -> None:
+def test_timestamps_of_another_zone_are_converted_to_the_shops(utc: str, shop: str) -> None:
     columns = {**COLUMNS, "invoiced_at": {"from": "InvoiceDate", "time_zone": "UTC"}}
     done = map_rows(lines({"InvoiceDate": utc}), source(columns=columns), CONTRACT)
     assert str(done.rows["invoiced_at"][0].as_py()) == shop
@@ -289,10 +289,10 @@ def test_hours_that_a_clock_shows_twice_or_never(london: str, utc: str) -> None:
     assert str(done.rows["invoiced_at"][0].as_py()) == utc
 
 
-# Words and columns of the source's own.
+# Replacements and several columns.
 
 
-def test_words_of_the_source_stand_for_others() -> None:
+def test_cells_can_be_replaced() -> None:
     values = {"GB": "United Kingdom", "": "unknown", "-": None}
     columns = {**COLUMNS, "country": {"from": "Country", "values": values}}
     for cell, country in (
@@ -316,7 +316,9 @@ def test_words_of_the_source_stand_for_others() -> None:
         ("%Y %m", (None, None), None),
     ],
 )
-def test_several_columns_make_one(form: str, parts: tuple[str | None, str | None], value: dt.datetime | None) -> None:
+def test_several_columns_are_joined_to_one_date(
+    form: str, parts: tuple[str | None, str | None], value: dt.datetime | None
+) -> None:
     columns = {**COLUMNS, "invoiced_at": {"from": ["InvoiceDate", "InvoiceTime"], "format": form}}
     done = map_rows(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
     assert (done.rows["invoiced_at"][0].as_py(), done.faults) == (value, {})
@@ -332,7 +334,7 @@ def test_several_columns_make_one(form: str, parts: tuple[str | None, str | None
         ("%G %V", ("2014", "60"), "2014 60"),
     ],
 )
-def test_parts_that_make_no_date_are_told(form: str, parts: tuple[str | None, str | None], cell: str) -> None:
+def test_parts_that_make_no_date_are_faults(form: str, parts: tuple[str | None, str | None], cell: str) -> None:
     columns = {**COLUMNS, "invoiced_at": {"from": ["InvoiceDate", "InvoiceTime"], "format": form}}
     done = map_rows(lines({"InvoiceDate": parts[0], "InvoiceTime": parts[1]}), source(columns=columns), CONTRACT)
     assert done.faults == {1: {"invoiced_at": f"{cell!r} is not a date and time of the form {form}"}}
@@ -354,7 +356,7 @@ def test_a_fault_keeps_its_row_and_quotes_little() -> None:
     assert done.rows["row"].to_pylist() == [1, 2, 3]
 
 
-def test_a_missing_cell_is_no_fault_of_typing() -> None:
+def test_a_missing_cell_is_not_a_typing_fault() -> None:
     done = map_rows(lines(dict.fromkeys(LINE, None)), source(), CONTRACT)
     assert done.faults == {}
     assert done.rows["is_product"].to_pylist() == [None]
@@ -377,17 +379,17 @@ def test_types_are_the_contracts() -> None:
 # Columns.
 
 
-def test_all_missing_and_unexpected_columns_are_told_at_once() -> None:
+def test_all_missing_and_unexpected_columns_are_reported_at_once() -> None:
     rows = lines({})
     renamed = rows.table.rename_columns({"Quantity": "Qty", "UnitPrice": "Price"})
     with pytest.raises(RefusedError) as refusal:
         map_rows(Rows(renamed, rows.numbers), source(), CONTRACT)
     text = str(refusal.value)
-    for said in ("'Quantity' (mapped to quantity, line 13)", "'UnitPrice'", "unexpected 'Price', 'Qty'", "line 7"):
-        assert said in text
+    for part in ("'Quantity' (mapped to quantity, line 13)", "'UnitPrice'", "unexpected 'Price', 'Qty'", "line 7"):
+        assert part in text
 
 
-def test_columns_that_nobody_wants_can_be_ignored() -> None:
+def test_unwanted_columns_can_be_ignored() -> None:
     rows = lines({"Till": "1", "_row": "7"})
     assert map_rows(rows, source(ignore=["Till", "_row"]), CONTRACT).rows["row"].to_pylist() == [1]
     with pytest.raises(RefusedError, match="unexpected '_row'"):
@@ -520,7 +522,7 @@ def test_exact_repeats_are_the_later_ones() -> None:
     assert exact_repeats(lines({}, {"Quantity": "6.0"})) == set()
 
 
-def test_repeats_differ_in_columns_that_are_ignored_or_named_like_ours() -> None:
+def test_repeats_are_compared_in_ignored_columns_too() -> None:
     assert exact_repeats(lines({"_row": "1"}, {"_row": "2"}, {"_row": "1"})) == {3}
 
 
@@ -533,7 +535,7 @@ def test_repeats_are_rows_less_distinct_rows(cells: list[tuple[str, str | None]]
     assert {cell for n, cell in enumerate(cells, 1) if n not in repeats} == set(cells)
 
 
-# Defects that the simulated shop plants.
+# Defects of the simulated shop.
 
 TYPING = {
     Defect.TEXT_QUANTITY: "quantity",

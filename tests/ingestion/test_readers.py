@@ -1,4 +1,4 @@
-"""Deliveries as rows of text: whole and damaged ones, in every form."""
+"""Readers: complete and damaged deliveries, in every file format."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def as_parquet(columns: dict[str, Any]) -> bytes:
     return out.getvalue()
 
 
-def said(rows: Rows) -> list[list[Any]]:
+def cells(rows: Rows) -> list[list[Any]]:
     return [list(row.values()) for row in rows.table.to_pylist()]
 
 
@@ -62,7 +62,7 @@ def said(rows: Rows) -> list[list[Any]]:
 def test_csv_of_any_delimiter_and_line_end(delimiter: str, end: str) -> None:
     rows = read_rows(as_csv(ROWS, delimiter=delimiter, end=end), "x.csv", Format(type="csv", delimiter=delimiter))
     assert rows.table.column_names == HEADER
-    assert said(rows) == ROWS
+    assert cells(rows) == ROWS
     assert rows.numbers.to_pylist() == [1, 2, 3]
     assert rows.total_rows == 3
 
@@ -74,7 +74,7 @@ def test_csv_of_any_encoding(encoding: str) -> None:
     assert rows.table.to_pylist() == [{"a": "CAFÉ £", "é": "2"}]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_name() -> None:
     assert read_rows(b"\xef\xbb\xbfa,b\n1,2\n", "x.csv", CSV).table.column_names == ["a", "b"]
 
 
@@ -83,7 +83,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
     [b"\n\r\na,b\n01,2\n", b"a,b\n\n01,2\n\n\n", b'"a",b\n01,2\n', b'"a",b\n"01","2"\n'],
     ids=["blank lines first", "blank lines between and last", "quoted name", "quoted cells"],
 )
-def test_cells_stay_text_whatever_stands_around_them(data: bytes) -> None:
+def test_cells_stay_text_whatever_is_around_them(data: bytes) -> None:
     assert read_rows(data, "x.csv", CSV).table.to_pylist() == [{"a": "01", "b": "2"}]
 
 
@@ -92,15 +92,15 @@ def test_a_header_may_be_long_and_hold_line_breaks() -> None:
     assert read_rows(f'"{name}",b\n1,2\n'.encode(), "x.csv", CSV).table.column_names == [name, "b"]
 
 
-def test_quotes_inside_a_cell_are_the_cells() -> None:
-    assert said(read_rows(b'a,b\n6" plate,1\n"6"" plate",2\n', "x.csv", CSV)) == [['6" plate', "1"], ['6" plate', "2"]]
+def test_quotes_inside_a_cell_belong_to_it() -> None:
+    assert cells(read_rows(b'a,b\n6" plate,1\n"6"" plate",2\n', "x.csv", CSV)) == [['6" plate', "1"], ['6" plate', "2"]]
 
 
-def test_gzip_goes_with_any_form() -> None:
+def test_every_format_may_be_gzipped() -> None:
     plain = as_csv(ROWS)
-    assert said(read_rows(gzip.compress(plain), "x.csv.gz", CSV)) == ROWS
+    assert cells(read_rows(gzip.compress(plain), "x.csv.gz", CSV)) == ROWS
     book = as_xlsx({"one": [HEADER, *ROWS]})
-    assert said(read_rows(gzip.compress(book), "x.xlsx.gz", XLSX)) == ROWS
+    assert cells(read_rows(gzip.compress(book), "x.xlsx.gz", XLSX)) == ROWS
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -113,11 +113,11 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 def test_the_one_file_of_a_zip_archive_is_read() -> None:
     plain = as_csv(ROWS)
-    assert said(read_rows(zipped({"x.csv": plain}), "x.zip", CSV)) == ROWS
-    assert said(read_rows(zipped({"folder/": b"", "folder/x.csv.gz": gzip.compress(plain)}), "x.zip", CSV)) == ROWS
-    assert said(read_rows(zipped({"x.xlsx": as_xlsx({"one": [HEADER, *ROWS]})}), "x.zip", XLSX)) == ROWS
+    assert cells(read_rows(zipped({"x.csv": plain}), "x.zip", CSV)) == ROWS
+    assert cells(read_rows(zipped({"folder/": b"", "folder/x.csv.gz": gzip.compress(plain)}), "x.zip", CSV)) == ROWS
+    assert cells(read_rows(zipped({"x.xlsx": as_xlsx({"one": [HEADER, *ROWS]})}), "x.zip", XLSX)) == ROWS
     clutter = {"__MACOSX/._x.csv": b"?", ".DS_Store": b"?"}
-    assert said(read_rows(zipped({"x.csv": plain, **clutter}), "x.zip", CSV)) == ROWS
+    assert cells(read_rows(zipped({"x.csv": plain, **clutter}), "x.zip", CSV)) == ROWS
 
 
 def test_a_zip_archive_of_several_files_or_none_is_refused() -> None:
@@ -142,7 +142,7 @@ def test_a_damaged_or_encrypted_zip_archive_is_refused() -> None:
 
 @given(st.lists(st.lists(st.sampled_from(["", "a", "b c", "1.5"]), min_size=1, max_size=6), min_size=1, max_size=60))
 @settings(deadline=None, max_examples=60)
-def test_every_row_read_is_somewhere(lines: list[list[str]]) -> None:
+def test_every_row_is_in_the_table_or_malformed(lines: list[list[str]]) -> None:
     lines = [line for line in lines if line != [""]] or [["a"]]
     data = ("a,b,c\n" + "".join(",".join(line) + "\n" for line in lines)).encode()
     rows = read_rows(data, "x.csv", CSV)
@@ -150,7 +150,7 @@ def test_every_row_read_is_somewhere(lines: list[list[str]]) -> None:
     assert rows.total_rows == len(lines)
     assert {m.row for m in rows.malformed} == wrong
     assert rows.numbers.to_pylist() == [n for n in range(1, len(lines) + 1) if n not in wrong]
-    assert said(rows) == [[cell or None for cell in line] for line in lines if len(line) == 3]
+    assert cells(rows) == [[cell or None for cell in line] for line in lines if len(line) == 3]
     assert [m.text for m in rows.malformed] == [",".join(line) for line in lines if len(line) != 3]
 
 
@@ -163,13 +163,13 @@ def test_rows_keep_their_numbers_across_blocks(monkeypatch: pytest.MonkeyPatch, 
     assert [int(a) for a in rows.table["a"].to_pylist()] == rows.numbers.to_pylist()
 
 
-def test_a_malformed_row_says_what_is_wrong_with_it() -> None:
+def test_a_malformed_row_has_its_fault() -> None:
     (line,) = read_rows(b"a,b\n1,2\n3\n4,5\n", "x.csv", CSV).malformed
     assert (line.row, line.text, line.fault) == (2, "3", "1 fields instead of 2")
 
 
 def test_a_header_in_the_middle_is_a_row_like_any_other() -> None:
-    assert said(read_rows(b"a,b\n1,2\na,b\n3,4\n", "x.csv", CSV))[1] == ["a", "b"]
+    assert cells(read_rows(b"a,b\n1,2\na,b\n3,4\n", "x.csv", CSV))[1] == ["a", "b"]
 
 
 def refused(data: bytes, name: str, form: Format, what: str) -> str:
@@ -206,7 +206,7 @@ def test_a_csv_cut_at_any_byte_is_refused_or_whole_up_to_a_line(end: str) -> Non
     rows = [["1", "a,b", 'say "x"'], ["2", "two\nlines\n", "é"], ["3", "", "0"], ["4", "last\n", '"']]
     data = as_csv(rows, end=end)
     ends = {len(as_csv(rows[:n], end=end)): n for n in range(len(rows) + 1)}
-    # A cut between CR and LF has cut off nothing that says anything.
+    # A cut between CR and LF removes no content.
     ends |= {place - 1: n for place, n in ends.items() if end == "\r\n"}
     for cut in range(len(data) + 1):
         try:
@@ -214,20 +214,20 @@ def test_a_csv_cut_at_any_byte_is_refused_or_whole_up_to_a_line(end: str) -> Non
         except RefusedError:
             assert ends.get(cut, 0) == 0, cut
         else:
-            assert said(read) == [[cell or None for cell in row] for row in rows[: ends[cut]]]
+            assert cells(read) == [[cell or None for cell in row] for row in rows[: ends[cut]]]
             assert read.malformed == ()
 
 
-def test_a_cut_is_told_by_its_place() -> None:
+def test_a_truncation_is_reported_with_its_place() -> None:
     assert "final_newline: optional" in refused(b"a,b\n1,2\n3,4", "x.csv", CSV, "in the middle of a line")
     assert "row 2" in refused(b'a,b\n1,2\n3,"x\n', "x.csv", CSV, "inside a quoted field")
     assert "row 2" in refused(b'a,b,c\n1,2,3\n4,"x\n', "x.csv", CSV, "inside a quoted field")
 
 
-def test_a_source_that_never_ends_its_last_line_can_say_so() -> None:
+def test_a_last_line_without_end_can_be_allowed() -> None:
     form = Format(type="csv", final_newline="optional")
-    assert said(read_rows(b"a,b\n1,2\n3,4", "x.csv", form)) == [["1", "2"], ["3", "4"]]
-    assert said(read_rows(b'a,b\n1,2\n3,""', "x.csv", form)) == [["1", "2"], ["3", None]]
+    assert cells(read_rows(b"a,b\n1,2\n3,4", "x.csv", form)) == [["1", "2"], ["3", "4"]]
+    assert cells(read_rows(b'a,b\n1,2\n3,""', "x.csv", form)) == [["1", "2"], ["3", None]]
     refused(b"a,b\n1,2\n3", "x.csv", form, "in the middle of a line")
     refused(b'a,b\n1,2\n3,"4', "x.csv", form, "inside a quoted field")
 
@@ -238,7 +238,7 @@ def test_a_gzip_cut_at_any_byte_is_refused() -> None:
         refused(data[:cut], "x.csv.gz", CSV, "gzip|empty")
 
 
-def test_what_is_no_gzip_is_refused() -> None:
+def test_other_bytes_than_gzip_are_refused() -> None:
     refused(as_csv(ROWS), "x.csv.gz", CSV, "gzip")
     refused(gzip.compress(as_csv(ROWS)) + b"more", "x.csv.gz", CSV, "gzip")
 
@@ -256,7 +256,7 @@ def test_a_parquet_file_cut_at_any_byte_is_refused() -> None:
 
 
 @pytest.mark.parametrize("form", [XLSX, PARQUET])
-def test_another_form_than_said_is_refused(form: Format) -> None:
+def test_another_format_than_described_is_refused(form: Format) -> None:
     refused(as_csv(ROWS), "x", form, "damaged|not readable")
 
 
@@ -264,11 +264,11 @@ def test_a_zip_read_as_csv_is_refused() -> None:
     refused(as_xlsx({"one": [HEADER, *ROWS]}), "x.csv", CSV, "encoding")
 
 
-def test_another_delimiter_than_said_is_refused() -> None:
+def test_another_delimiter_than_described_is_refused() -> None:
     assert "';'" in refused(b"a;b\n1;2\n", "x.csv", CSV, "another delimiter")
 
 
-def test_another_encoding_than_said_is_refused_with_its_line() -> None:
+def test_another_encoding_than_described_is_refused_with_its_line() -> None:
     message = refused("a,b\n1,2\n3,CAFÉ\n".encode("cp1252"), "x.csv", CSV, "'utf-8'")
     assert "line 3, byte 13" in message
     assert "cp1252" in message
@@ -282,7 +282,7 @@ def test_another_encoding_than_said_is_refused_with_its_line() -> None:
     ],
     ids=["csv", "xlsx"],
 )
-def test_a_column_that_stands_twice_is_refused(data: bytes, name: str, form: Format) -> None:
+def test_a_repeated_column_is_refused(data: bytes, name: str, form: Format) -> None:
     assert "'a'" in refused(data, name, form, "more than once")
 
 
@@ -302,17 +302,17 @@ def test_a_field_of_ten_megabytes_is_read_whole() -> None:
     assert [len(cell) for cell in rows.table["Description"].to_pylist()] == [HUGE_FIELD, 3000]
 
 
-def test_it_must_be_said_which_of_two_sheets_is_meant() -> None:
+def test_one_of_several_sheets_must_be_named() -> None:
     data = as_xlsx({"first": [HEADER, *ROWS], "second": [["a"], [1]]})
     assert "first, second" in refused(data, "x.xlsx", XLSX, "several sheets")
-    assert said(read_rows(data, "x.xlsx", Format(type="xlsx", sheet="first"))) == ROWS
+    assert cells(read_rows(data, "x.xlsx", Format(type="xlsx", sheet="first"))) == ROWS
     assert "wanted third" in refused(data, "x.xlsx", Format(type="xlsx", sheet="third"), "no such sheet")
 
 
 def test_cells_of_a_workbook_read_as_a_csv_would_write_them() -> None:
     day, noon = dt.date(2010, 12, 1), dt.datetime(2010, 12, 1, 12, 0, 1)
     data = as_xlsx({"one": [["a", "b", "c", "d", "e"], [17850, 2.5, noon, day, "007"], [6.0, None, None, "", "x"]]})
-    assert said(read_rows(data, "x.xlsx", XLSX)) == [
+    assert cells(read_rows(data, "x.xlsx", XLSX)) == [
         ["17850", "2.5", "2010-12-01 12:00:01", "2010-12-01", "007"],
         ["6", None, None, None, "x"],
     ]
@@ -320,7 +320,7 @@ def test_cells_of_a_workbook_read_as_a_csv_would_write_them() -> None:
 
 def test_empty_rows_of_a_workbook_are_no_rows() -> None:
     data = as_xlsx({"one": [[], ["a", "b"], [1, 2], [None, None], [3, 4], [None, ""]]})
-    assert said(read_rows(data, "x.xlsx", XLSX)) == [["1", "2"], ["3", "4"]]
+    assert cells(read_rows(data, "x.xlsx", XLSX)) == [["1", "2"], ["3", "4"]]
 
 
 def test_cells_of_parquet_read_as_a_csv_would_write_them() -> None:
@@ -336,12 +336,12 @@ def test_cells_of_parquet_read_as_a_csv_would_write_them() -> None:
             "text": pa.array(["", "x"]).dictionary_encode(),
         }
     )
-    assert said(read_rows(data, "x.parquet", PARQUET)) == [
+    assert cells(read_rows(data, "x.parquet", PARQUET)) == [
         ["12345678901", "2010-12-01 08:26:00", "2010-12-01 08:26:00.123456", "2010-12-01", "1e+300", "6", None],
         ["17850.5", None, None, None, None, "-7", "x"],
     ]
 
 
-def test_a_parquet_column_that_is_no_cell_is_refused() -> None:
+def test_a_nested_parquet_column_is_refused() -> None:
     refused(as_parquet({"a": [[1, 2], [3]]}), "x.parquet", PARQUET, "not readable as Parquet")
     refused(as_parquet({"a": [b"\xff\xfe"]}), "x.parquet", PARQUET, "not readable as Parquet")

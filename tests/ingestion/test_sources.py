@@ -1,4 +1,4 @@
-"""sources.yaml: read, checked against the contracts, and every fault told at once with its line."""
+"""`sources.yaml`: read, checked against the contracts, and all faults reported at once with their lines."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def load(tmp_path: Path, text: str, table: str | None = None, name: str | None =
 
 
 def faults(tmp_path: Path, text: str, table: str | None = None) -> dict[int, list[str]]:
-    """The faults that are told, by line."""
+    """The reported faults, by line."""
     with pytest.raises(UsageError) as error:
         load(tmp_path, text, table)
-    told: dict[int, list[str]] = {}
+    reported: dict[int, list[str]] = {}
     for line, fault in re.findall(rf"{tmp_path}/sources\.yaml:(\d+): (.*)", str(error.value)):
-        told.setdefault(int(line), []).append(fault)
-    assert f"has {sum(map(len, told.values()))} fault" in str(error.value)
-    return told
+        reported.setdefault(int(line), []).append(fault)
+    assert f"has {sum(map(len, reported.values()))} fault" in str(error.value)
+    return reported
 
 
-def test_a_source_says_where_and_how(tmp_path: Path) -> None:
+def test_a_source_has_its_values_and_lines(tmp_path: Path) -> None:
     till = load(tmp_path, GOOD).get("transactions")
     assert (till.name, till.time_zone) == ("till", "Europe/London")
     assert till.spec.closed_on == ("saturday", date(2025, 12, 25))
@@ -66,14 +66,14 @@ def test_a_source_says_where_and_how(tmp_path: Path) -> None:
     assert till.column_lines["quantity"] == 12
 
 
-def test_merged_keys_keep_the_lines_on_which_they_stand(tmp_path: Path) -> None:
+def test_merged_keys_keep_their_lines(tmp_path: Path) -> None:
     book = load(tmp_path, GOOD).get("transactions", "book")
     assert book.spec.repeats == "drop"
     assert (book.spec.columns["quantity"].sources, book.column_lines["quantity"]) == (("Units",), 22)
     assert (book.spec.columns["invoice"].sources, book.column_lines["invoice"]) == (("InvoiceNo",), 10)
 
 
-def test_an_unknown_table_or_source_is_told(tmp_path: Path) -> None:
+def test_an_unknown_table_or_source_is_an_error(tmp_path: Path) -> None:
     sources = load(tmp_path, GOOD)
     with pytest.raises(UsageError, match="allowed: transactions"):
         sources.get("visits")
@@ -81,7 +81,7 @@ def test_an_unknown_table_or_source_is_told(tmp_path: Path) -> None:
         sources.get("transactions", "till-2")
 
 
-def test_all_faults_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_each_with_its_line(tmp_path: Path) -> None:
     text = """\
 time_zone: Europe/Londinium
 tables:
@@ -106,7 +106,7 @@ tables:
       format: {type: parquet, delimiter: ';', sheet: Lines}
       columns: {invoice: A, stock_code: B, quantity: C, unit_price: D, invoiced_at: E}
 """
-    told = {line: " | ".join(of) for line, of in faults(tmp_path, text, "transactions").items()}
+    reported = {line: " | ".join(of) for line, of in faults(tmp_path, text, "transactions").items()}
     expected = {
         1: ["Europe/Londinium", "home_country"],
         3: ["wishes: no such table"],
@@ -122,16 +122,16 @@ tables:
         19: ["should match pattern"],
         21: ["delimiter, sheet: not a key of the type parquet"],
     }
-    assert set(told) == set(expected)
+    assert set(reported) == set(expected)
     for line, parts in expected.items():
         for part in parts:
-            assert part in told[line], (line, part, told[line])
+            assert part in reported[line], (line, part, reported[line])
 
 
-def test_an_expression_that_only_python_knows_is_told(tmp_path: Path) -> None:
-    told = faults(tmp_path, GOOD.replace("'^A'", "'^(?!POST)'"))[15]
+def test_an_expression_that_only_python_knows_is_a_fault(tmp_path: Path) -> None:
+    reported = faults(tmp_path, GOOD.replace("'^A'", "'^(?!POST)'"))[15]
     # Both sources have it from this line.
-    assert ["merchandise is no regular expression" in fault for fault in told] == [True, True]
+    assert ["merchandise is no regular expression" in fault for fault in reported] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_expression_that_only_python_knows_is_told(tmp_path: Path) -> None:
         ("home_country: United Kingdom\n", "home_country: United Kingdom\ntime_zone: UTC\n", 3),
     ],
 )
-def test_a_key_that_stands_twice_is_told(tmp_path: Path, old: str, new: str, line: int) -> None:
+def test_a_repeated_key_is_a_fault(tmp_path: Path, old: str, new: str, line: int) -> None:
     assert "the key is repeated" in str(faults(tmp_path, GOOD.replace(old, new))[line])
 
 
@@ -153,7 +153,7 @@ def test_a_table_needs_a_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "told"),
+    ("mapping", "reported"),
     [
         ("{formula: __import__('os').system('x')}", "is not allowed in a formula"),
         ("{formula: Sales ** 2}", "is not allowed in a formula"),
@@ -172,9 +172,9 @@ def test_a_table_needs_a_source(tmp_path: Path) -> None:
         ("{value: [1]}", "value must be"),
     ],
 )
-def test_formulas_and_constants_that_cannot_be_are_faults(tmp_path: Path, mapping: str, told: str) -> None:
+def test_formulas_and_constants_that_cannot_be_are_faults(tmp_path: Path, mapping: str, reported: str) -> None:
     at_line_13 = faults(tmp_path, GOOD.replace("unit_price: UnitPrice", f"unit_price: {mapping}"))[13]
-    assert any(told in fault for fault in at_line_13), at_line_13
+    assert any(reported in fault for fault in at_line_13), at_line_13
 
 
 def test_formulas_and_constants_must_fit_the_column(tmp_path: Path) -> None:
@@ -192,21 +192,21 @@ tables:
     assert faults(tmp_path, visits) == {6: ["visits.a.price: must be a pattern with {brand}, as in Price_{brand}"]}
 
 
-def test_words_are_text_and_null_is_a_missing_value(tmp_path: Path) -> None:
+def test_replacements_are_text_and_null_is_a_missing_value(tmp_path: Path) -> None:
     text = GOOD.replace("quantity: Quantity", "quantity: {from: Quantity, values: {0: 1, yes: 2.5, '': null, x: true}}")
     quantity = load(tmp_path, text).get("transactions").spec.columns["quantity"]
     assert quantity.values == {"0": "1", "yes": "2.5", "": None, "x": "True"}
 
 
-def test_faults_of_columns_words_and_joins_are_told(tmp_path: Path) -> None:
+def test_faults_of_columns_replacements_and_joins_are_reported(tmp_path: Path) -> None:
     text = GOOD.replace("quantity: Quantity", "quantity: {from: [], values: 5}").replace(
         "repeats: drop", "join: {from: 'drops/*.csv', format: {type: doc}}"
     )
-    told = {line: " | ".join(of) for line, of in faults(tmp_path, text).items()}
+    reported = {line: " | ".join(of) for line, of in faults(tmp_path, text).items()}
     for part in ("'drops/*.csv' must name one file", "join.format.type", "join.by"):
-        assert part in told[7], told
+        assert part in reported[7], reported
     for part in ("quantity.from", "quantity.values"):
-        assert part in told[12], told
+        assert part in reported[12], reported
     visits = """\
 time_zone: UTC
 home_country: X
@@ -238,12 +238,12 @@ def test_only_the_address_that_is_about_to_be_read_must_exist(tmp_path: Path) ->
         ("a: \t\x00", "not readable as YAML"),
     ],
 )
-def test_what_is_no_mapping_is_told(tmp_path: Path, text: str, what: str) -> None:
+def test_other_content_than_a_mapping_is_an_error(tmp_path: Path, text: str, what: str) -> None:
     with pytest.raises(UsageError, match=what):
         load(tmp_path, text)
 
 
-def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_or_is_no_text_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="AISLE_SOURCES"):
         load_sources(Settings(sources=tmp_path / "absent.yaml"))
     with pytest.raises(UsageError, match="not readable"):
@@ -254,7 +254,7 @@ def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["sources.yaml", "examples/open-data/sources.yaml"])
-def test_our_own_files_are_right(file: str) -> None:
+def test_the_mapping_files_of_the_project_are_valid(file: str) -> None:
     sources = load_sources(Settings(sources=Path(__file__).parents[2] / file))
     assert set(sources.spec.tables) == set(CONTRACTS)
     assert all(sources.get(table).spec.columns for table in CONTRACTS)

@@ -1,4 +1,4 @@
-"""The simulated chain as its systems deliver it: any slice is the days asked for, plans reach 48 days ahead."""
+"""The simulated chain as its systems deliver it: any slice is the same as its days, plans cover 48 days ahead."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_any_slice_is_the_concatenation_of_its_days() -> None:
     ]  # fmt: skip
 
 
-def test_a_plan_is_of_the_48_days_after_its_own_and_says_nothing_of_sales() -> None:
+def test_a_plan_covers_the_next_48_days_and_has_no_sales() -> None:
     plan = delivered("simulate://store_plans?seed=3&stores=5", DAY, DAY + timedelta(days=1))
     first, last = DAY + timedelta(days=1), DAY + timedelta(days=48)
     assert (plan["Date"].min(), plan["Date"].max(), plan["Date"].nunique()) == (first.isoformat(), last.isoformat(), 48)
@@ -58,7 +58,7 @@ def test_addresses() -> None:
             delivery_bytes(address, DAY, DAY + timedelta(days=1))
 
 
-def test_what_is_delivered_comes_in_as_it_was_made(tmp_path: Path) -> None:
+def test_simulated_deliveries_are_ingested_unchanged(tmp_path: Path) -> None:
     settings = Settings(home=str(tmp_path), sources=ROOT / "sources.yaml", expectations=ROOT / "expectations")
     end = DAY + timedelta(days=3)
     for table in ("store_days", "stores", "store_plans"):

@@ -1,4 +1,4 @@
-"""Each defect is planted exactly where the list says, and nowhere else."""
+"""Each defect is planted exactly where it is reported, and nowhere else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_defect_spoils_a_row_or_the_file() -> None:
 
 
 @pytest.mark.parametrize("defect", ROW_DEFECTS)
-def test_a_defect_of_rows_is_where_it_says_and_nowhere_else(defect: Defect) -> None:
+def test_a_row_defect_is_in_its_reported_row_only(defect: Defect) -> None:
     data, planted = plant(CLEAN, {defect: 2})
     clean, spoilt = CLEAN.splitlines(), data.splitlines()
     assert len(planted) == 2
@@ -64,7 +64,7 @@ def test_a_defect_of_rows_is_where_it_says_and_nowhere_else(defect: Defect) -> N
         (Defect.DATE_2999, "InvoiceDate", "2999-12-31 00:00:00"),
     ],
 )
-def test_what_stands_in_a_spoilt_field(defect: Defect, column: str, value: str) -> None:
+def test_the_value_of_a_defect(defect: Defect, column: str, value: str) -> None:
     _, planted = plant(CLEAN, {defect: 1})
     assert (planted[0].column, planted[0].value) == (column, value)
 
@@ -75,7 +75,7 @@ def test_a_huge_field_is_a_description_of_ten_megabytes() -> None:
     assert len(data) > len(CLEAN) + HUGE_FIELD - 100
 
 
-def test_the_other_date_format_is_the_same_moment_day_first() -> None:
+def test_the_other_date_format_is_the_same_time_day_first() -> None:
     data, [planted] = plant(CLEAN, {Defect.OTHER_DATE_FORMAT: 1})
     assert planted.row is not None
     stamp = rows(CLEAN)[planted.row][HEADER.index("InvoiceDate")]
@@ -114,7 +114,7 @@ def test_an_empty_file_and_one_with_only_a_header() -> None:
     assert rows(data) == [HEADER]
 
 
-def test_a_truncated_file_ends_within_the_row_it_says() -> None:
+def test_a_truncated_file_ends_within_the_reported_row() -> None:
     data, [planted] = plant(CLEAN, {Defect.TRUNCATED: 1})
     assert CLEAN.startswith(data)
     assert len(data.splitlines()) == planted.row + 1  # type: ignore[operator]
@@ -148,11 +148,11 @@ def test_a_column_twice_one_less_and_one_more() -> None:
     assert more == [[*clean[0], "Till"], *([*fields, "1"] for fields in clean[1:])]
 
 
-def test_nothing_asked_nothing_planted() -> None:
+def test_no_defect_is_planted_unless_requested() -> None:
     assert plant(CLEAN, {}) == (CLEAN, [])
 
 
-def test_what_cannot_be_planted_is_refused() -> None:
+def test_impossible_defects_are_refused() -> None:
     with pytest.raises(UsageError, match="cannot be combined"):
         plant(CLEAN, {Defect.TRUNCATED: 1, Defect.NAN_PRICE: 1})
     with pytest.raises(UsageError, match="cannot be combined"):

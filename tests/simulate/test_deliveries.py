@@ -1,4 +1,4 @@
-"""Deliveries: the tills' CSV, a file a day or one, complete or not there."""
+"""Simulated deliveries as CSV files: one a day or one for all, complete or not written."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_csv_reads_back_as_the_same_lines() -> None:
     assert csv_bytes(table, header=False) == data[data.index(b"\n") + 1 :]
 
 
-def test_a_file_for_each_day_of_trade(tmp_path: Path) -> None:
+def test_a_file_for_each_trading_day(tmp_path: Path) -> None:
     written = write_deliveries(SHOP, tmp_path, *DAYS)
     names = [f"2025-05-{day:02}.csv" for day in range(5, 19) if day not in (10, 17)]  # Saturdays
     assert [item.path.name for item in written] == names
@@ -100,7 +100,7 @@ def test_a_failure_keeps_the_delivery_that_was_there(tmp_path: Path) -> None:
     assert written.path.read_bytes() == before
 
 
-def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_impossible_deliveries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no day"):
         write_deliveries(SHOP, tmp_path, DAYS[0], DAYS[0])
     for one_file in (False, True):

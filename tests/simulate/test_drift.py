@@ -1,4 +1,4 @@
-"""Planted drift moves what it says, and nothing before its day."""
+"""Planted drift changes only what it names, and nothing before its day."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def product_sales(frame: pd.DataFrame) -> pd.Series:
 @pytest.mark.parametrize(
     "options", [{"prices": 1.6}, {"baskets": 3.0}, {"stops": Segment.INSIDER}, {"countries": 0.5}], ids=str
 )
-def test_nothing_moves_before_the_day(options: dict[str, object]) -> None:
+def test_nothing_changes_before_the_day(options: dict[str, object]) -> None:
     before = (date(2025, 4, 1), SINCE)
     assert drifted(**options).lines(*before).equals(CALM.lines(*before))
     assert not drifted(**options).lines(*AFTER).equals(CALM.lines(*AFTER))
@@ -46,7 +46,7 @@ def test_a_drift_that_sets_nothing_changes_nothing() -> None:
     assert drifted().lines(*AFTER).equals(CALM.lines(*AFTER))
 
 
-def test_prices_of_products_rise_and_nothing_else_moves() -> None:
+def test_only_prices_of_products_change() -> None:
     calm, moved = after(CALM), after(drifted(prices=1.6))
     pd.testing.assert_frame_equal(calm.drop(columns="UnitPrice"), moved.drop(columns="UnitPrice"))
     sold = product_sales(calm)
@@ -55,21 +55,21 @@ def test_prices_of_products_rise_and_nothing_else_moves() -> None:
     assert calm.loc[other, "UnitPrice"].equals(moved.loc[other, "UnitPrice"])
 
 
-def test_what_was_bought_before_comes_back_at_the_price_paid() -> None:
+def test_returns_of_earlier_sales_have_the_price_paid() -> None:
     calm, moved = after(CALM), after(drifted(prices=1.6))
     first_day = calm["InvoiceNo"].str.startswith("C") & (calm["InvoiceDate"] < f"{AFTER[0]} 23:59:59")
     assert first_day.any()
     assert calm.loc[first_day, "UnitPrice"].equals(moved.loc[first_day, "UnitPrice"])
 
 
-def test_quantities_grow_and_nothing_else_moves() -> None:
+def test_only_quantities_change() -> None:
     calm, moved = after(CALM), after(drifted(baskets=3.0))
     pd.testing.assert_frame_equal(calm.drop(columns="Quantity"), moved.drop(columns="Quantity"))
     sold = product_sales(calm)
     assert (moved.loc[sold, "Quantity"] == 3 * calm.loc[sold, "Quantity"]).all()
 
 
-def test_a_segment_stops_and_the_others_go_on_as_they_were() -> None:
+def test_a_segment_stops_and_the_others_are_unchanged() -> None:
     calm, moved = after(CALM), after(drifted(stops=Segment.INSIDER))
     truth = CALM.truth(AFTER[1]).set_index("customer_id")["segment"]
     insiders = set(truth[truth == Segment.INSIDER].index)
@@ -83,7 +83,7 @@ def test_a_segment_stops_and_the_others_go_on_as_they_were() -> None:
     pd.testing.assert_frame_equal(calm_others, moved_others)
 
 
-def test_a_share_of_customers_buys_from_countries_never_seen() -> None:
+def test_a_share_of_customers_buys_from_new_countries() -> None:
     calm, moved = after(CALM), after(drifted(countries=0.4))
     assert not set(NEW_COUNTRIES) & set(calm["Country"])
     bought = moved[moved["CustomerID"].notna() & ~moved["InvoiceNo"].str.startswith("C")]

@@ -1,4 +1,4 @@
-"""The simulated shop: the same lines always, whichever days are asked for; the marks of a real one; known truths."""
+"""The simulated shop: reproducible lines, the statistics of a real shop, and the true attributes of customers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_any_slice_is_the_concatenation_of_its_parts(
     assert pa.concat_tables(parts).equals(shop.lines(start, end))
 
 
-def test_what_comes_back_after_a_long_closure_does_not_depend_on_the_slice() -> None:
+def test_returns_after_a_long_closure_do_not_depend_on_the_slice() -> None:
     # Open on Sundays only, and 2033-12-25 and 2034-01-01 are Sundays.
     shop = Shop(customers=5_000, closed=(0, 1, 2, 3, 4, 5), opened=date(2033, 1, 1))
     day = date(2034, 1, 8)
@@ -123,7 +123,7 @@ def test_the_lines_keep_the_contract_unless_asked_otherwise(lines: pd.DataFrame)
     assert (lines.loc[(lines["Quantity"] < 0) & ~lines["cancelled"], "UnitPrice"] == 0).all()
 
 
-# What UCI Online Retail shows (beside each) is the middle of what a shop of this size may show.
+# The value of UCI Online Retail, after each line, is the middle of the range for a shop of this size.
 @pytest.mark.parametrize(
     ("mark", "low", "high"),
     [
@@ -145,7 +145,9 @@ def test_the_lines_keep_the_contract_unless_asked_otherwise(lines: pd.DataFrame)
         ("Sunday over Tuesday, invoices", 0.4, 0.9),  # 0.66
     ],
 )
-def test_the_marks_of_a_real_shop(lines: pd.DataFrame, sales: pd.DataFrame, mark: str, low: float, high: float) -> None:
+def test_statistics_of_a_real_shop(
+    lines: pd.DataFrame, sales: pd.DataFrame, mark: str, low: float, high: float
+) -> None:
     known = sales[sales["CustomerID"].notna()]
     revenue = (known["Quantity"] * known["UnitPrice"]).groupby(known["CustomerID"]).sum()
     by_month = sales.groupby(sales["InvoiceDate"].dt.month)["InvoiceNo"].nunique()
@@ -173,7 +175,7 @@ def test_the_marks_of_a_real_shop(lines: pd.DataFrame, sales: pd.DataFrame, mark
     assert low <= observed[mark] <= high
 
 
-def test_codes_that_are_no_products_and_dirty_descriptions_are_there(lines: pd.DataFrame) -> None:
+def test_special_codes_and_dirty_descriptions_occur(lines: pd.DataFrame) -> None:
     codes = set(lines.loc[~lines["product"], "StockCode"])
     assert {"POST", "DOT", "C2", "M", "D", "S", "BANK CHARGES", "AMAZONFEE"} <= codes
     texts = set(lines["Description"].dropna())
@@ -185,7 +187,7 @@ def test_codes_that_are_no_products_and_dirty_descriptions_are_there(lines: pd.D
     assert lines["Country"].nunique() >= 8
 
 
-def test_what_is_cancelled_was_bought_before_by_the_same_customer_at_the_same_price(lines: pd.DataFrame) -> None:
+def test_cancelled_lines_were_bought_before_by_the_same_customer_at_the_same_price(lines: pd.DataFrame) -> None:
     key = ["CustomerID", "StockCode", "UnitPrice"]
     product = lines[lines["product"] & lines["CustomerID"].notna()]
     cancelled = product[product["cancelled"] & (product["InvoiceDate"] >= f"{YEAR[0] + timedelta(days=LOOK_BACK)}")]
@@ -196,7 +198,7 @@ def test_what_is_cancelled_was_bought_before_by_the_same_customer_at_the_same_pr
     assert set(pairs.loc[fits, "index"]) == set(cancelled.index)
 
 
-def test_the_truth_names_everybody_who_buys(shop: Shop, lines: pd.DataFrame) -> None:
+def test_the_truth_has_every_customer_who_buys(shop: Shop, lines: pd.DataFrame) -> None:
     truth = shop.truth(YEAR[1])
     assert truth["customer_id"].is_unique
     assert set(lines["CustomerID"].dropna()) <= set(truth["customer_id"])
@@ -226,7 +228,7 @@ def test_one_offs_buy_once_on_the_day_they_join(shop: Shop, sales: pd.DataFrame)
 
 
 @pytest.mark.parametrize("seed", [7, 1, 2])
-def test_simple_figures_tell_the_planted_segments_apart(seed: int) -> None:
+def test_simple_statistics_separate_the_segments(seed: int) -> None:
     shop = Shop(seed=seed)
     frame = shop.lines(*YEAR).to_pandas()
     frame = frame[frame["CustomerID"].notna() & ~frame["InvoiceNo"].str.startswith("C")]
@@ -275,7 +277,7 @@ def test_the_shop_of_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "parts"),
     [
         ("simulate://shop?seeds=7&colour=red", ["seeds: unknown", "colour: unknown", "customers", "drift_from"]),
         (
@@ -296,8 +298,8 @@ def test_the_shop_of_an_address() -> None:
         ("simulate://shop?closed=9", ["closed"]),
     ],
 )
-def test_a_wrong_address_is_refused_with_every_fault_named(uri: str, told: list[str]) -> None:
+def test_a_wrong_address_is_refused_with_every_fault(uri: str, parts: list[str]) -> None:
     with pytest.raises(UsageError) as refusal:
         Shop.from_uri(uri)
-    for part in told:
+    for part in parts:
         assert part in str(refusal.value)

@@ -1,4 +1,4 @@
-"""The simulated chain holds what was planted in it, whichever days are asked for."""
+"""The simulated chain has its known effects, whichever days are requested."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def days() -> pd.DataFrame:
     return CHAIN.days(START, AS_OF + dt.timedelta(days=42)).to_pandas()
 
 
-def test_a_day_does_not_depend_on_the_days_asked_for(days: pd.DataFrame) -> None:
+def test_a_day_does_not_depend_on_the_requested_days(days: pd.DataFrame) -> None:
     day = dt.date(2014, 3, 4)
     alone = CHAIN.days(day, day + dt.timedelta(days=1))
     assert alone.schema == STORE_DAYS
@@ -57,7 +57,7 @@ def test_the_features_recover_what_was_planted(days: pd.DataFrame) -> None:
     assert np.corrcoef(found["store_level"], truth["level"])[0, 1] > 0.95
 
 
-def test_no_effect_planted_none_found() -> None:
+def test_without_effects_none_are_found() -> None:
     chain = Chain(count=6, effects=Effects(promotion=0.0))
     rows = chain.days(START, START + dt.timedelta(days=200)).to_pandas().query("open")
     weekdays = rows[pd.to_datetime(rows["day"]).dt.weekday < 5].assign(log=lambda rows: np.log(rows["sales"]))

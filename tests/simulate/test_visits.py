@@ -1,4 +1,4 @@
-"""The simulated shelf and door: the same whichever days are asked for, with their truths inside the intervals."""
+"""The simulated shelf and door: independent of the requested days, with known coefficients that can be estimated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_any_slice_is_the_concatenation_of_its_parts(first: int, length: int, cu
     assert pa.concat_tables([door.days(start, middle), door.days(middle, end)]).equals(door.days(start, end))
 
 
-def test_visits_are_what_they_should_be() -> None:
+def test_the_columns_of_visits_are_consistent() -> None:
     visits = Shelf().visits(START, date(2024, 7, 1)).to_pandas()
     assert not visits.duplicated(["ID", "Day"]).any()
     bought = visits["Incidence"] == 1
@@ -70,7 +70,7 @@ def test_addresses() -> None:
             delivery_bytes(address, START, START)
 
 
-def test_the_planted_line_of_the_door_is_there() -> None:
+def test_buyers_follow_the_known_line() -> None:
     days = Door().days(START, date(2026, 1, 1)).to_pandas()
     slope, intercept = np.polyfit(days["Visitor"], days["Buyer"], 1)
     assert (slope, intercept) == pytest.approx((Door().slope, Door().intercept), rel=0.15)
@@ -93,7 +93,7 @@ def engine_visits() -> Callable[[Shelf], pd.DataFrame]:
     return make
 
 
-def test_over_many_shelves_intervals_hold_the_truth_as_often_as_they_say(
+def test_confidence_intervals_have_their_coverage_over_many_shelves(
     engine_visits: Callable[[Shelf], pd.DataFrame],
 ) -> None:
     from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity
