@@ -121,3 +121,21 @@ def test_an_interrupted_delivery_is_told_from_one_that_is_done(new_till: Callabl
     landed = ingestion.land(till.settings, till.found(DAY))
     assert landed.entry.status is Status.LANDED
     assert "1 under way, or interrupted" in ledger_adds_up(till.settings, "transactions")
+
+
+def test_after_an_interrupted_correction_the_first_bytes_are_not_taken_for_done(new_till: Callable[[], Any]) -> None:
+    till = new_till()
+    till.deliver(DAY, first(till))
+    committed, entries = till.clean(), ledger_of(till)
+    till.write(DAY, corrected(till))
+    # The process ends after `check`: the received rows are those of the correction, the clean table is not.
+    ingestion.check(till.settings, ingestion.land(till.settings, till.found(DAY)))
+    till.write(DAY, first(till))
+    landed = ingestion.land(till.settings, till.found(DAY))
+    assert not landed.unchanged
+    ingestion.commit(till.settings, ingestion.check(till.settings, landed))
+    assert till.clean() == committed
+    # Rebuilding the day from the received rows gives the same: they are those of the first bytes again.
+    till.deliver("files/other.csv", [till.line(77)])
+    assert set(committed) < set(till.clean())
+    assert entries[0] in ledger_of(till)
