@@ -54,7 +54,7 @@ class StoresReport:
         stores: the clean table.
         plans: store, day, open, promo, state_holiday, school_holiday of the days from `as_of` on.
         forecasts: store, day, mean, low_80, high_80, low_95, high_95 of the planned days; closed days are 0.
-        earlier: an earlier forecast with made_on and the actual sales of its days; may be empty.
+        earlier: an earlier forecast with its as_of and the actual sales of its days; may be empty.
         evidence: what was stored with the version; parts may be missing.
         explained: `explain.explain_first_days` of the forecasts; may be empty.
     """

@@ -7,6 +7,8 @@ import json
 import re
 from dataclasses import dataclass, replace
 from html import unescape
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -18,22 +20,13 @@ from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion, Provenance
 from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain, Effects
-from pipeline.stores.analysis import (
-    competition,
-    correlations,
-    evidence,
-    forecast_errors,
-    forecasts,
-    holidays,
-    openings,
-    outliers,
-    promotion_plans,
-    promotions,
-    seasonality,
-    store_forecasts,
-    store_types,
-)
+from pipeline.stores import analysis
+from pipeline.stores.domain import DOMAIN
 from pipeline.stores.report import StoresReport, write_stores_report
+from pipeline.stores.steps import write_report
+from pipeline.training import lifecycle, scoring
+from tests.stores.simulated import AS_OF as AS_OF_CHAIN
+from tests.stores.simulated import LATER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,22 +34,8 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 FIRST, AS_OF, END = dt.date(2013, 1, 7), dt.date(2014, 2, 3), dt.date(2014, 3, 17)
-THEMES = (
-    competition,
-    correlations,
-    evidence,
-    forecast_errors,
-    forecasts,
-    holidays,
-    openings,
-    outliers,
-    promotion_plans,
-    promotions,
-    seasonality,
-    store_forecasts,
-    store_types,
-)
-HEADINGS = {text for theme in THEMES for name, text in vars(theme).items() if name.startswith("HEADING")}
+MODULES = [import_module(f"{analysis.__name__}.{module.name}") for module in iter_modules(analysis.__path__)]
+HEADINGS = {text for module in MODULES for name, text in vars(module).items() if name.startswith("HEADING")}
 
 
 @dataclass(frozen=True)
@@ -112,7 +91,7 @@ def a_report(con: Backend, chain: Chain, *, plain: bool = False) -> StoresReport
         stores=kinds_of,
         plans=table.filter(ahead).drop("sales", "customers"),
         forecasts=a_forecast(coming),
-        earlier=a_forecast(before).assign(sales=before["sales"], made_on=AS_OF - dt.timedelta(days=42)),
+        earlier=a_forecast(before).assign(sales=before["sales"], as_of=AS_OF - dt.timedelta(days=42)),
         evidence={},
     )
 
@@ -176,8 +155,8 @@ def test_the_planted_promotion_is_on_the_page(page: Made) -> None:
 
 
 def test_the_last_forecast_is_held_against_what_came(page: Made) -> None:
-    assert "so the forecast was 10.0 % above actual sales" in page.section(forecast_errors.HEADING_ERRORS)
-    assert "RMSPE 0.1000" in page.section(forecast_errors.HEADING_ERRORS)
+    assert "so the forecast was 10.0 % above actual sales" in page.section(analysis.forecast_errors.HEADING_ERRORS)
+    assert "RMSPE 0.1000" in page.section(analysis.forecast_errors.HEADING_ERRORS)
 
 
 def test_with_some_stores_planned_every_line_and_sum_is_of_these_stores(
@@ -199,7 +178,7 @@ def test_with_some_stores_planned_every_line_and_sum_is_of_these_stores(
             forecasts=forecast[planned.columns],
         ),
     )
-    text = page.section(forecasts.HEADING_CHAIN)
+    text = page.section(analysis.forecasts.HEADING_CHAIN)
     total, year_ago_total = (f"{forecast[name].sum():,.0f}" for name in ("mean", "ago"))
     assert f"The 20 planned stores will sell {total} in total" in text
     assert f"10.0 % more than the {year_ago_total} that the same stores sold" in text
@@ -228,20 +207,20 @@ def test_where_the_data_say_nothing_the_page_says_so(con: Backend, tmp_path: Pat
     plain = a_report(con, Chain(seed=7, count=6), plain=True)
     page = written(tmp_path, con, replace(plain, earlier=pd.DataFrame()))
     for heading, said in {
-        forecast_errors.HEADING_ERRORS: "There are no sales yet for the days of an earlier forecast.",
-        promotion_plans.HEADING_PLANS: "No store had a promotion in the past, and none has one",
-        promotions.HEADING_EFFECT: promotions.NOT_COMPARABLE,
-        promotions.HEADING_STORES: promotions.NOT_COMPARABLE,
-        holidays.HEADING: "The data have no state holidays.",
-        openings.HEADING_CLOSURES: "No store was closed for 4 days or more",
-        store_types.HEADING_CUSTOMERS: "Customers were not counted.",
-        competition.HEADING_DISTANCE: "The distance of the nearest competitor is known for too few stores",
-        competition.HEADING_OPENED: "No competitor opened near a store",
-        correlations.HEADING: "These never vary, so they have no correlation: customers",
-        seasonality.HEADING: "The data cover less than two years",
-        evidence.HEADING_IMPORTANCE: "No feature importance was stored",
-        evidence.HEADING_PARTIAL: "No partial effects were stored",
-        evidence.HEADING_BACKTEST: "No backtest was stored",
+        analysis.forecast_errors.HEADING_ERRORS: "There are no sales yet for the days of an earlier forecast.",
+        analysis.promotion_plans.HEADING_PLANS: "No store had a promotion in the past, and none has one",
+        analysis.promotions.HEADING_EFFECT: analysis.promotions.NOT_COMPARABLE,
+        analysis.promotions.HEADING_STORES: analysis.promotions.NOT_COMPARABLE,
+        analysis.holidays.HEADING: "The data have no state holidays.",
+        analysis.openings.HEADING_CLOSURES: "No store was closed for 4 days or more",
+        analysis.store_types.HEADING_CUSTOMERS: "Customers were not counted.",
+        analysis.competition.HEADING_DISTANCE: "The distance of the nearest competitor is known for too few stores",
+        analysis.competition.HEADING_OPENED: "No competitor opened near a store",
+        analysis.correlations.HEADING: "These never vary, so they have no correlation: customers",
+        analysis.seasonality.HEADING: "The data cover less than two years",
+        analysis.evidence.HEADING_IMPORTANCE: "No feature importance was stored",
+        analysis.evidence.HEADING_PARTIAL: "No partial effects were stored",
+        analysis.evidence.HEADING_BACKTEST: "No backtest was stored",
     }.items():
         assert said in page.section(heading), heading
     assert not re.search(r"\b(nan|None|NaT|inf)\b", page.text)
@@ -252,3 +231,12 @@ def test_the_engine_is_left_as_it_was(con: Backend, report: StoresReport, tmp_pa
     before = set(con.list_tables())
     written(tmp_path, con, report)
     assert set(con.list_tables()) == before
+
+
+def test_the_page_of_a_later_morning_shows_the_errors_of_the_earlier_forecast(chain: Settings) -> None:
+    lifecycle.build_features(chain, DOMAIN, LATER)
+    scoring.score(chain, DOMAIN, LATER)
+    page = Made(Lake(chain).path(write_report(chain, LATER)).read_text())
+    assert f"The forecast made on {AS_OF_CHAIN:%-d %B %Y} for the 42 days" in page.section(
+        analysis.forecast_errors.HEADING_ERRORS
+    )

@@ -25,7 +25,7 @@ def errors_section(earlier: pd.DataFrame) -> Section:
     """Show forecast and actual sales of the chain by day, and the errors of the stores.
 
     Args:
-        earlier: store, day, mean, ends of the intervals, made_on and sales (actual) of an earlier forecast; may be
+        earlier: store, day, mean, ends of the intervals, as_of and sales (actual) of an earlier forecast; may be
             empty.
     """
     known = earlier[earlier["sales"].notna()] if len(earlier) else earlier
@@ -33,7 +33,7 @@ def errors_section(earlier: pd.DataFrame) -> Section:
         return Section(HEADING_ERRORS, ["There are no sales yet for the days of an earlier forecast."])
     sold = known[known["sales"] > 0]
     by_day = known.groupby("day")[["mean", "sales"]].sum()
-    sentences = [_total_sentence(by_day, pd.Timestamp(known["made_on"].min()))]
+    sentences = [_total_sentence(by_day, pd.Timestamp(known["as_of"].min()))]
     figure = stacked_figure(["sales of these stores by day", "stores by the RMSPE of their days"])
     cells: list[tuple[str, ...]] = []
     if len(sold):
@@ -76,11 +76,11 @@ def errors_section(earlier: pd.DataFrame) -> Section:
     )
 
 
-def _total_sentence(by_day: pd.DataFrame, made_on: pd.Timestamp) -> str:
+def _total_sentence(by_day: pd.DataFrame, as_of: pd.Timestamp) -> str:
     forecast, actual = by_day["mean"].sum(), by_day["sales"].sum()
     difference = 100 * (forecast / actual - 1) if actual else np.nan
     return (
-        f"The forecast made on {long_date(made_on)} for the {counted(len(by_day), 'day')} from "
+        f"The forecast made on {long_date(as_of)} for the {counted(len(by_day), 'day')} from "
         f"{long_date(by_day.index[0])} to {long_date(by_day.index[-1])} was {count(forecast)} in total. Actual sales "
         f"were {count(actual)}"
         + (f", so the forecast was {above_or_below(difference)} actual sales." if np.isfinite(difference) else ".")
