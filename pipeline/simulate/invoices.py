@@ -113,13 +113,13 @@ def _quantities(rng: np.random.Generator, units: Floats, price: Floats) -> Ints:
 def _extras(rng: np.random.Generator, head: Lines, size: Ints, goods: Catalogue) -> list[Lines]:
     """Draw postage, carriage and manual lines as further lines of the invoices in `head`."""
     luck = rng.random((4, len(head)))
-    dear = np.exp(rng.standard_normal(len(head)))
+    factor = np.exp(rng.standard_normal(len(head)))
     guest, home = head["customer"] == GUEST, head["country"] == 0
     wanted = {
-        "POST": (~guest & ~home & (luck[0] < 0.45), np.where(dear < 2, 18.0, 40.0)),
-        "DOT": (guest & (size >= 10) & (luck[1] < 0.4), (130 * dear).round(2)),
+        "POST": (~guest & ~home & (luck[0] < 0.45), np.where(factor < 2, 18.0, 40.0)),
+        "DOT": (guest & (size >= 10) & (luck[1] < 0.4), (130 * factor).round(2)),
         "C2": (~guest & home & (luck[2] < 0.006), np.full(len(head), 50.0)),
-        "M": (luck[3] < _MANUAL, np.maximum(10 * dear**1.8, 0.01).round(2)),
+        "M": (luck[3] < _MANUAL, np.maximum(10 * factor**1.8, 0.01).round(2)),
     }
     extras = []
     for code, (mask, price) in wanted.items():
