@@ -1,19 +1,19 @@
-"""What a browser is told of a report page, wherever it is served."""
+"""HTTP headers of report pages, wherever they are served."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 HEADERS: Mapping[str, str] = {
-    # Pages carry their own style and the data of their pictures; nothing is fetched, from nowhere.
+    # Pages contain their own style and the data of their charts, so the browser may load nothing else.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; font-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    # A page may be written again; a shared cache must never have one.
+    # A page may be written again, and is not public.
     "Cache-Control": "private, no-cache",
 }
 SCRIPT_CACHE = "private, max-age=86400"
-"""Plotly's script is megabytes, and changes only with a release."""
+"""The cache control of Plotly's script, which has megabytes and changes only with a release."""

@@ -1,6 +1,6 @@
-"""A page for people: a heading, figures that matter, sections of sentences, pictures and tables.
+"""Report pages as HTML: a heading, warnings, key figures, and sections of sentences, charts and tables.
 
-Pages open without a network: their style is inside them, and Plotly's script lies once beside all pages.
+Pages open without a network: their style is part of them, and Plotly's script is stored once for all pages.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import jinja2
 from pipeline.lake.tables import Lake
 
 Tone = Literal["", "good", "bad", "wait"]
+"""The colour of a key figure or of a table cell."""
 REPORTS = "reports"
+"""The folder of all pages, below home."""
 SCRIPT = "assets/plotly.min.js"
+"""The path of Plotly's script below `REPORTS`."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure that matters, in large type."""
+    """A key figure, shown in large type above its label."""
 
     label: str
     value: str
@@ -31,7 +34,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Link:
-    """A cell that leads somewhere."""
+    """A table cell that links to an address, relative to the page."""
 
     text: str
     href: str
@@ -39,7 +42,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells as they are to be shown; `tones` colours the cells that hold just such a text."""
+    """A table of texts.
+
+    Attributes:
+        columns: the headings.
+        rows: the cells as they are shown.
+        numeric: positions of columns that are aligned to the right.
+        tones: text of a cell -> its colour.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str | Link]]
@@ -49,12 +59,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page.
+    """A part of a page, shown in this order: heading, sentences, figure, widget, table.
 
     Attributes:
         figure: a Plotly figure as JSON.
-        widget: HTML with a script of its own, put into the page as it is: whoever makes it escapes the data in it. Once
-            the page is there, its script may call `draw(id, figure)`.
+        widget: HTML with a script of its own, which is not escaped: its author escapes the data in it. When the page
+            has loaded, its script may call `draw(id, figure)`.
     """
 
     heading: str
@@ -65,33 +75,57 @@ class Section:
 
 
 def write_page(
-    lake: Lake, name: str, title: str, subtitle: str, sections: Sequence[Section], tiles: Sequence[Tile] = ()
+    lake: Lake,
+    name: str,
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    tiles: Sequence[Tile] = (),
+    warnings: Sequence[str] = (),
 ) -> str:
-    """Write a page below `reports/`, whole or not at all.
+    """Write a page below `reports/`, completely or not at all.
 
     Args:
-        name: its path below `reports/`, without the ending: `customers/2025-01-08`.
+        lake: where the page is written.
+        name: the page's path below `reports/` without the ending, such as `customers/2025-01-08`.
+        title: the heading.
+        subtitle: the sentence below it.
+        sections: the content.
+        tiles: key figures above the sections.
+        warnings: sentences at the top of the page, such as "This page builds on a delivery with a warning: …".
 
     Returns:
         The page's path below home.
     """
-    html = render_page(title, subtitle, sections, tiles, script="../" * name.count("/") + SCRIPT)
+    html = render_page(title, subtitle, sections, tiles, warnings, script="../" * name.count("/") + SCRIPT)
     if any(section.figure or section.widget for section in sections):
-        _ship_script(lake)
+        _store_script(lake)
     path = f"{REPORTS}/{name}.html"
     lake.write_blob(path, html.encode())
     return path
 
 
 def render_page(
-    title: str, subtitle: str, sections: Sequence[Section], tiles: Sequence[Tile] = (), *, script: str = SCRIPT
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    tiles: Sequence[Tile] = (),
+    warnings: Sequence[str] = (),
+    *,
+    script: str = SCRIPT,
 ) -> str:
-    """A page as HTML; `script` is where it will find Plotly's, relative to itself."""
+    """Return a page as HTML, see `write_page`; `script` is the address of Plotly's script relative to the page."""
     figures: dict[str, Any] = {
         f"figure-{n}": json.loads(section.figure) for n, section in enumerate(sections, 1) if section.figure
     }
     return _template().render(
-        title=title, subtitle=subtitle, tiles=tiles, sections=sections, figures=figures, script=script
+        title=title,
+        subtitle=subtitle,
+        warnings=warnings,
+        tiles=tiles,
+        sections=sections,
+        figures=figures,
+        script=script,
     )
 
 
@@ -103,7 +137,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def _ship_script(lake: Lake) -> None:
+def _store_script(lake: Lake) -> None:
     path = f"{REPORTS}/{SCRIPT}"
     if not lake.path(path).exists():
         from plotly.offline import get_plotlyjs

@@ -1,4 +1,4 @@
-"""Pages open without a network, and their pictures come from the script that lies beside them."""
+"""Pages open without a network, escape all text, and show warnings at the top."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, Table, Tile, write_page
-from pipeline.reports.phrasing import share
 from pipeline.settings import Settings
 
 FIGURE = '{"data": [], "layout": {}}'
@@ -39,12 +38,20 @@ def test_a_picture_finds_the_script_from_any_depth(lake: Lake) -> None:
 
 def test_text_is_escaped_everywhere(lake: Lake) -> None:
     evil = "</script><b>&"
-    page = write_page(
-        lake, "x", evil, evil, [Section(evil, [evil], Table((evil,), [(evil,)]), FIGURE)], [Tile(evil, evil)]
-    )
+    section = Section(evil, [evil], Table((evil,), [(evil,)]), FIGURE)
+    page = write_page(lake, "x", evil, evil, [section], [Tile(evil, evil)], [evil])
     assert evil not in lake.path(page).read_text()
 
 
-@pytest.mark.parametrize(("part", "whole", "said"), [(1, 8, "12.5 %"), (0, 3, "0.0 %"), (1, 0, "–")])
-def test_shares_are_said_in_per_cent(part: float, whole: float, said: str) -> None:
-    assert share(part, whole) == said
+def test_warnings_are_sentences_above_the_figures_and_sections(lake: Lake) -> None:
+    warnings = ["This page builds on a delivery with a warning: prices.", "Its customers have drifted."]
+    path = write_page(lake, "x", "T", "", [Section("One")], [Tile("label", "1")], warnings)
+    html = lake.path(path).read_text()
+    places = [html.index(text) for text in ("<h1>", *warnings, 'class="tiles"', "<h2>One")]
+    assert places == sorted(places)
+    assert html.count("Warning.") == 2
+
+
+def test_without_warnings_there_is_no_box_for_them(lake: Lake) -> None:
+    html = lake.path(write_page(lake, "x", "T", "", [Section("One")])).read_text()
+    assert "<aside" not in html
