@@ -15,8 +15,8 @@ Terms
               from `as_of`: 365 days give twelve months of 30 or 31 days. They are not calendar months, so the latest
               month is never incomplete.
 
-The features are float64, and never null, NaN or infinite. "Single" is the value for a customer with one purchase, or
-one month, for whom the definition has no value. docs/features.md has the formulas.
+The features are float64, and never NaN or infinite; only is_home_country can be null. "Single" is the value for a
+customer with one purchase, or one month, for whom the definition has no value. docs/features.md has the formulas.
 
     recency_days           days    from the day of the last purchase to as_of; yesterday is 1
     invoices               count   purchases
@@ -27,7 +27,8 @@ one month, for whom the definition has no value. docs/features.md has the formul
     days_between_invoices  days    from the first purchase to the last / (invoices - 1); single: window_days
     favourite_weekday      0..6    the weekday with most purchases, 0 = Monday; the earliest on a tie
     favourite_hour         0..23   the hour with most purchases; the earliest on a tie
-    is_home_country        0 or 1  1 if at least half of the purchases with a country name the home one, or none has one
+    is_home_country        0 or 1  1 if at least half of the purchases with a country name the home country; null if
+                                   no purchase has a country, as where the source does not map one
     cancellations          count   cancellations, whenever the goods were bought
     cancellation_rate      0..1    cancellations / (invoices + cancellations)
     monthly_spend_mean     money   mean over months of sales minus returns, from the month of the first purchase to the
@@ -237,7 +238,7 @@ def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
         days_between_invoices=ibis.ifelse(c.invoices > 1, between, float(window_days)),
         favourite_weekday=_most_frequent([c[f"weekday_{k}"] for k in range(7)]),
         favourite_hour=_most_frequent([c[f"hour_{k}"] for k in range(24)]),
-        is_home_country=(c.home_invoices * 2 >= c.located_invoices),
+        is_home_country=ibis.ifelse(c.located_invoices > 0, c.home_invoices * 2 >= c.located_invoices, ibis.null()),
         cancellation_rate=c.cancellations / (c.invoices + c.cancellations),
         monthly_spend_mean=c["mean"] / MONEY_PARTS,
         monthly_spend_std=(_total(gap * gap for gap in gaps) / c.months).sqrt() / MONEY_PARTS,

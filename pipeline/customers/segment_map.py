@@ -35,7 +35,7 @@ class Segment:
         revenue, revenue_share: their revenue in the window (money), and its fraction of all customers' revenue (0 if
             that is not positive).
         revenue_per_customer: revenue / customers (money).
-        profile: mean of each feature, in the feature's unit.
+        profile: mean of each feature, in the feature's unit; None if no customer has a value.
         deviation: the centre in the scaled space, in standard deviations from the average customer.
         overlap: Jaccard index with the earlier segment whose identity this one keeps; None for a new segment.
     """
@@ -47,7 +47,7 @@ class Segment:
     revenue: float
     revenue_share: float
     revenue_per_customer: float
-    profile: dict[str, float]
+    profile: dict[str, float | None]
     deviation: dict[str, float]
     overlap: float | None = None
 

@@ -210,7 +210,7 @@ def _describe(
             revenue=float(revenue[i]),
             revenue_share=float(revenue[i] / total) if total > 0 else 0.0,
             revenue_per_customer=float(per_customer[i]),
-            profile=dict(zip(map(str, means.columns), means.to_numpy(dtype=float)[i].tolist(), strict=True)),
+            profile={str(name): None if np.isnan(mean) else float(mean) for name, mean in means.iloc[i].items()},
             deviation=deviations[i],
             overlap=matched[i][1] if i in matched else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -134,6 +135,14 @@ def test_skops_round_trip_trusts_exactly_our_list(champion: SegmentModel) -> Non
     loaded = skops.io.loads(saved, trusted=list(TRUSTED_TYPES))
     np.testing.assert_array_equal(loaded.predict(frame), champion.pipeline.predict(frame))
     assert list(loaded.feature_names_in_) == list(SEGMENT_FEATURES)
+
+
+def test_where_no_country_is_known_customers_are_segmented_alike(champion: SegmentModel) -> None:
+    unknown = shop()[0].assign(is_home_country=np.nan)
+    model = train(unknown, seed=7).model
+    assert model.predict(unknown).tolist() == champion.predict(shop()[0]).tolist()
+    assert {segment.profile["is_home_country"] for segment in model.map.segments} == {None}
+    json.dumps(model.map.to_record(), allow_nan=False)
 
 
 def test_log_goes_where_it_takes_skewness_away() -> None:

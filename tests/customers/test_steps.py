@@ -234,18 +234,53 @@ def test_rolling_back_makes_the_champion_before_champion_again(shop: Settings) -
     assert set(Lake(shop).read(RESULT)["model_version"].to_pylist()) == {first.version}
 
 
-def test_watching_the_day_of_training_finds_no_drift_and_planted_drift_is_found(shop: Settings) -> None:
-    (quiet,) = watch(shop, AS_OF, [CUSTOMER_SEGMENTS])
-    assert (quiet.drifted, quiet.retrain) == ((), False)
-    lake, day = Lake(shop), AS_OF + timedelta(days=1)
-    features = lake.read(DOMAIN.features_table, where={"as_of": [AS_OF]})
-    dearer = pa.compute.multiply(features["revenue"], 8.0)
-    moved = features.set_column(features.schema.get_field_index("revenue"), "revenue", dearer)
-    days = pa.array([day] * moved.num_rows, pa.date32())
-    moved = moved.set_column(moved.schema.get_field_index("as_of"), "as_of", days)
-    lake.replace(DOMAIN.features_table, {"as_of": [day]}, moved)
-    (loud,) = watch(shop, day, [CUSTOMER_SEGMENTS])
-    assert "revenue" in loud.drifted or loud.verdict == "too few rows"
+def write_features(settings: Settings, rows: pa.Table, day: date, *, copies: int = 1, **factors: float) -> None:
+    """Write rows as the features of a day: copies of each customer under other ids, columns multiplied by factors."""
+    tables = []
+    for copy in range(copies):
+        ids = pa.array([f"{customer}-{copy}" for customer in rows["customer_id"].to_pylist()], pa.string())
+        table = rows.set_column(rows.schema.get_field_index("customer_id"), "customer_id", ids)
+        for name, factor in factors.items():
+            moved = pa.compute.multiply(table[name], factor)
+            table = table.set_column(table.schema.get_field_index(name), name, moved)
+        days = pa.array([day] * table.num_rows, pa.date32())
+        tables.append(table.set_column(table.schema.get_field_index("as_of"), "as_of", days))
+    Lake(settings).replace(DOMAIN.features_table, {"as_of": [day]}, pa.concat_tables(tables))
+
+
+def drift_scores(settings: Settings, day: date) -> pd.DataFrame:
+    """The rows of the table `drift` as of a day, by column."""
+    return Lake(settings).read("drift", where={"as_of": [day]}).to_pandas().set_index("column")
+
+
+def test_fewer_customers_than_a_comparison_needs_are_too_few_rows_and_never_no_drift(shop: Settings) -> None:
+    rows = Lake(shop).read(DOMAIN.features_table, where={"as_of": [AS_OF]})
+    assert rows.num_rows < CUSTOMER_SEGMENTS.monitored.minimum_rows
+    day = AS_OF + timedelta(days=1)
+    write_features(shop, rows, day, revenue=8.0)
+    (result,) = watch(shop, day, [CUSTOMER_SEGMENTS])
+    assert (result.verdict, result.drifted, result.retrain) == ("too few rows", (), False)
+
+
+def test_planted_drift_is_found_in_the_column_that_has_it_and_in_no_other(shop: Settings) -> None:
+    rows = Lake(shop).read(DOMAIN.features_table, where={"as_of": [AS_OF]})
+    write_features(shop, rows, AS_OF, copies=4)
+    version = lifecycle.train(shop, spec_of(MODEL), AS_OF).version
+    Registry(shop).promote(MODEL, version, by="test", reason="trained on enough customers")
+    same, dearer = AS_OF + timedelta(days=1), AS_OF + timedelta(days=2)
+
+    write_features(shop, rows, same, copies=4)
+    (quiet,) = watch(shop, same, [CUSTOMER_SEGMENTS])
+    assert (quiet.verdict, quiet.drifted, quiet.retrain) == ("no drift", (), False)
+    assert quiet.model_version == version
+
+    write_features(shop, rows, dearer, copies=4, revenue=8.0)
+    (loud,) = watch(shop, dearer, [CUSTOMER_SEGMENTS])
+    assert (loud.verdict, loud.drifted) == ("drift", ("revenue",))
+    scores = drift_scores(shop, dearer)
+    assert scores.loc["revenue", "score"] > scores.loc["revenue", "threshold"]
+    assert scores.loc["invoices", "score"] < scores.loc["invoices", "threshold"]
+    assert scores.loc["revenue", "current_rows"] == 4 * rows.num_rows
 
 
 def test_steps_without_what_they_need_say_what_to_do(shop: Settings) -> None:
