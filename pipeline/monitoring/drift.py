@@ -167,29 +167,25 @@ def _comparable(values: pd.Series[Any], method: Method) -> pd.Series[Any]:
 def _evidently(
     reference: pd.DataFrame, current: pd.DataFrame, columns: Mapping[str, Method]
 ) -> tuple[dict[str, float], bytes]:
-    """Scores by column, and Evidently's page. Its import takes seconds, so it happens where it is needed."""
+    """Compute the score of each column, and Evidently's page. Its import takes seconds, so it happens only here."""
     if not columns:
         return {}, b""
     from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
+    from evidently.metrics import ValueDrift
 
     shown = {name: f"{name} (log)" if method.log else name for name, method in columns.items()}
     definition = DataDefinition(
         numerical_columns=[shown[name] for name, method in columns.items() if not method.categorical],
         categorical_columns=[shown[name] for name, method in columns.items() if method.categorical],
     )
-    preset = DataDriftPreset(
-        columns=list(shown.values()),
-        per_column_method={shown[name]: method.name for name, method in columns.items()},
-        per_column_threshold={shown[name]: method.threshold for name, method in columns.items()},
-    )
+    # Column by column: Evidently's presets add a verdict of their own over all columns, which could contradict ours.
+    metrics = [
+        ValueDrift(column=shown[name], method=method.name, threshold=method.threshold)
+        for name, method in columns.items()
+    ]
     now, then = (Dataset.from_pandas(rows.rename(columns=shown), definition) for rows in (current, reference))
-    snapshot = Report([preset]).run(now, then)
-    values = {
-        metric["config"]["column"]: float(metric["value"])
-        for metric in snapshot.dict()["metrics"]
-        if metric["config"]["type"].endswith(":ValueDrift")
-    }
+    snapshot = Report(metrics).run(now, then)
+    values = {metric["config"]["column"]: float(metric["value"]) for metric in snapshot.dict()["metrics"]}
     # Rounding can take the square of the Jensen-Shannon distance of equal shares just below 0, and its root to NaN.
     scores = {name: 0.0 if math.isnan(values[shown[name]]) else values[shown[name]] for name in columns}
     return scores, snapshot.get_html_str(as_iframe=False).encode()

@@ -1,8 +1,9 @@
-"""The drift page of a model: whether it still sees the world it was trained on, column by column."""
+"""The drift page of a model: its training compared with a later day, column by column."""
 
 from __future__ import annotations
 
 from datetime import date
+from html import escape
 from typing import TYPE_CHECKING
 
 from pipeline.dates import format_day
@@ -17,66 +18,77 @@ if TYPE_CHECKING:
     from pipeline.registry.records import ModelVersion
     from pipeline.training.monitored import ColumnDrift
 
-SAID = "what the model says"
 TONES: Mapping[DriftStatus, Tone] = {
     "drift": "bad",
     "no drift": "good",
     "too few rows": "wait",
     "nothing to compare yet": "wait",
 }
-METHODS = {
+UNITS = {
     "wasserstein": "standard deviations",
-    "jensenshannon": "Jensen-Shannon",
-    "ratio": "times the expected",
+    "jensenshannon": "Jensen-Shannon distance",
+    "ratio": "times the expected error",
 }
 
 
 def write_drift_page(
     lake: Lake, version: ModelVersion, outcome: DriftOutcome, *, day: date, retrain: bool, reason: str, minimum: int
 ) -> str:
-    """Write the page, and Evidently's with the distributions beside it; its path below home.
+    """Write the page, and Evidently's page of the distributions beside it.
 
     Args:
-        retrain, reason: what was decided.
+        lake: where pages are written.
+        version: the champion.
+        outcome: of the comparison.
+        day: the as-of day that was compared with the training.
+        retrain: whether a training is requested.
+        reason: why, or why not.
         minimum: rows that a comparison needs on either side.
+
+    Returns:
+        The page's path below home.
     """
-    folder = f"drift/{version.name}"
-    sections = [_what_follows(outcome, retrain, reason, minimum)]
+    folder, name = f"drift/{version.name}", _readable(version.name)
+    trained = format_day(version.provenance.as_of)
+    sections = [_decision(outcome, retrain, reason, minimum)]
     if outcome.columns:
         sections.append(_columns(outcome))
     if outcome.html:
-        lake.write_blob(f"{REPORTS}/{folder}/distributions/{format_day(day)}.html", outcome.html)
-        link = Link("the distributions of each column, then and now", f"distributions/{format_day(day)}.html")
-        sections.append(Section("In pictures", table=Table(("page, by Evidently",), [(link,)])))
+        page = _with_way_back(outcome, f"../{format_day(day)}.html", name)
+        lake.write_blob(f"{REPORTS}/{folder}/distributions/{format_day(day)}.html", page)
+        link = Link(
+            "the distribution of each column at training and on this day", f"distributions/{format_day(day)}.html"
+        )
+        sections.append(Section("Distributions", table=Table(("page, drawn by Evidently",), [(link,)])))
     data = [column for column in outcome.columns if column.kind == "data"]
     tiles = [
         Tile("verdict", outcome.verdict, TONES[outcome.verdict]),
         Tile("columns drifted", f"{sum(column.drifted for column in data)} of {len(data)}" if data else "–"),
-        Tile("rows then", count(outcome.reference_rows)),
-        Tile("rows now", count(outcome.current_rows)),
+        Tile("rows at training", count(outcome.reference_rows)),
+        Tile("rows on this day", count(outcome.current_rows)),
     ]
     if error := outcome.performance:
-        label = f"{_spoken(error.metric)} on {count(error.rows)} predictions, {error.expected:.3f} expected"
+        label = f"{_readable(error.metric)} on {count(error.rows)} predictions, {error.expected:.3f} expected"
         tiles.append(Tile(label, f"{error.observed:.3f}", "bad" if error.column.drifted else "good"))
     return write_page(
         lake,
         f"{folder}/{format_day(day)}",
-        f"Drift of {_spoken(version.name)}",
-        f"As of {format_day(day)}: what version {version.version}, trained as of "
-        f"{format_day(version.provenance.as_of)}, was made from, and what it meets now.",
+        f"Drift of {name}",
+        f"The rows that version {version.version} was trained on, as of {trained}, compared with the rows as of "
+        f"{format_day(day)}.",
         sections,
         tiles,
     )
 
 
-def _what_follows(outcome: DriftOutcome, retrain: bool, reason: str, minimum: int) -> Section:
-    sentences = [f"{'A training is asked for' if retrain else 'No training is asked for'}: {reason}."]
-    if min(outcome.reference_rows, outcome.current_rows) < minimum:
+def _decision(outcome: DriftOutcome, retrain: bool, reason: str, minimum: int) -> Section:
+    sentences = [f"{'A training is requested' if retrain else 'No training is requested'}: {reason}."]
+    if outcome.verdict == "too few rows":
         sentences.append(
-            f"{count(outcome.reference_rows)} rows then and {count(outcome.current_rows)} now say nothing for sure: "
-            f"at least {count(minimum)} are needed on either side. That is no sign that all is well."
+            f"There are {count(outcome.reference_rows)} rows of the training and {count(outcome.current_rows)} of this "
+            f"day, and a comparison needs at least {count(minimum)} of each. Drift can be neither found nor excluded."
         )
-    return Section("What follows", sentences)
+    return Section("Decision", sentences)
 
 
 def _columns(outcome: DriftOutcome) -> Section:
@@ -84,11 +96,19 @@ def _columns(outcome: DriftOutcome) -> Section:
     return Section(
         "Column by column",
         [
-            "How far now is from then. A column has drifted from its threshold on, or when a tenth more or less of its "
-            "values is missing."
+            "The distance between the values at training and on this day. A column has drifted when its distance "
+            "reaches the threshold, or when the share of missing values has changed by 10 percentage points or more."
         ],
         Table(
-            ("column", "verdict", "distance", "threshold", "measured in", "missing then", "missing now"),
+            (
+                "column",
+                "verdict",
+                "distance",
+                "threshold",
+                "unit of the distance",
+                "missing at training",
+                "missing on this day",
+            ),
             [_row(column) for column in ordered],
             frozenset({2, 3, 5, 6}),
             {"drifted": "bad"},
@@ -97,17 +117,27 @@ def _columns(outcome: DriftOutcome) -> Section:
 
 
 def _row(column: ColumnDrift) -> tuple[str, ...]:
-    known = column.kind != "performance"
+    has_values = column.kind != "performance"
     return (
-        SAID if column.kind == "prediction" else _spoken(column.column),
-        "drifted" if column.drifted else "as it was",
+        "prediction" if column.kind == "prediction" else _readable(column.column),
+        "drifted" if column.drifted else "not drifted",
         "–" if column.score is None else f"{column.score:.3f}",
         f"{column.threshold:g}",
-        METHODS.get(column.method, column.method),
-        f"{100 * column.reference_missing:.0f} %" if known else "–",
-        f"{100 * column.current_missing:.0f} %" if known else "–",
+        UNITS.get(column.method, column.method),
+        f"{100 * column.reference_missing:.0f} %" if has_values else "–",
+        f"{100 * column.current_missing:.0f} %" if has_values else "–",
     )
 
 
-def _spoken(name: str) -> str:
+def _with_way_back(outcome: DriftOutcome, href: str, name: str) -> bytes:
+    """Evidently's page with our verdict and a link to our page above it."""
+    drifted = f" of {escape(', '.join(outcome.drifted))}" if outcome.drifted else ""
+    banner = (
+        '<p style="font: 1rem/1.5 sans-serif; margin: 0; padding: 1rem">'
+        f'<a href="{escape(href)}">Drift of {escape(name)}</a>: {escape(outcome.verdict)}{drifted}.</p>'
+    )
+    return outcome.html.replace(b"<body>", b"<body>" + banner.encode(), 1)
+
+
+def _readable(name: str) -> str:
     return name.replace("_", " ")

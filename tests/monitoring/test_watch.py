@@ -121,9 +121,11 @@ def test_drift_of_two_checks_is_reported_and_acted_on(trained: Settings) -> None
     assert result.page == "reports/drift/customer_segments/2011-12-10.html"
     page = lake.open_blob(result.page).read().decode()
     assert "distributions/2011-12-10.html" in page
-    assert "A training is asked for: the predictions have drifted" in page
+    assert "A training is requested: the predictions have drifted" in page
     distributions = lake.open_blob("reports/drift/customer_segments/distributions/2011-12-10.html").read()
     assert b"revenue (log)" in distributions
+    assert b'<a href="../2011-12-10.html">Drift of customer segments</a>: drift of ' in distributions
+    assert b"Dataset Drift" not in distributions, "Evidently's own verdict could contradict ours"
     assert result.figures is not None
     figures = json.loads(lake.open_blob(result.figures).read())
     assert figures["verdict"] == "drift"
@@ -157,7 +159,7 @@ def test_a_day_without_features_is_too_few_rows(trained: Settings) -> None:
     assert Lake(trained).read("drift").num_rows == 0
     assert result.page is not None
     page = Lake(trained).open_blob(result.page).read().decode()
-    assert "600 rows then and 0 now say nothing for sure: at least 500 are needed" in page
+    assert "There are 600 rows of the training and 0 of this day, and a comparison needs at least 500 of each" in page
 
 
 def test_a_reference_that_is_gone_is_said(trained: Settings) -> None:
