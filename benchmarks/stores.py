@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 MODELS = ("seasonal_median", "linear_store", "random_forest", "gradient_boosting")
 SCORED = ("gradient_boosting",)
 SEED = 7
-ASKED = {1: 500, 100: 100, 10_000: 10}  # rows of a request -> requests that are timed
-SHOWN = ("rmspe", "rmse", "mae", "mape", "r2", "bias", "coverage_80", "coverage_95", "width_80", "width_95")
+REQUESTS = {1: 500, 100: 100, 10_000: 10}  # rows of a request -> requests that are timed
+METRICS = ("rmspe", "rmse", "mae", "mape", "r2", "bias", "coverage_80", "coverage_95", "width_80", "width_95")
 
 
 def main() -> None:
@@ -45,9 +45,9 @@ def main() -> None:
     con = ibis.duckdb.connect(threads=2, memory_limit="1500MB")
     days, stores = clean_tables(con, opts.data)
     fits = {name: import_module(f"pipeline.stores.{name}").fit for name in opts.models}
-    begun = time.perf_counter()
+    started = time.perf_counter()
     found = backtest(con, days, stores, fits, seed=SEED)
-    print(f"{time.perf_counter() - begun:.0f} s in all")
+    print(f"{time.perf_counter() - started:.0f} s in total")
     for name in fits:
         show(name, found)
     for name in SCORED:
@@ -60,43 +60,43 @@ def main() -> None:
 
 
 def show(name: str, found: Backtest) -> None:
-    """One line a fold."""
+    """Print one line per fold."""
     for result in found.results[name]:
-        figures = " ".join(f"{key} {result.metrics[key]:.4f}" for key in SHOWN if key in result.metrics)
+        figures = " ".join(f"{key} {result.metrics[key]:.4f}" for key in METRICS if key in result.metrics)
         seconds = result.seconds | {"features": found.feature_seconds[result.fold.start]}
         times = ", ".join(f"{step} {value:.1f} s" for step, value in seconds.items())
         print(f"{name} {result.fold.start}..{result.fold.end}: {figures} ({times}, {result.peak_mb:.0f} MB)")
 
 
 def time_scoring(con: Backend, days: ir.Table, stores: ir.Table, model: Model, as_of: dt.date) -> None:
-    """Seconds from the tables to the forecasts of every planned day, and milliseconds of requests from the state."""
-    watch = [time.perf_counter()]
+    """Print the seconds of scoring all planned days, and the milliseconds of requests from the state."""
+    times = [time.perf_counter()]
     state = store_state(con, days, stores, as_of)
-    watch.append(time.perf_counter())
-    asked = planned_days(state)
-    features = feature_rows(state, asked)
-    watch.append(time.perf_counter())
+    times.append(time.perf_counter())
+    days_ahead = planned_days(state)
+    features = feature_rows(state, days_ahead)
+    times.append(time.perf_counter())
     model.predict(features)
-    watch.append(time.perf_counter())
-    steps = dict(zip(("state", "rows", "predict"), np.diff(watch), strict=True))
-    told = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in steps.items())
-    print(f"scoring {len(asked):,} days of {len(state.stores):,} stores: {watch[-1] - watch[0]:.2f} s ({told})")
-    kept = state.to_bytes()
-    state = StoreState.from_bytes(kept)
-    print(f"state: {len(kept) / 1e6:.1f} MB")
-    for count, repeats in ASKED.items():
+    times.append(time.perf_counter())
+    steps = dict(zip(("state", "rows", "predict"), np.diff(times), strict=True))
+    text = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in steps.items())
+    print(f"scoring {len(days_ahead):,} days of {len(state.stores):,} stores: {times[-1] - times[0]:.2f} s ({text})")
+    saved = state.to_bytes()
+    state = StoreState.from_bytes(saved)
+    print(f"state: {len(saved) / 1e6:.1f} MB")
+    for count, repeats in REQUESTS.items():
         seconds = []
         for k in range(repeats):
-            some = asked.sample(count, random_state=k)
-            begun = time.perf_counter()
-            model.predict(feature_rows(state, some))
-            seconds.append(time.perf_counter() - begun)
+            rows = days_ahead.sample(count, random_state=k)
+            started = time.perf_counter()
+            model.predict(feature_rows(state, rows))
+            seconds.append(time.perf_counter() - started)
         middle, slow = np.quantile(seconds, [0.5, 0.95]) * 1e3
         print(f"a request of {count:,} rows: {middle:.1f} ms, 95 % within {slow:.1f} ms")
 
 
 def clean_tables(con: Backend, folder: Path) -> tuple[ir.Table, ir.Table]:
-    """The published files in the shape of the clean tables."""
+    """Return the published files in the form of the clean tables."""
     raw = con.read_parquet(folder / "rossmann_train.parquet")
     days = raw.select(
         store=raw.Store,

@@ -45,7 +45,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settin
         until = START + timedelta(days=1) if table == "people" else AS_OF
         for delivery in ingestion.pending(settings, table, since=START, until=until):
             ingestion.ingest(settings, delivery)
-    simulated.came(settings, simulated.AS_OF)
+    simulated.write_chain(settings, simulated.AS_OF)
     for name, (as_of, models) in TRAINED.items():
         domain = find_domain(name)
         lifecycle.build_features(settings, domain, as_of)

@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 from pipeline.stores.domain import DOMAIN
 from pipeline.training import lifecycle, scoring
 from tests.stores import simulated
-from tests.stores.simulated import LATER, MODEL, came
+from tests.stores.simulated import LATER, MODEL, write_chain
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Set
     home.mkdir()
     shutil.copy(empty_mlflow, home / "mlflow.db")
     settings = Settings(home=str(home), code_version="abc123")
-    came(settings, simulated.AS_OF)
+    write_chain(settings, simulated.AS_OF)
     lifecycle.build_features(settings, DOMAIN, simulated.AS_OF)
     version = lifecycle.train(settings, spec_of(MODEL), simulated.AS_OF).version
     assert lifecycle.gate(settings, spec_of(MODEL), version).accepted
@@ -46,5 +46,5 @@ def chain(trained: Settings, tmp_path: Path) -> Settings:
     """A chain of one's own, six weeks later."""
     shutil.copytree(trained.home, tmp_path / "home")
     settings = trained.model_copy(update={"home": str(tmp_path / "home"), "artifacts": trained.artifacts_uri})
-    came(settings, LATER)
+    write_chain(settings, LATER)
     return settings

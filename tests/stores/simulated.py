@@ -1,4 +1,4 @@
-"""A simulated chain in the lake: days that came, days that are planned, and the stores."""
+"""A simulated chain in the lake: recorded days, planned days, and stores."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CHAIN = Chain(seed=7, count=12)
 UNDATED = dt.date(1970, 1, 1)
 
 
-def came(settings: Settings, until: dt.date, chain: Chain = CHAIN) -> None:
-    """Put the chain's days before `until` in the lake, the plan of all of its days, and the stores."""
+def write_chain(settings: Settings, until: dt.date, chain: Chain = CHAIN) -> None:
+    """Write the days of the chain before `until`, the plan of its days from AS_OF on, and its stores to the lake."""
     lake = Lake(settings)
     every = chain.days(FIRST, LATER + HORIZON)
     for name, rows in (

@@ -1,4 +1,4 @@
-"""Folds lie where they should, figures are what they say, and a backtest leaks nothing."""
+"""Folds, metrics, and a backtest that uses no sales of the fold."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_folds_need_history() -> None:
         folds(dt.date(2013, 1, 1), dt.date(2015, 7, 31), count=0)
 
 
-def test_figures_by_hand() -> None:
+def test_metrics_are_those_calculated_by_hand() -> None:
     found = error_metrics(np.array([100.0, 200.0]), np.array([110.0, 180.0]))
     assert found["rmspe"] == pytest.approx(0.1)
     assert found["mape"] == pytest.approx(0.1)
@@ -57,12 +57,12 @@ def test_rmspe_does_not_depend_on_the_currency(rate: float, sales: list[float]) 
     )
 
 
-def test_a_backtest_in_full(con: Backend) -> None:
+def test_a_backtest_reports_metrics_slices_and_intervals(con: Backend) -> None:
     days, stores = tables(con, plain_days(COUNT), plain_stores(COUNT))
     found = backtest(con, days, stores, FITS, seed=7, count=1, calibration_folds=1)
-    told = found.as_dict("linear_store")
-    fold = told["folds"][0]
-    assert told["model"] == "linear_store"
+    record = found.as_dict("linear_store")
+    fold = record["folds"][0]
+    assert record["model"] == "linear_store"
     assert set(fold) == {"from", "to", "metrics", "slices", "seconds", "peak_mb"}
     assert fold["metrics"]["rmspe"] < 0.1
     assert 0.6 < fold["metrics"]["coverage_80"] < 0.95
@@ -71,17 +71,17 @@ def test_a_backtest_in_full(con: Backend) -> None:
     assert sum(thirds) == fold["metrics"]["rows"]
     assert "promotion: yes" in fold["slices"]
     assert "store type: a" in fold["slices"]
-    assert told["mean"]["rmspe"] == fold["metrics"]["rmspe"]
+    assert record["mean"]["rmspe"] == fold["metrics"]["rmspe"]
 
 
 def test_sales_of_the_fold_do_not_reach_its_forecasts(con: Backend) -> None:
-    honest = plain_days(COUNT)
-    spoilt = honest.copy()
-    later = spoilt["day"] >= spoilt["day"].max() - np.timedelta64(41, "D")
-    spoilt.loc[later, "sales"] *= 3
-    spoilt.loc[later, "customers"] *= 3
+    original = plain_days(COUNT)
+    changed_days = original.copy()
+    later = changed_days["day"] >= changed_days["day"].max() - np.timedelta64(41, "D")
+    changed_days.loc[later, "sales"] *= 3
+    changed_days.loc[later, "customers"] *= 3
     forecasts = []
-    for frame in (honest, spoilt):
+    for frame in (original, changed_days):
         days, stores = tables(con, frame, plain_stores(COUNT))
         found = backtest(con, days, stores, FITS, seed=7, count=1, calibration_folds=0)
         forecasts.append(found.forecasts["mean"].to_numpy())

@@ -1,4 +1,4 @@
-"""The calendar of a grid says what counting day by day says, and needs no more of the past than is kept."""
+"""The calendar of a grid equals distances counted day by day, from no more history than is kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plan(seed: int, *, stores: int = 3, first: int = -100) -> Plan:
 
 @given(seeds)
 @settings(max_examples=30, deadline=None)
-def test_distances_are_those_of_counting(seed: int) -> None:
+def test_distances_equal_those_counted_day_by_day(seed: int) -> None:
     days = plan(seed)
     found = Calendar.from_plan(days).distances
     for store, day in zip(*np.nonzero(days.open), strict=True):
@@ -52,7 +52,7 @@ def test_distances_are_those_of_counting(seed: int) -> None:
 
 @given(seeds)
 @settings(max_examples=30, deadline=None)
-def test_closures_are_those_of_counting(seed: int) -> None:
+def test_closures_equal_those_counted_day_by_day(seed: int) -> None:
     days = plan(seed)
     found = Calendar.from_plan(days).distances
     for store in range(len(days.known)):
@@ -78,7 +78,7 @@ def test_closures_are_those_of_counting(seed: int) -> None:
 
 @given(seeds)
 @settings(max_examples=30, deadline=None)
-def test_what_is_kept_describes_the_days_to_forecast(seed: int) -> None:
+def test_the_kept_history_is_enough_for_the_days_to_forecast(seed: int) -> None:
     days = plan(seed)
     ahead = np.nonzero(days.open & (np.arange(DAYS) + days.first >= 0))
     store, t = ahead[0], ahead[1] + days.first
@@ -90,7 +90,7 @@ def test_what_is_kept_describes_the_days_to_forecast(seed: int) -> None:
         np.testing.assert_array_equal(kept[name], values, err_msg=name)
 
 
-def test_only_what_is_needed_is_kept() -> None:
+def test_no_more_history_is_kept_than_needed() -> None:
     always = np.ones((1, 942), bool)
     days = Plan(AS_OF, -900, always, always, ~always, ~always, np.zeros((1, 942), np.int8))
     assert days.drop_unneeded_history().first == -MAX_DISTANCE - 1

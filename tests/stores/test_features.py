@@ -1,4 +1,4 @@
-"""Features know what was knowable, and nothing else."""
+"""Features use what was known on the day of the forecast, and nothing else."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def built(con: Backend, days: pd.DataFrame, as_of: dt.date = AS_OF, *, train: bo
 
 
 def blanked(days: pd.DataFrame) -> pd.DataFrame:
-    """What the fold sells, and its customers, spoilt: a forecast must not notice."""
+    """Return the days with other sales and customers from AS_OF on, which must not affect a forecast."""
     later = days["day"] >= pd.Timestamp(AS_OF)
     rng = np.random.default_rng(11)
-    spoilt = days.copy()
-    spoilt.loc[later, "sales"] = rng.permutation(days.loc[later, "sales"].to_numpy()) * 3
-    spoilt.loc[later, "customers"] = 0
-    return spoilt
+    changed_days = days.copy()
+    changed_days.loc[later, "sales"] = rng.permutation(days.loc[later, "sales"].to_numpy()) * 3
+    changed_days.loc[later, "customers"] = 0
+    return changed_days
 
 
-def test_one_row_an_open_day_and_all_columns(con: Backend) -> None:
+def test_there_is_one_row_per_open_day_with_all_columns(con: Backend) -> None:
     days = plain_days(COUNT)
     frame = built(con, days)
     ahead = frame[frame["origin"] == 0]
@@ -56,7 +56,7 @@ def test_one_row_an_open_day_and_all_columns(con: Backend) -> None:
     assert not frame.duplicated(["store", "day"]).any()
 
 
-def test_the_fold_and_what_follows_it_are_not_read(con: Backend) -> None:
+def test_sales_of_the_horizon_and_later_days_are_not_read(con: Backend) -> None:
     days = plain_days(COUNT, until=AS_OF + dt.timedelta(days=HORIZON + 30))
     pd.testing.assert_frame_equal(built(con, days), built(con, blanked(days)))
     cut = days[days["day"] < pd.Timestamp(AS_OF) + pd.Timedelta(days=HORIZON)]
@@ -64,7 +64,7 @@ def test_the_fold_and_what_follows_it_are_not_read(con: Backend) -> None:
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_blank_sales_of_the_fold_change_nothing(con: Backend, train: bool) -> None:
+def test_null_sales_of_the_horizon_change_nothing(con: Backend, train: bool) -> None:
     days = plain_days(COUNT)
     blank = days.copy()
     blank.loc[days["day"] >= pd.Timestamp(AS_OF), ["sales", "customers"]] = None
@@ -72,16 +72,16 @@ def test_blank_sales_of_the_fold_change_nothing(con: Backend, train: bool) -> No
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_the_leak_test_sees_a_shift_of_one_day(con: Backend, monkeypatch: pytest.MonkeyPatch, train: bool) -> None:
+def test_the_leak_test_detects_a_shift_of_one_day(con: Backend, monkeypatch: pytest.MonkeyPatch, train: bool) -> None:
     """Every feature of sales is shifted by one day, so that the first day to forecast slips into history."""
 
     def shifted(con: Backend, store_days: ir.Table, stores: ir.Table, as_of: dt.date, horizon: int) -> Grids:
-        honest = read_grids(con, store_days, stores, as_of, horizon)
+        original = read_grids(con, store_days, stores, as_of, horizon)
         first = store_days.filter(store_days.day == as_of).order_by("store").to_pandas()
         return replace(
-            honest,
-            sales=np.column_stack([honest.sales[:, 1:], first["sales"]]),
-            customers=np.column_stack([honest.customers[:, 1:], first["customers"]]),
+            original,
+            sales=np.column_stack([original.sales[:, 1:], first["sales"]]),
+            customers=np.column_stack([original.customers[:, 1:], first["customers"]]),
         )
 
     for module in (features, state):
@@ -100,7 +100,7 @@ def test_features_as_of_a_day_need_nothing_that_comes_later(as_of: dt.date) -> N
     pd.testing.assert_frame_equal(built(con, days, as_of), built(con, cut, as_of))
 
 
-def test_history_is_described_as_of_its_own_origin(con: Backend) -> None:
+def test_training_rows_are_those_as_of_their_own_origin(con: Backend) -> None:
     """A row to train on is the row that would have been forecast on its origin's day, but for what last year says."""
     days = plain_days(COUNT)
     now = built(con, days)
@@ -117,7 +117,7 @@ def test_history_is_described_as_of_its_own_origin(con: Backend) -> None:
         np.testing.assert_allclose(rows[name], rows[f"{name}_then"], rtol=2e-3, atol=2e-2, err_msg=name)
 
 
-def test_a_closure_is_felt_before_and_after_but_not_beyond_the_horizon(con: Backend) -> None:
+def test_a_closure_affects_days_before_and_after_it_but_not_beyond_the_horizon(con: Backend) -> None:
     days = plain_days(COUNT)
     store = built(con, days, dt.date(2024, 2, 12))
     ahead = store[(store["store"] == 1) & (store["origin"] == 0)].set_index("day")

@@ -1,4 +1,4 @@
-"""Intervals hold the share they promise, and widen where forecasts were worse."""
+"""Intervals cover their share of new days, and are wider where errors were larger."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def forecasts(rows: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"ahead": ahead, "scale": scale, "mean": mean, "sales": mean * np.exp(error)})
 
 
-def test_coverage_of_new_days() -> None:
+def test_intervals_cover_their_share_of_new_days() -> None:
     intervals, new = calibrate(forecasts(20_000, 1)), forecasts(20_000, 2)
     for level, (low, high) in intervals.around(new, new["mean"].to_numpy()).items():
         assert ((new["sales"] >= low) & (new["sales"] <= high)).mean() == pytest.approx(level, abs=0.01)
 
 
-def test_wider_with_the_days_ahead() -> None:
+def test_intervals_widen_with_the_days_ahead() -> None:
     intervals = calibrate(forecasts(20_000, 1))
     assert intervals.high[0.8][0] < intervals.high[0.8][1] < intervals.high[0.8][2]
 
@@ -43,6 +43,6 @@ def test_too_few_past_forecasts_are_refused() -> None:
         calibrate(forecasts(150, 1))
 
 
-def test_intervals_come_back_from_their_record() -> None:
+def test_intervals_survive_serialisation() -> None:
     made = Intervals({0.8: (-1.0, -2.0), 0.95: (-2.0, -3.0)}, {0.8: (1.0, 2.0), 0.95: (2.0, 3.0)})
     assert Intervals.from_record(json.loads(json.dumps(made.to_record()))) == made

@@ -1,4 +1,4 @@
-"""Every model: one interface, the same seed the same forecasts, and planted effects found again."""
+"""All models: the same interface, reproducible forecasts, and planted effects found again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_same_seed_same_forecasts_near_the_truth(name: str, frame: pd.DataFrame) -> None:
+def test_the_same_seed_gives_the_same_forecasts_near_the_truth(name: str, frame: pd.DataFrame) -> None:
     ahead = forecast_rows(frame)
     once, again = (model(name).fit(training_rows(frame), 7).predict(ahead) for _ in range(2))
     np.testing.assert_array_equal(once, again)
@@ -63,7 +63,7 @@ def test_same_seed_same_forecasts_near_the_truth(name: str, frame: pd.DataFrame)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "lstm"])  # it reads the horizon as a sequence
-def test_a_forecast_depends_on_its_own_row(name: str, frame: pd.DataFrame) -> None:
+def test_a_forecast_depends_on_its_own_row_only(name: str, frame: pd.DataFrame) -> None:
     ahead = forecast_rows(frame)
     fitted = model(name).fit(training_rows(frame), 7)
     some = ahead.sample(20, random_state=1)
@@ -72,7 +72,7 @@ def test_a_forecast_depends_on_its_own_row(name: str, frame: pd.DataFrame) -> No
     )
 
 
-def test_the_baseline_falls_back_for_what_it_has_not_seen(frame: pd.DataFrame) -> None:
+def test_the_baseline_falls_back_for_unseen_groups(frame: pd.DataFrame) -> None:
     fitted = model("seasonal_median").fit(training_rows(frame), 7)
     odd = forecast_rows(frame).head(2).assign(weekday=[6.0, 6.0], store=[1, 999])
     of_store = training_rows(frame).query("store == 1")["sales"].median()
@@ -85,12 +85,12 @@ def test_a_missing_column_is_named(frame: pd.DataFrame) -> None:
         fitted.predict(forecast_rows(frame).drop(columns="level_28"))
 
 
-def test_an_unknown_word_is_no_error(frame: pd.DataFrame) -> None:
+def test_an_unseen_category_is_no_error(frame: pd.DataFrame) -> None:
     fitted = gradient_boosting.fit(training_rows(frame), 7)
     assert np.isfinite(fitted.predict(forecast_rows(frame).assign(state="nowhere"))).all()
 
 
-def test_contributions_add_up(frame: pd.DataFrame) -> None:
+def test_contributions_add_up_to_the_forecast(frame: pd.DataFrame) -> None:
     fitted = gradient_boosting.fit(training_rows(frame), 7)
     ahead = forecast_rows(frame)
     row = ahead.iloc[0]
@@ -101,7 +101,7 @@ def test_contributions_add_up(frame: pd.DataFrame) -> None:
         explain_day(fitted, ahead, 999, row["day"].date())
 
 
-def test_what_matters_is_seen(frame: pd.DataFrame) -> None:
+def test_the_important_feature_is_found(frame: pd.DataFrame) -> None:
     fitted = gradient_boosting.fit(training_rows(frame), 7)
     rows = forecast_rows(frame).assign(sales=lambda rows: rows["truth"])
     grows = permutation_importance(fitted, rows, ["linear", "competition_months"], seed=1)
@@ -109,17 +109,17 @@ def test_what_matters_is_seen(frame: pd.DataFrame) -> None:
     assert grows["linear"] > 0.1 > abs(grows["competition_months"])
 
 
-def test_partial_effect_of_what_the_baseline_knows(frame: pd.DataFrame) -> None:
+def test_the_partial_effect_of_promotion_is_the_planted_one(frame: pd.DataFrame) -> None:
     fitted = model("seasonal_median").fit(training_rows(frame), 7)
     weekday = forecast_rows(frame).query("weekday < 5")
     effect = partial_effect(fitted, weekday, "promo", [0.0, 1.0], seed=1)
     assert np.log(effect[1.0] / effect[0.0]) == pytest.approx(0.35, abs=0.03)
 
 
-def test_the_lstm_says_what_it_was_given_and_refuses_other_days(frame: pd.DataFrame) -> None:
+def test_the_lstm_reports_stationarity_and_refuses_other_days(frame: pd.DataFrame) -> None:
     fitted = model("lstm").fit(training_rows(frame), 7)
-    said = fitted.stationarity
-    assert said.acf[0] == pytest.approx(1)
-    assert 0 <= said.rejected <= 1
+    stationarity = fitted.stationarity
+    assert stationarity.acf[0] == pytest.approx(1)
+    assert 0 <= stationarity.rejected <= 1
     with pytest.raises(UsageError, match="after its training data"):
         fitted.predict(training_rows(frame).head(5))

@@ -1,4 +1,4 @@
-"""Outliers: what is planted is marked and nothing else, nothing is dropped, and nothing from as_of on is read."""
+"""Outliers: planted ones are marked, no day is dropped, and nothing from as_of on is read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def planted(days: pd.DataFrame) -> pd.DataFrame:
     return days.assign(sales=days["sales"] * factor)
 
 
-def test_what_is_planted_is_marked_and_hardly_anything_else(con: Backend, days: pd.DataFrame) -> None:
+def test_planted_outliers_are_marked_and_hardly_any_other_day(con: Backend, days: pd.DataFrame) -> None:
     found = marked(con, planted(days))
     keys = list(zip(found["store"], found["day"], strict=True))
     odd = found[found["outlier"]]
@@ -63,7 +63,7 @@ def test_nothing_from_as_of_on_is_read(con: Backend, days: pd.DataFrame) -> None
     pd.testing.assert_frame_equal(marked(con, days), marked(con, days[~later]))
 
 
-def test_the_usual_is_of_the_weekday_and_the_promotion(con: Backend, days: pd.DataFrame) -> None:
+def test_usual_sales_are_those_of_the_weekday_with_or_without_promotion(con: Backend, days: pd.DataFrame) -> None:
     # A promotion is no outlier however much it brings, nor is a weekday.
     rows = days.assign(
         sales=days["sales"] * np.where(days["promo"], 5, 1) * np.where(days["day"].dt.weekday == 2, 4, 1)
@@ -71,7 +71,7 @@ def test_the_usual_is_of_the_weekday_and_the_promotion(con: Backend, days: pd.Da
     assert marked(con, rows)["outlier"].equals(marked(con, days)["outlier"])
 
 
-def test_of_too_few_days_nobody_knows_what_is_usual(con: Backend, days: pd.DataFrame) -> None:
+def test_groups_of_too_few_days_have_no_usual_sales(con: Backend, days: pd.DataFrame) -> None:
     first = pd.Timestamp(days["day"].min())
     few = days[days["day"] < first + pd.Timedelta(weeks=2 * (MIN_DAYS - 1))]
     found = marked(con, planted(few))
@@ -80,7 +80,7 @@ def test_of_too_few_days_nobody_knows_what_is_usual(con: Backend, days: pd.DataF
     assert found["score"].notna().any(), "of Saturdays there are enough: they have no promotion"
 
 
-def test_a_store_that_always_sells_the_same(con: Backend, days: pd.DataFrame) -> None:
+def test_a_store_with_constant_sales_has_outliers_only_beyond_the_minimal_mad(con: Backend, days: pd.DataFrame) -> None:
     same = days.assign(sales=np.where(days["open"], 100.0, 0.0))
     assert not marked(con, same)["outlier"].any()
     for factor, odd in ((1.04, False), (1.06, True)):

@@ -1,4 +1,4 @@
-"""On real store days: nothing of the days to forecast but the plan reaches their forecasts."""
+"""On real store days, nothing of the days to forecast but their plan affects the forecasts."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def test_no_sale_of_the_fold_reaches_its_forecasts(
         customers=ibis.ifelse(later, shuffled.shuffled_customers, days.customers),
     ).drop("shuffled_sales", "shuffled_customers")
     blank = days.mutate(sales=ibis.ifelse(later, None, days.sales), customers=ibis.ifelse(later, None, days.customers))
-    features, said = forecasts(con, days, stores)
-    assert len(said) > COUNT * 30
+    features, forecast = forecasts(con, days, stores)
+    assert len(forecast) > COUNT * 30
     for changed in (spoilt, blank):
-        again, said_again = forecasts(con, con.create_table(ibis.util.gen_name("changed"), changed), stores)
+        again, forecast_again = forecasts(con, con.create_table(ibis.util.gen_name("changed"), changed), stores)
         pd.testing.assert_frame_equal(again, features)
-        np.testing.assert_array_equal(said_again, said)
+        np.testing.assert_array_equal(forecast_again, forecast)
 
 
-def test_a_state_forecasts_what_training_saw(con: Backend, real: tuple[ibis.Table, ibis.Table]) -> None:
+def test_a_state_gives_the_rows_of_the_training_pass(con: Backend, real: tuple[ibis.Table, ibis.Table]) -> None:
     """The rows to forecast by themselves are those at the end of training's pass."""
     state = store_state(con, *real, AS_OF)
     ahead = forecast_rows(to_frame(store_features(con, *real, AS_OF))).reset_index(drop=True)

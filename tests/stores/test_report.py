@@ -1,4 +1,4 @@
-"""The stores' page: whole, open without a network, true to its data, and silent where they say nothing."""
+"""The stores' page is complete, works offline, and says where data are missing."""
 
 from __future__ import annotations
 
@@ -136,12 +136,12 @@ def test_every_section_is_there_with_its_sentences(page: Made) -> None:
     assert all("<p" in part for part in re.findall(r"<section.*?</section>", page.html, flags=re.DOTALL))
 
 
-def test_it_needs_nothing_from_elsewhere(page: Made) -> None:
+def test_the_page_loads_nothing_from_the_network(page: Made) -> None:
     assert not re.search(r'(src|href)="(https?:)?//', page.html)
     assert '<script src="../assets/plotly.min.js">' in page.html
 
 
-def test_what_scripts_are_given_is_json_and_no_sentence_says_nan(page: Made) -> None:
+def test_scripts_get_valid_json_and_no_sentence_contains_nan(page: Made) -> None:
     widget, figures = strict(page.html)
     assert len(widget["stores"]) == 30
     assert len(figures) >= 14
@@ -149,12 +149,12 @@ def test_what_scripts_are_given_is_json_and_no_sentence_says_nan(page: Made) -> 
 
 
 def test_the_planted_promotion_is_on_the_page(page: Made) -> None:
-    said = re.search(r"With promotion a store sells ([\d.]+) % more", page.text)
-    assert said is not None
-    assert float(said[1]) == pytest.approx(100 * np.expm1(Effects().promotion), abs=2)
+    text = re.search(r"With promotion a store sells ([\d.]+) % more", page.text)
+    assert text is not None
+    assert float(text[1]) == pytest.approx(100 * np.expm1(Effects().promotion), abs=2)
 
 
-def test_the_last_forecast_is_held_against_what_came(page: Made) -> None:
+def test_the_last_forecast_is_compared_with_actual_sales(page: Made) -> None:
     assert "so the forecast was 10.0 % above actual sales" in page.section(analysis.forecast_errors.HEADING_ERRORS)
     assert "RMSPE 0.1000" in page.section(analysis.forecast_errors.HEADING_ERRORS)
 
@@ -203,10 +203,10 @@ def test_other_data_make_other_sentences(con: Backend, page: Made, tmp_path: Pat
     assert re.search(r"On the day before a state holiday, sales are [\d.]+ % above", page.text)
 
 
-def test_where_the_data_say_nothing_the_page_says_so(con: Backend, tmp_path: Path) -> None:
+def test_sections_without_data_say_so(con: Backend, tmp_path: Path) -> None:
     plain = a_report(con, Chain(seed=7, count=6), plain=True)
     page = written(tmp_path, con, replace(plain, earlier=pd.DataFrame()))
-    for heading, said in {
+    for heading, text in {
         analysis.forecast_errors.HEADING_ERRORS: "There are no sales yet for the days of an earlier forecast.",
         analysis.promotion_plans.HEADING_PLANS: "No store had a promotion in the past, and none has one",
         analysis.promotions.HEADING_EFFECT: analysis.promotions.NOT_COMPARABLE,
@@ -222,12 +222,12 @@ def test_where_the_data_say_nothing_the_page_says_so(con: Backend, tmp_path: Pat
         analysis.evidence.HEADING_PARTIAL: "No partial effects were stored",
         analysis.evidence.HEADING_BACKTEST: "No backtest was stored",
     }.items():
-        assert said in page.section(heading), heading
+        assert text in page.section(heading), heading
     assert not re.search(r"\b(nan|None|NaT|inf)\b", page.text)
     strict(page.html)
 
 
-def test_the_engine_is_left_as_it_was(con: Backend, report: StoresReport, tmp_path: Path) -> None:
+def test_no_table_is_left_in_the_engine(con: Backend, report: StoresReport, tmp_path: Path) -> None:
     before = set(con.list_tables())
     written(tmp_path, con, report)
     assert set(con.list_tables()) == before

@@ -1,4 +1,4 @@
-"""The interval of a difference: wide where one odd day decides, clear where a model is better everywhere."""
+"""The bootstrap interval is wide where a single day decides, and excludes zero where a model is better everywhere."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def rows() -> pd.DataFrame:
 
 
 def test_the_same_forecasts_do_not_differ(rows: pd.DataFrame) -> None:
-    said = rows["sales"].to_numpy() * np.random.default_rng(1).normal(1, 0.1, len(rows))
-    assert rmspe_difference(rows, said, said, seed=7) == (0.0, 0.0)
+    forecast = rows["sales"].to_numpy() * np.random.default_rng(1).normal(1, 0.1, len(rows))
+    assert rmspe_difference(rows, forecast, forecast, seed=7) == (0.0, 0.0)
 
 
-def test_half_the_error_is_surely_better(rows: pd.DataFrame) -> None:
+def test_half_the_error_is_significantly_better(rows: pd.DataFrame) -> None:
     error = np.random.default_rng(1).normal(0, 10, len(rows))
     low, high = rmspe_difference(rows, 100 + error / 2, 100 + error, seed=7)
     assert low < -0.05 < high < 0
     assert rmspe_difference(rows, 100 + error, 100 + error / 2, seed=7)[0] > 0
 
 
-def test_better_on_one_day_alone_is_not_surely_better(rows: pd.DataFrame) -> None:
+def test_better_on_a_single_day_is_not_significantly_better(rows: pd.DataFrame) -> None:
     error = np.random.default_rng(1).normal(0, 10, len(rows))
     better = np.where(rows["day"] == 3, 0.0, error)
     low, high = rmspe_difference(rows, 100 + better, 100 + error, seed=7)

@@ -1,4 +1,4 @@
-"""A state says what the tables said, for one day as for all, and only what is asked for is changed."""
+"""A state gives the features of the tables, and requests change only the requested days."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def state(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> StoreState:
     return made[0]
 
 
-def asked(state: StoreState, **changed: Any) -> pd.DataFrame:
+def requested_day(state: StoreState, **changed: Any) -> pd.DataFrame:
     """A planned Monday of store 3 without promotion, otherwise as changed."""
     days = planned_days(state)
     monday = days[(days["store"] == 3) & (days["day"].dt.weekday == 0) & ~days["promo"]].head(1)
     return monday.assign(**changed)
 
 
-def test_what_is_known_of_itself(state: StoreState) -> None:
+def test_a_state_knows_its_day_horizon_and_stores(state: StoreState) -> None:
     assert (state.as_of, state.horizon) == (AS_OF, HORIZON)
     assert state.stores.tolist() == list(range(1, COUNT + 1))
 
 
-def test_there_and_back(state: StoreState) -> None:
+def test_a_state_survives_serialisation(state: StoreState) -> None:
     back = StoreState.from_bytes(state.to_bytes())
     assert (back.as_of, back.horizon, back.plan.first) == (state.as_of, state.horizon, state.plan.first)
     pd.testing.assert_frame_equal(planned_days(back), planned_days(state))
@@ -76,7 +76,7 @@ def test_rows_are_the_features_to_forecast(made: tuple[StoreState, pd.DataFrame,
     pd.testing.assert_frame_equal(found, trained)
 
 
-def test_each_row_by_itself_and_in_any_order(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
+def test_rows_do_not_depend_on_other_rows_or_their_order(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
     state, ahead, _ = made
     some = planned_days(state).sample(60, random_state=5)
     pd.testing.assert_frame_equal(feature_rows(state, some), ahead.loc[some.index].reset_index(drop=True))
@@ -84,31 +84,31 @@ def test_each_row_by_itself_and_in_any_order(made: tuple[StoreState, pd.DataFram
         pd.testing.assert_frame_equal(feature_rows(state, some.loc[[at]]), ahead.loc[[at]].reset_index(drop=True))
 
 
-def test_a_day_may_be_a_date_or_its_name(state: StoreState) -> None:
-    one = asked(state)
+def test_a_day_may_be_a_date_a_timestamp_or_a_string(state: StoreState) -> None:
+    one = requested_day(state)
     for day in (one["day"].dt.date, one["day"].dt.strftime("%Y-%m-%d"), one["day"].astype("datetime64[ns]")):
         pd.testing.assert_frame_equal(feature_rows(state, one.assign(day=day)), feature_rows(state, one))
 
 
-def test_no_days_no_rows(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
+def test_no_days_give_no_rows(made: tuple[StoreState, pd.DataFrame, pd.DataFrame]) -> None:
     state, ahead, _ = made
     none = feature_rows(state, planned_days(state).head(0))
     assert list(none.columns) == list(ahead.columns)
     assert none.empty
 
 
-def test_what_if_there_were_a_promotion(state: StoreState) -> None:
-    before, kept = asked(state), state.to_bytes()
-    plan, promoted = (feature_rows(state, asked(state, promo=promo)).iloc[0] for promo in (False, True))
+def test_a_requested_promotion_overrides_the_plan_of_this_request_only(state: StoreState) -> None:
+    before, kept = requested_day(state), state.to_bytes()
+    plan, promoted = (feature_rows(state, requested_day(state, promo=promo)).iloc[0] for promo in (False, True))
     assert (plan["promo"], promoted["promo"], promoted["promo_since"], promoted["promo_until"]) == (0, 1, 0, 0)
     assert promoted["linear"] - plan["linear"] == pytest.approx(promoted["effect_promo"], abs=0.1)
     assert state.to_bytes() == kept
     pd.testing.assert_series_equal(feature_rows(state, before).iloc[0], plan)
 
 
-def test_the_days_around_see_what_is_asked(state: StoreState) -> None:
-    """A school holiday on one of the days asked for is as near to the others as it is."""
-    one = asked(state)
+def test_a_requested_holiday_changes_the_distances_of_the_other_requested_days(state: StoreState) -> None:
+    """A school holiday on one of the days requested_day for is as near to the others as it is."""
+    one = requested_day(state)
     both = pd.concat([one, one.assign(day=one["day"] + pd.Timedelta(days=2))])
     both["school_holiday"] = [True, False]
     found = feature_rows(state, both)
@@ -118,19 +118,19 @@ def test_the_days_around_see_what_is_asked(state: StoreState) -> None:
     assert alone["school_since"] > 2
 
 
-def test_a_planned_closure_can_be_asked_open(state: StoreState) -> None:
-    sunday = asked(state)
+def test_a_day_that_is_planned_closed_can_be_requested_open(state: StoreState) -> None:
+    sunday = requested_day(state)
     sunday["day"] -= pd.Timedelta(days=1)
     planned_ones = planned_days(state)[["store", "day"]].merge(sunday[["store", "day"]])
     assert planned_ones.empty
-    monday = feature_rows(state, asked(state)).iloc[0]
-    found = feature_rows(state, pd.concat([sunday, asked(state)]))
+    monday = feature_rows(state, requested_day(state)).iloc[0]
+    found = feature_rows(state, pd.concat([sunday, requested_day(state)]))
     assert found["weekday"].tolist() == [6, 0]
     assert found["open_week"].iloc[1] == monday["open_week"] + 1
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"store": 99}, "store 99"),
         ({"day": pd.Timestamp(AS_OF) - pd.Timedelta(days=1)}, "outside"),
@@ -138,13 +138,13 @@ def test_a_planned_closure_can_be_asked_open(state: StoreState) -> None:
         ({"state_holiday": "whitsun"}, "whitsun"),
     ],
 )
-def test_what_cannot_be_answered_is_refused(state: StoreState, changed: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        feature_rows(state, asked(state, **changed))
+def test_days_that_cannot_be_forecast_are_refused(state: StoreState, changed: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        feature_rows(state, requested_day(state, **changed))
 
 
-def test_missing_columns_and_days_asked_for_twice_are_refused(state: StoreState) -> None:
-    one = asked(state)
+def test_missing_columns_and_duplicate_days_are_refused(state: StoreState) -> None:
+    one = requested_day(state)
     with pytest.raises(UsageError, match="promo"):
         feature_rows(state, one.drop(columns="promo"))
     with pytest.raises(UsageError, match="twice"):

@@ -27,7 +27,7 @@ from pipeline.stores.domain import DOMAIN
 from pipeline.stores.intervals import Intervals
 from pipeline.stores.specs import DIFFERENCE_HIGH, STORE_SALES
 from pipeline.training import lifecycle, scoring
-from tests.stores.simulated import AS_OF, CHAIN, HORIZON, LATER, MODEL, UNDATED, came
+from tests.stores.simulated import AS_OF, CHAIN, HORIZON, LATER, MODEL, UNDATED, write_chain
 
 
 def forecasts(settings: Settings, made_on: dt.date) -> pd.DataFrame:
@@ -152,7 +152,7 @@ def test_the_gate_refuses_what_hardly_beats_the_baseline_or_lies_about_its_inter
     (tmp_path / "home").mkdir()
     shutil.copy(empty_mlflow, tmp_path / "home" / "mlflow.db")
     settings = Settings(home=str(tmp_path / "home"), code_version="abc123")
-    came(settings, AS_OF, Chain(seed=7, count=8, effects=Effects(season=0, trend=0, advent=0)))
+    write_chain(settings, AS_OF, Chain(seed=7, count=8, effects=Effects(season=0, trend=0, advent=0)))
     narrow = Intervals({0.8: (-0.1,) * 3, 0.95: (-0.2,) * 3}, {0.8: (0.1,) * 3, 0.95: (0.2,) * 3})
     monkeypatch.setattr("pipeline.stores.backtest.calibrate", lambda past: narrow)
     lifecycle.evaluate_candidate(settings, spec_of(MODEL), AS_OF, "linear_store")

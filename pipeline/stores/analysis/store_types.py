@@ -150,9 +150,9 @@ def customers_section(stores: pd.DataFrame) -> Section:
         )
     )
     figure = go.Figure()
-    for k, (kind, part) in enumerate(known.groupby("store_type")):
+    for k, (store_type, part) in enumerate(known.groupby("store_type")):
         figure.add_scatter(
-            name=f"type {kind}",
+            name=f"type {store_type}",
             x=part["customers"].round(1),
             y=part["sales"].round(1),
             text=[f"store {store}" for store in part.index],

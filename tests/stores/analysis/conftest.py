@@ -1,4 +1,4 @@
-"""The simulated chain in the engine: what was planted in it is what the analyses must find."""
+"""The simulated chain in the engine, whose planted effects the analyses must find."""
 
 from __future__ import annotations
 

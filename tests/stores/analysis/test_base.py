@@ -1,4 +1,4 @@
-"""An open day against what is usual for it, and how far it is from holidays and closures."""
+"""Open days relative to usual sales, and their distance from holidays and closures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.stores.analysis.base import MAX_OFFSET, open_days
 
 
-def test_excess_is_against_the_same_store_weekday_and_promotion(by_hand, plain_days) -> None:
+def test_excess_is_relative_to_the_same_store_weekday_and_promotion(by_hand, plain_days) -> None:
     con, table = by_hand
     records = plain_days(28) + plain_days(28, store=2, sales=500.0)
     records[0] |= {"sales": 200.0}  # a Monday
@@ -19,7 +19,7 @@ def test_excess_is_against_the_same_store_weekday_and_promotion(by_hand, plain_d
     assert found[2].abs().max() < 1e-12
 
 
-def test_closed_days_and_days_without_sales_are_no_open_days(by_hand, plain_days) -> None:
+def test_closed_days_and_days_without_sales_are_left_out(by_hand, plain_days) -> None:
     con, table = by_hand
     records = plain_days(10)
     records[3] |= {"open": False, "sales": 0.0}
@@ -27,7 +27,7 @@ def test_closed_days_and_days_without_sales_are_no_open_days(by_hand, plain_days
     assert open_days(con, table(records)).count().to_pyarrow().as_py() == 8
 
 
-def test_the_nearest_holiday_of_the_store_counts_its_days(by_hand, plain_days) -> None:
+def test_days_are_counted_from_the_nearest_holiday_of_the_store(by_hand, plain_days) -> None:
     con, table = by_hand
     records = plain_days(40) + plain_days(40, store=2)
     records[20] |= {"state_holiday": "public", "open": False, "sales": 0.0}
@@ -43,7 +43,7 @@ def test_the_nearest_holiday_of_the_store_counts_its_days(by_hand, plain_days) -
     assert found[found["store"] == 2]["near"].isna().all()
 
 
-def test_closures_are_closed_days_in_a_row_and_never_missing_ones(by_hand, plain_days) -> None:
+def test_missing_days_are_not_part_of_a_closure(by_hand, plain_days) -> None:
     con, table = by_hand
     records = plain_days(60)
     for k in range(20, 25):

@@ -1,4 +1,4 @@
-"""A competitor's opening, found against the stores where none opened."""
+"""The effect of a competitor's opening, relative to stores without an opening."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_the_planted_effect_is_found_store_by_store(planted) -> None:
     assert months[2] == pytest.approx(found.effect, abs=0.02)
 
 
-def test_the_sentence_says_how_sure_it_is(planted) -> None:
+def test_the_sentence_states_the_significance(planted) -> None:
     found = opening_effect(planted.days, planted.stores)
-    said = opening_section(found).sentences[0]
-    assert f"they sold {more_or_less(percent_change(found.effect))} than" in said
-    assert "a significant loss" in said
+    text = opening_section(found).sentences[0]
+    assert f"they sold {more_or_less(percent_change(found.effect))} than" in text
+    assert "a significant loss" in text
 
 
-def test_without_an_opening_or_anybody_to_compare_with_it_says_so(planted) -> None:
+def test_without_an_opening_or_control_stores_the_section_says_so(planted) -> None:
     never = planted.stores.mutate(
         competition_since=planted.stores.competition_since.nullif(planted.stores.competition_since)
     )
@@ -40,7 +40,7 @@ def test_without_an_opening_or_anybody_to_compare_with_it_says_so(planted) -> No
     assert "No competitor opened near a store" in opening_section(found).sentences[0]
 
 
-def test_distance_is_told_by_fifths_or_not_at_all(planted) -> None:
+def test_sales_by_distance_need_known_distances(planted) -> None:
     stores, rise = store_means(planted.days, planted.stores), measure_uplift(planted.days)
     section = distance_section(stores, rise)
     assert section.figure is not None

@@ -1,4 +1,4 @@
-"""What was stored with a version, and versions with which little was stored."""
+"""The evidence stored with a version, complete or with parts missing."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ BACKTEST = {
 }
 
 
-def test_models_stand_side_by_side_the_closest_first() -> None:
+def test_models_are_ordered_by_their_error() -> None:
     section = backtest_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
-    said = " ".join(section.sentences)
-    assert "that of gradient boosting with an RMSPE of 0.1000, followed by seasonal median with 0.2000." in said
-    assert "That is 50.0 % less than the error of the baseline" in said
-    assert "The RMSE of the LSTM is 50.0 % more than that of the seasonal median." in said
-    assert "The forecasts on this page are made by gradient boosting." in said
+    text = " ".join(section.sentences)
+    assert "that of gradient boosting with an RMSPE of 0.1000, followed by seasonal median with 0.2000." in text
+    assert "That is 50.0 % less than the error of the baseline" in text
+    assert "The RMSE of the LSTM is 50.0 % more than that of the seasonal median." in text
+    assert "The forecasts on this page are made by gradient boosting." in text
     assert section.table is not None
     assert [row[0] for row in section.table.rows] == ["gradient boosting", "seasonal median", "LSTM"]
     assert section.table.rows[0][1:5] == ("0.1000", "10.0", "5.0", "10.0 %")
 
 
-def test_a_baseline_that_nobody_beats_is_said() -> None:
+def test_an_unbeaten_baseline_is_reported() -> None:
     found = {"seasonal_median": record(0.1), "lstm": record(0.3)}
     assert "No model is better than the baseline" in " ".join(backtest_section({"backtest": found}).sentences)
 
 
-def test_slices_say_where_it_is_worst_and_where_the_baseline_is_better() -> None:
+def test_slices_report_the_largest_error_and_where_the_baseline_is_better() -> None:
     section = slices_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
     assert section.sentences[0].startswith(
         "The error of gradient boosting is largest for “promotion: yes” (RMSPE 0.1200)"
@@ -54,7 +54,7 @@ def test_slices_say_where_it_is_worst_and_where_the_baseline_is_better() -> None
     assert section.sentences[1] == "The seasonal median is better for “promotion: no”."
 
 
-def test_importance_is_told_largest_first_and_the_rest_drawn_where_one_outdoes_all() -> None:
+def test_a_dominant_feature_is_named_and_left_out_of_the_chart() -> None:
     found = {
         "importance": [{"feature": "promo", "rmspe_rise": 0.01}, {"feature": "linear", "rmspe_rise": 0.7}],
         "contributions": [{"feature": "promo_since", "mean": 0.02}],
@@ -65,7 +65,7 @@ def test_importance_is_told_largest_first_and_the_rest_drawn_where_one_outdoes_a
     assert "increase of RMSPE, without the first feature" in str(section.figure)
 
 
-def test_partial_effects_are_told_and_flat_ones_are_flat() -> None:
+def test_partial_effects_are_described_and_flat_ones_called_flat() -> None:
     found = {
         "partial": {
             "promo": [{"value": 0.0, "ratio": 0.9}, {"value": 1.0, "ratio": 1.2}],
@@ -73,8 +73,8 @@ def test_partial_effects_are_told_and_flat_ones_are_flat() -> None:
             "competition_distance": [{"value": 100.0, "ratio": 0.98}, {"value": 5000.0, "ratio": 1.0}],
         }
     }
-    said = partial_section(found, ("promo",)).sentences
-    assert said == [
+    text = partial_section(found, ("promo",)).sentences
+    assert text == [
         "Promotion: from -10.0 % (none) to +20.0 % (promotion).",
         "Weekday: all values give the same forecast within 0.06 %.",
         "Competitor's distance: from -2.0 % (100 m) to +0.0 % (5,000 m).",
@@ -83,7 +83,7 @@ def test_partial_effects_are_told_and_flat_ones_are_flat() -> None:
 
 
 @pytest.mark.parametrize("evidence", [{}, {"backtest": {}, "importance": [], "contributions": [], "partial": {}}])
-def test_what_was_not_stored_is_said(evidence: dict[str, Any]) -> None:
+def test_missing_evidence_is_reported(evidence: dict[str, Any]) -> None:
     sections = [importance_section(evidence), partial_section(evidence, ()), backtest_section(evidence)]
     for section in [*sections, slices_section(evidence)]:
         assert section.figure is None

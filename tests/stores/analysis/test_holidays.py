@@ -1,4 +1,4 @@
-"""Holidays and the two seasons, as planted."""
+"""Holidays and the two seasons have the planted effects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def test_the_planted_eve_is_found_before_public_and_easter_holidays(planted) -> 
     assert days["easter", -1] == pytest.approx(want, abs=0.04)
     assert days["public", 3] == pytest.approx(0, abs=0.05)
     assert found.open["open"].sum() == 0
-    said = holidays_section(found).sentences
-    assert f"On the day before a state holiday, sales are {above_or_below(percent_change(days['any', -1]))}" in said[0]
-    assert "On state holidays no store was open." in said
+    text = holidays_section(found).sentences
+    assert f"On the day before a state holiday, sales are {above_or_below(percent_change(days['any', -1]))}" in text[0]
+    assert "On state holidays no store was open." in text
 
 
 def test_advent_and_the_eve_make_the_christmas_peak(planted) -> None:
@@ -30,12 +30,12 @@ def test_advent_and_the_eve_make_the_christmas_peak(planted) -> None:
         assert line[-1] == pytest.approx(effects.advent + effects.eve - effects.season, abs=0.06), "at midwinter"
         assert line[-15] < line[-8] < line[-1]
         assert easter.years[year][-3] == pytest.approx(effects.eve, abs=0.06), "the eve of Good Friday"
-    said = " ".join(seasons_section([christmas, easter]).sentences)
-    assert "The best day of the season is 1 day before 25 December" in said
-    assert "In 2014 the best day was 24 December 2014" in said
+    text = " ".join(seasons_section([christmas, easter]).sentences)
+    assert "The best day of the season is 1 day before 25 December" in text
+    assert "In 2014 the best day was 24 December 2014" in text
 
 
-def test_school_holidays_are_told_and_their_absence_too(by_hand, plain_days) -> None:
+def test_the_effect_of_school_holidays_is_shown_or_said_to_be_unknown(by_hand, plain_days) -> None:
     con, table = by_hand
     records = plain_days(70)
     for record in records[56:]:
@@ -43,9 +43,9 @@ def test_school_holidays_are_told_and_their_absence_too(by_hand, plain_days) -> 
     days = table(records)
     found = holiday_effects(days, open_days(con, days))
     assert percent_change(found.school) == pytest.approx(50, abs=1e-6)
-    said = holidays_section(found).sentences
-    assert said[0] == "The data have no state holidays."
-    assert "On school holidays sales are 50.0 % above" in said[1]
+    text = holidays_section(found).sentences
+    assert text[0] == "The data have no state holidays."
+    assert "On school holidays sales are 50.0 % above" in text[1]
     days = table(plain_days(70))
     assert (
         "The data do not have both school holidays and other days"
@@ -53,7 +53,7 @@ def test_school_holidays_are_told_and_their_absence_too(by_hand, plain_days) -> 
     )
 
 
-def test_a_season_outside_the_data_is_said(by_hand, plain_days) -> None:
+def test_a_season_outside_the_data_is_reported(by_hand, plain_days) -> None:
     con, table = by_hand
     found = seasons(daily_means(open_days(con, table(plain_days(20, "2024-06-01")))))
     assert seasons_section(found).sentences == [

@@ -1,4 +1,4 @@
-"""Closures, gaps between rows, and stores that never close."""
+"""Closures, gaps between rows, and stores that are open all week."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def test_closures_gaps_and_the_days_around_are_found(by_hand, plain_days) -> Non
     assert found.lasting == 1
     around = found.around.set_index("place")["excess"]
     assert around[1] > 0.8
-    said = " ".join(openings_section(found).sentences)
-    assert "1 store had closures of 4 days or more, 1 closure in total. The longest was that of store 1, 6 days" in said
-    assert "At the end of the data 1 store has been closed for 4 days or more." in said
-    assert "1 store has a gap of 7 days or more without data; the longest is 10 days (store 2" in said
+    text = " ".join(openings_section(found).sentences)
+    assert "1 store had closures of 4 days or more, 1 closure in total. The longest was that of store 1, 6 days" in text
+    assert "At the end of the data 1 store has been closed for 4 days or more." in text
+    assert "1 store has a gap of 7 days or more without data; the longest is 10 days (store 2" in text
 
 
-def test_without_closures_and_gaps_it_says_so(by_hand, plain_days) -> None:
+def test_without_closures_and_gaps_the_section_says_so(by_hand, plain_days) -> None:
     con, table = by_hand
     days = table(plain_days(30))
-    said = " ".join(openings_section(find_openings(days, open_days(con, days))).sentences)
-    assert "No store was closed for 4 days or more in a row" in said
-    assert "No store has a gap of 7 days or more" in said
+    text = " ".join(openings_section(find_openings(days, open_days(con, days))).sentences)
+    assert "No store was closed for 4 days or more in a row" in text
+    assert "No store has a gap of 7 days or more" in text
 
 
 def test_every_tenth_store_of_the_chain_is_open_all_week(planted) -> None:
@@ -50,7 +50,7 @@ def test_every_tenth_store_of_the_chain_is_open_all_week(planted) -> None:
     assert "6 stores are open on 50 % or more of the Sundays, 54 are not." in weekends_section(found).sentences
 
 
-def test_without_sunday_stores_it_says_so(by_hand, plain_days) -> None:
+def test_without_sunday_stores_the_section_says_so(by_hand, plain_days) -> None:
     con, table = by_hand
     records = [r | {"open": False, "sales": 0.0} if r["day"].weekday() == 6 else r for r in plain_days(30)]
     days = table(records)

@@ -1,4 +1,4 @@
-"""Marked days among a sample of the others."""
+"""Outliers are shown with a sample of other days."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.stores.analysis.outliers import MAX_SAMPLE, outliers_section, summ
 AS_OF = dt.date(2025, 1, 1)
 
 
-def test_marked_days_are_shown_against_their_usual(by_hand, plain_days) -> None:
+def test_outliers_are_shown_relative_to_usual_sales(by_hand, plain_days) -> None:
     _, table = by_hand
     records = plain_days(71)
     records[35] |= {"sales": 900.0}
@@ -29,7 +29,7 @@ def test_the_sample_is_drawn_by_the_seed_alone(planted) -> None:
     assert not first.equals(other)
 
 
-def test_nothing_marked_is_said(by_hand, plain_days) -> None:
+def test_without_outliers_the_section_says_so(by_hand, plain_days) -> None:
     _, table = by_hand
     section = outliers_section(summarise_outliers(table(plain_days(71)), AS_OF, seed=1))
     assert section.sentences == ["None of 71 open store days is an outlier."]

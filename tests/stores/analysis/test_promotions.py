@@ -1,4 +1,4 @@
-"""Promotions: what was planted is found, and where there are none the page says so."""
+"""The planted effect of promotions is found; without promotions the page says so."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def test_the_planted_effect_is_found_overall_by_weekday_and_by_store(planted) ->
     assert found.overall["a_customer"] == pytest.approx(0, abs=0.005), "and each buys what they always buy"
 
 
-def test_the_sentences_say_it_in_per_cent(planted) -> None:
+def test_the_sentences_give_the_effect_in_per_cent(planted) -> None:
     found = measure_uplift(planted.days)
-    said = " ".join(uplift_section(found).sentences)
-    assert f"With promotion a store sells {100 * np.expm1(found.overall['sales']):.1f} % more" in said
+    text = " ".join(uplift_section(found).sentences)
+    assert f"With promotion a store sells {100 * np.expm1(found.overall['sales']):.1f} % more" in text
     stores = planted.stores.to_pandas().set_index("store")
     pays = " ".join(stores_section(found, stores).sentences)
     assert "In 60 of 60 stores promotions raise sales significantly" in pays
 
 
-def test_an_interval_holds_nothing_where_promotions_do_nothing(by_hand, plain_days) -> None:
+def test_the_interval_contains_zero_where_promotions_have_no_effect(by_hand, plain_days) -> None:
     con, table = by_hand
     rng = np.random.default_rng(5)
     records = [
@@ -52,7 +52,7 @@ def test_an_interval_holds_nothing_where_promotions_do_nothing(by_hand, plain_da
     assert "In 0 of 1 store promotions raise sales significantly" in stores_section(found, stores).sentences[0]
 
 
-def test_without_promotion_nothing_is_compared(by_hand, plain_days) -> None:
+def test_without_promotions_there_is_no_comparison(by_hand, plain_days) -> None:
     con, table = by_hand
     found = measure_uplift(open_days(con, table(plain_days(60))))
     for section in (uplift_section(found), stores_section(found, pd.DataFrame())):
@@ -60,7 +60,7 @@ def test_without_promotion_nothing_is_compared(by_hand, plain_days) -> None:
         assert "No store has enough days" in section.sentences[0]
 
 
-def test_without_customers_only_sales_are_told(by_hand, plain_days) -> None:
+def test_without_customers_only_the_effect_on_sales_is_shown(by_hand, plain_days) -> None:
     con, table = by_hand
     records = [record | {"promo": k // 7 % 2 == 0} for k, record in enumerate(plain_days(60))]
     days = table(records)
@@ -75,7 +75,7 @@ def _both(table, plain_days, *, before: bool, ahead: bool):
 
 
 @pytest.mark.parametrize(
-    ("before", "ahead", "said"),
+    ("before", "ahead", "text"),
     [
         (False, False, "No store had a promotion in the past, and none has one on the days to forecast."),
         (
@@ -91,10 +91,10 @@ def _both(table, plain_days, *, before: bool, ahead: bool):
         ),
     ],
 )
-def test_plans_are_held_against_training(by_hand, plain_days, before: bool, ahead: bool, said: str) -> None:
+def test_plans_are_compared_with_the_past(by_hand, plain_days, before: bool, ahead: bool, text: str) -> None:
     _, table = by_hand
     found = _both(table, plain_days, before=before, ahead=ahead)
-    assert said in plans_section(found, AS_OF).sentences[0]
+    assert text in plans_section(found, AS_OF).sentences[0]
     assert found.days == 42
 
 

@@ -1,4 +1,4 @@
-"""Weekdays, growth and what a day remembers, as planted."""
+"""Weekdays, growth and autocorrelation are the planted ones."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def test_planted_weekdays_months_and_growth_are_found(planted) -> None:
     assert found.months[12] > found.months[11] + 0.1, "advent"
     truth = planted.chain.truth()
     assert found.growth == pytest.approx(truth["trend"].mean(), abs=0.02), "competitors cost a little of it"
-    said = " ".join(seasonality_section(found).sentences)
-    assert "Without promotion the best day is Monday" in said
-    assert "The strongest month is Jul" in said
-    assert "% more per day than in the 52 weeks before" in said
+    text = " ".join(seasonality_section(found).sentences)
+    assert "Without promotion the best day is Monday" in text
+    assert "The strongest month is Jul" in text
+    assert "% more per day than in the 52 weeks before" in text
 
 
 def test_less_than_two_years_have_no_growth(by_hand, plain_days) -> None:
@@ -37,16 +37,16 @@ def test_less_than_two_years_have_no_growth(by_hand, plain_days) -> None:
     assert "less than two years" in " ".join(seasonality_section(found).sentences)
 
 
-def test_a_promotion_every_other_week_is_remembered_for_two_weeks(planted) -> None:
+def test_a_promotion_every_other_week_gives_an_autocorrelation_at_two_weeks(planted) -> None:
     found = measure_autocorrelation(planted.daily)
     assert found.week == 6, "on Sundays most stores are closed"
     assert found.acf.idxmax() == 12
-    said = autocorrelation_section(found).sentences[0]
-    assert "highest at a lag of 12 trading days" in said
-    assert "which is 2 weeks" in said
+    text = autocorrelation_section(found).sentences[0]
+    assert "highest at a lag of 12 trading days" in text
+    assert "which is 2 weeks" in text
 
 
-def test_sales_that_never_vary_remember_nothing(by_hand, plain_days) -> None:
+def test_constant_sales_have_no_autocorrelation(by_hand, plain_days) -> None:
     con, table = by_hand
     found = measure_autocorrelation(daily_means(open_days(con, table(plain_days(60)))))
     assert autocorrelation_section(found).sentences == ["There are too few trading days, or their sales never vary."]

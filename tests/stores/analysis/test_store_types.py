@@ -1,4 +1,4 @@
-"""Types, assortments, customers, and correlations."""
+"""Store types, assortments, customers and correlations."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pipeline.stores.analysis.promotions import measure_uplift
 from pipeline.stores.analysis.store_types import customers_section, store_means, store_types_section
 
 
-def test_what_a_customer_spends_is_found_for_each_store(planted) -> None:
+def test_sales_per_customer_are_found_for_each_store(planted) -> None:
     found = store_means(planted.days, planted.stores)
     truth = planted.chain.truth().set_index("store")["a_customer"]
     np.testing.assert_allclose(found["a_customer"], truth.reindex(found.index), rtol=0.01)
     assert found["correlation"].min() > 0.99, "customers are sales over what one spends"
-    said = " ".join(customers_section(found).sentences)
-    assert f"to {found['a_customer'].max():,.2f} in store {found['a_customer'].idxmax()}" in said
+    text = " ".join(customers_section(found).sentences)
+    assert f"to {found['a_customer'].max():,.2f} in store {found['a_customer'].idxmax()}" in text
 
 
-def test_kinds_are_counted_and_compared(planted) -> None:
+def test_store_types_are_counted_and_compared(planted) -> None:
     stores = store_means(planted.days, planted.stores)
     section = store_types_section(stores, measure_uplift(planted.days))
     assert "There are 15 of type a, 15 of type b, 15 of type c and 15 of type d." in section.sentences[0]
@@ -27,13 +27,13 @@ def test_kinds_are_counted_and_compared(planted) -> None:
     assert sum(int(row[2]) for row in section.table.rows) == 60
 
 
-def test_without_customers_nothing_is_said_of_them(planted) -> None:
+def test_without_customers_the_section_says_so(planted) -> None:
     days = planted.days.mutate(customers=planted.days.customers.nullif(planted.days.customers))
     section = customers_section(store_means(days, planted.stores))
     assert section.sentences == ["Customers were not counted."]
 
 
-def test_correlations_are_pandas_own_and_blank_where_nothing_varies(planted) -> None:
+def test_correlations_equal_those_of_pandas_and_are_blank_for_constants(planted) -> None:
     found = correlations(planted.days, planted.stores)
     frame = planted.days.to_pandas()
     assert found["sales"]["customers"] == pytest.approx(frame["sales"].corr(frame["customers"]))
