@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.cli import data, models, service
 from pipeline.cli.options import Verbose
-from pipeline.cli.output import print_error
+from pipeline.cli.output import interruptible, print_error
 from pipeline.errors import AisleError, RefusedError
 from pipeline.logs import log_to_stderr
 from pipeline.settings import load_settings
@@ -43,14 +44,15 @@ QUARANTINE: Mapping[str, Callable[..., None]] = {
 }
 
 
-def _with_verbose(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option `--verbose` to a command."""
+def _prepare(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option `--verbose` to a command, and an orderly end by Ctrl-C."""
 
     @functools.wraps(command)
     def run(*, verbose: bool, **arguments: Any) -> None:
         if verbose:
             log_to_stderr(load_settings().log_level)
-        command(**arguments)
+        with interruptible():
+            command(**arguments)
 
     signature = inspect.signature(command, eval_str=True)
     option = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose)
@@ -60,15 +62,30 @@ def _with_verbose(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aisle {version('aisle')}")
+        raise typer.Exit
+
+
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The options of `aisle` itself."""
+
+
 def assemble() -> typer.Typer:
     """Make the command line from the commands of its modules."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+    app.callback(help=HELP)(_options)
     for heading, commands in COMMANDS.items():
         for command in commands:
-            app.command(rich_help_panel=heading)(_with_verbose(command))
+            app.command(rich_help_panel=heading)(_prepare(command))
     quarantine = typer.Typer(no_args_is_help=True, help="List, show and replay rows that break their contract.")
     for name, command in QUARANTINE.items():
-        quarantine.command(name)(_with_verbose(command))
+        quarantine.command(name)(_prepare(command))
     app.add_typer(quarantine, name="quarantine", rich_help_panel="Data")
     return app
 

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.cli.options import Day, Json, Since, TableName, Until
-from pipeline.cli.output import err, print_error, print_result, seconds_since
+from pipeline.cli.output import err, interruptible, number, print_error, print_result, seconds_since
 from pipeline.errors import RefusedError, UsageError
 from pipeline.settings import load_settings
 
@@ -50,7 +50,9 @@ def simulate(
         "planted": [str(p) for w in written for p in w.planted],
         "seconds": seconds_since(start),
     }
-    print_result(result, as_json, f"{len(written)} files in {folder}, {result['seconds']} s")
+    from pipeline.reports.phrasing import counted
+
+    print_result(result, as_json, f"{counted(len(written), 'file')} in {folder}, {result['seconds']} s")
 
 
 def fetch(
@@ -79,6 +81,7 @@ def ingest(
 ) -> None:
     """Land, validate and commit deliveries. A refused delivery does not stop the others."""
     from pipeline.ingestion import steps
+    from pipeline.reports.phrasing import counted
 
     settings = load_settings()
     if sum((day is not None, every, since is not None or until is not None)) != 1:
@@ -101,16 +104,19 @@ def ingest(
     refused: dict[str, str] = {}
     warnings: dict[str, list[str]] = {}
     quiet = as_json or len(deliveries) < 3
-    for delivery in track(deliveries, "ingesting", console=err, disable=quiet, transient=True):
-        try:
-            done = steps.ingest(settings, delivery)
-        except RefusedError as refusal:
-            refused[delivery.id] = str(refusal)
-            continue
-        for name in totals:
-            totals[name] += getattr(done.entry, name)
-        if done.warnings:
-            warnings[delivery.id] = list(done.warnings)
+    finished: list[str] = []
+    with interruptible(finished):
+        for count, delivery in enumerate(track(deliveries, "ingesting", console=err, disable=quiet, transient=True), 1):
+            try:
+                done = steps.ingest(settings, delivery)
+            except RefusedError as refusal:
+                refused[delivery.id] = str(refusal)
+            else:
+                for name in totals:
+                    totals[name] += getattr(done.entry, name)
+                if done.warnings:
+                    warnings[delivery.id] = list(done.warnings)
+            finished[:] = [f"{count:,} of {counted(len(deliveries), 'delivery', 'deliveries')}"]
     result = {"table": table, "deliveries": len(deliveries) - len(refused), **totals, "seconds": seconds_since(start)}
     if refused:
         result["refused"] = refused
@@ -119,8 +125,9 @@ def ingest(
     print_result(
         result,
         as_json,
-        f"{table}: {result['deliveries']} deliveries, {totals['read']:,} rows read = {totals['clean']:,} clean + "
-        f"{totals['quarantined']:,} quarantined + {totals['repeats']:,} exact repeats, {result['seconds']} s",
+        f"{table}: {counted(len(deliveries) - len(refused), 'delivery', 'deliveries')}, "
+        f"{counted(totals['read'], 'row')} read = {totals['clean']:,} clean + {totals['quarantined']:,} quarantined + "
+        f"{counted(totals['repeats'], 'exact repeat')}, {result['seconds']} s",
     )
     for name, reasons in warnings.items():
         print_error("warning", f"{name}\n  " + "\n  ".join(reasons))
@@ -135,7 +142,7 @@ def quarantine_list(table: TableName, as_json: Json = False) -> None:
     from pipeline.ingestion.quarantine import summarize
 
     waiting = summarize(load_settings(), table)
-    shown = Table("delivery", "rows", "reasons")
+    shown = Table(Column("delivery", overflow="fold"), number("rows"), "reasons")
     for entry in waiting:
         shown.add_row(entry.delivery, f"{entry.rows:,}", "\n".join(f"{n:,} × {r}" for r, n in entry.reasons.items()))
     result = {"table": table, "deliveries": [vars(entry) for entry in waiting]}
@@ -156,7 +163,10 @@ def quarantine_show(
     else:
         file.write_text(text, encoding="utf-8")
         err.print(
-            f"{file}: correct the values, keep _row as it is, then aisle quarantine replay … --csv {file}", markup=False
+            f"{file}: correct the values and keep _row as it is, then\n"
+            f"aisle quarantine replay {table} {delivery} --csv {file}",
+            markup=False,
+            soft_wrap=True,
         )
 
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import AsOf, By, Candidates, Day, DomainName, Json, ModelName, Reason
-from pipeline.cli.output import backtest_table, drift_text, model_as_dict, model_text, print_result, seconds_since
+from pipeline.cli.output import (
+    backtest_table,
+    drift_text,
+    interruptible,
+    model_as_dict,
+    model_text,
+    print_result,
+    seconds_since,
+)
 from pipeline.dates import format_day
 from pipeline.domains import DOMAINS, domain_of, find_domain, model_names, spec_of
 from pipeline.errors import RefusedError, UsageError
@@ -20,9 +28,18 @@ from pipeline.settings import Settings, load_settings
 if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that read the registry import it.
     from pipeline.monitoring.watch import DriftResult
+    from pipeline.training.spec import Domain
 
 
-def train(model: ModelName, as_of: AsOf = None, candidate: Candidates = None, as_json: Json = False) -> None:
+def train(
+    model: ModelName,
+    as_of: AsOf = None,
+    candidate: Candidates = None,
+    promote: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Whether to promote the challenger if the gate accepts it.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
     """Train a challenger, compare it with the champion at the gate, promote it if the gate accepts it."""
     from pipeline.training import lifecycle
 
@@ -34,24 +51,31 @@ def train(model: ModelName, as_of: AsOf = None, candidate: Candidates = None, as
         table = domain.input_table
         raise RefusedError("There is nothing to train on", where=table, todo=f"aisle ingest {table} --all")
     day = as_of or known[-1] + timedelta(days=1)
-    lifecycle.prepare(settings, domain, model, day)
-    for name in candidates:
-        lifecycle.evaluate_candidate(settings, spec, day, name)
-    trained = lifecycle.train(settings, spec, day)
-    decision = lifecycle.gate(settings, spec, trained.version)
-    if decision.accepted:
-        lifecycle.promote(settings, model, trained.version, by="aisle train")
+    done: list[str] = []
+    with interruptible(done):
+        lifecycle.prepare(settings, domain, model, day)
+        done.append(f"the input as of {format_day(day)} is prepared")
+        for name in candidates:
+            lifecycle.evaluate_candidate(settings, spec, day, name)
+            done.append(f"{name} is evaluated")
+        trained = lifecycle.train(settings, spec, day)
+        done.append(f"version {trained.version} is registered as challenger")
+        decision = lifecycle.gate(settings, spec, trained.version)
+        if promoted := decision.accepted and promote:
+            lifecycle.promote(settings, model, trained.version, by="aisle train")
     result = {
         **trained.as_dict(),
         "as_of": day,
-        "promoted": decision.accepted,
+        "promoted": promoted,
         "reasons": list(decision.reasons),
         "seconds": seconds_since(start),
     }
-    verdict = "promoted" if decision.accepted else "not promoted"
+    verdict = "promoted" if promoted else "not promoted"
+    if decision.accepted and not promote:
+        verdict += " because of --no-promote; the gate accepts it"
     lines = [f"{model} version {trained.version}: {verdict}, {result['seconds']} s", trained.reason, *decision.reasons]
     print_result(result, as_json, "\n  ".join(lines))
-    if not decision.accepted:
+    if promote and not decision.accepted:
         raise typer.Exit(1)
 
 
@@ -90,12 +114,15 @@ def score(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
 
     settings, start, found = load_settings(), time.monotonic(), find_domain(domain)
     as_of = day or _newest_day(settings, found.input_table) + timedelta(days=1)
-    features = lifecycle.build_features(settings, found, as_of)
-    scored = scoring.score(settings, found, as_of)
-    if scored is None:
-        names = " or ".join(found.model_names)
-        raise RefusedError("There is no champion to score with", where=domain, todo=f"aisle train {names}")
-    page = scoring.write_report(settings, found, as_of)
+    done: list[str] = []
+    with interruptible(done):
+        features = lifecycle.build_features(settings, found, as_of)
+        done.append(f"the features as of {format_day(as_of)} are built")
+        scored = scoring.score(settings, found, as_of)
+        if scored is None:
+            raise RefusedError("There is no champion to score with", where=domain, todo=_trainings(found))
+        done.append("scored")
+        page = scoring.write_report(settings, found, as_of)
     result = {
         "domain": domain,
         "as_of": as_of,
@@ -109,10 +136,23 @@ def score(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
 
 def report(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
     """Write the report of a day that has been scored."""
+    from pipeline.lake.tables import Lake
     from pipeline.training import scoring
 
     settings, found = load_settings(), find_domain(domain)
-    as_of = day or _newest_day(settings, found.results_table)
+    scored = Lake(settings).days(found.results_table)
+    if not scored:
+        todo = f"train and score first: {_trainings(found)}; aisle score {domain}"
+        raise RefusedError("Nothing is scored yet, so there is nothing to report", where=domain, todo=todo)
+    as_of = day or scored[-1]
+    if as_of not in scored:
+        raise RefusedError(
+            "The day is not scored, so there is nothing to report",
+            where=domain,
+            observed=format_day(as_of),
+            allowed=f"a scored day, the last of which is {format_day(scored[-1])}",
+            todo=f"aisle score {domain} --day {format_day(as_of)}",
+        )
     page = str(settings.home_path / scoring.write_report(settings, found, as_of))
     print_result({"domain": domain, "as_of": as_of, "page": page}, as_json, page)
 
@@ -146,20 +186,24 @@ def models(as_json: Json = False) -> None:
 
 def promote(model: ModelName, version: int, reason: Reason, by: By = "by hand", as_json: Json = False) -> None:
     """Make a version the champion, whatever the gate decided, and record it."""
-    _change_champion(lambda registry: registry.promote(model, version, by=by, reason=reason), as_json)
+    _change_champion(model, lambda registry: registry.promote(model, version, by=by, reason=reason), as_json)
 
 
 def rollback(model: ModelName, reason: Reason, by: By = "by hand", as_json: Json = False) -> None:
     """Make the previous champion the champion again, and record it."""
-    _change_champion(lambda registry: registry.rollback(model, by=by, reason=reason), as_json)
+    _change_champion(model, lambda registry: registry.rollback(model, by=by, reason=reason), as_json)
 
 
-def _change_champion(change: Callable[[Any], Any], as_json: bool) -> None:
+def _change_champion(model: str, change: Callable[[Any], Any], as_json: bool) -> None:
     from pipeline.registry.client import Registry
 
-    entry = change(Registry(load_settings()))
-    result = {**vars(entry), "figures": dict(entry.figures)}
-    text = f"{entry.model}: recorded {entry.action} of version {entry.version} (champion before: {entry.previous})"
+    registry = Registry(load_settings())
+    before = registry.history(model)
+    entry = change(registry)
+    result = {**vars(entry), "figures": dict(entry.figures), "changed": entry not in before}
+    text = f"{model}: recorded {entry.action} of version {entry.version} (champion before: {entry.previous})"
+    if entry in before:
+        text = f"{model}: version {entry.version} is the champion already; nothing was changed"
     print_result(result, as_json, text)
 
 
@@ -175,10 +219,15 @@ def _candidates(model: str, names: list[str] | None) -> list[str]:
     return names or []
 
 
+def _trainings(domain: Domain) -> str:
+    """The commands that train the models which a domain needs to be scored."""
+    return "; ".join(f"aisle train {name}" for name in domain.required_models)
+
+
 def _newest_day(settings: Settings, table: str) -> date:
     from pipeline.lake.tables import Lake
 
     days = Lake(settings).days(table)
     if not days:
-        raise RefusedError(f"The table {table!r} has no days yet", todo="aisle ingest transactions --all")
+        raise RefusedError(f"The table {table!r} has no days yet", todo=f"aisle ingest {table} --all")
     return days[-1]

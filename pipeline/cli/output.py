@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Column, Table
 
 from pipeline.dates import format_day
 
@@ -31,8 +34,34 @@ def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
     """
     if as_json:
         typer.echo(json.dumps(result, default=_to_json))
+    elif isinstance(shown, Table):
+        # A table that does not fit is printed wider than the terminal instead of with broken or cut numbers.
+        least = Measurement.get(out, out.options.update(max_width=10_000), shown).minimum
+        Console(width=max(out.width, least)).print(shown, highlight=False)
     else:
-        out.print(shown, highlight=False, soft_wrap=isinstance(shown, str), markup=not isinstance(shown, str))
+        out.print(shown, highlight=False, soft_wrap=True, markup=False)
+
+
+def number(header: str) -> Column:
+    """A column of numbers: aligned to the right, and never broken over two lines."""
+    return Column(header, justify="right", no_wrap=True)
+
+
+@contextmanager
+def interruptible(done: list[str] | None = None) -> Iterator[None]:
+    """End a command that Ctrl-C interrupts with exit code 130, and say what was done until then.
+
+    Args:
+        done: what has been done, which the command keeps up to date; None if it has only one step.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        text = "what was under way is not saved\n  do next: run the command again"
+        if done is not None:
+            text = f"done: {', '.join(done) or 'nothing'}\n  not done: the rest; {text}"
+        print_error("interrupted", text)
+        raise typer.Exit(130) from None
 
 
 def print_error(label: str, message: object) -> None:
@@ -97,7 +126,8 @@ def drift_text(result: DriftResult) -> str:
 def backtest_table(candidates: dict[str, Any]) -> Table:
     """A backtest of several candidates: one row for each fold of a candidate, then its mean."""
     (metrics,) = {tuple(result["mean"]) for result in candidates.values()}
-    table = Table("model", "days", *metrics, "fit s", "predict s", "peak MB")
+    columns = (number(name) for name in (*metrics, "fit s", "predict s", "peak MB"))
+    table = Table(Column("model", no_wrap=True), Column("days", no_wrap=True), *columns)
     for candidate, result in candidates.items():
         for fold in result["folds"]:
             seconds = (f"{fold['seconds'][step]:.1f}" for step in ("fit", "predict"))

@@ -6,7 +6,7 @@ import json
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.cli.options import Json, KeyScope
 from pipeline.cli.output import print_result
@@ -47,7 +47,7 @@ def doctor(as_json: Json = False) -> None:
     from pipeline.doctor import examine
 
     findings = examine(load_settings)
-    shown = Table("what", "state", "detail")
+    shown = Table(Column("what", no_wrap=True), "state", Column("detail", overflow="fold"))
     for finding in findings:
         shown.add_row(finding.what, "[green]well[/]" if finding.well else "[red]fault[/]", finding.detail)
     print_result({"findings": [vars(finding) for finding in findings]}, as_json, shown)

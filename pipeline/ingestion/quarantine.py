@@ -22,6 +22,8 @@ from pipeline.ingestion.sources import load_sources
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
+REASONS = "_reasons"
+"""The column of an exported file that holds the reasons against each row; replay ignores it."""
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
@@ -122,7 +124,8 @@ def open_rows(lake: Lake, table: str, delivery: str) -> list[dict[str, Any]]:
 def export(settings: Settings, table: str, delivery: str) -> str:
     """Export the quarantined rows of a delivery as a CSV with the source's own columns, so that they can be corrected.
 
-    The column `_row` holds the number of the row in the delivery and must not be changed.
+    The column `_row` holds the number of the row in the delivery and must not be changed; `_reasons` holds the reasons
+    against the row and is ignored by replay.
 
     Raises:
         RefusedError: if no row of the delivery is in quarantine.
@@ -133,11 +136,11 @@ def export(settings: Settings, table: str, delivery: str) -> str:
     columns = columns or _source_columns(settings, table, delivery)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([ROW, *columns])
+    writer.writerow([ROW, REASONS, *columns])
     for row, record in zip(rows, cells, strict=True):
         # A line that could not be split into columns is written whole into the first one.
         values = [record.get("", ""), *[""] * (len(columns) - 1)] if "" in record else [record[c] for c in columns]
-        writer.writerow([row["row"], *values])
+        writer.writerow([row["row"], "; ".join(row["reasons"]), *values])
     return out.getvalue()
 
 

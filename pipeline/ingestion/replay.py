@@ -14,7 +14,14 @@ from pipeline.ingestion import ledger
 from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.ledger import CORRECTION, LedgerEntry, Status
 from pipeline.ingestion.mapping import ROW
-from pipeline.ingestion.quarantine import QUARANTINE_SCHEMA, export, open_rows, quarantine_table, read_quarantine
+from pipeline.ingestion.quarantine import (
+    QUARANTINE_SCHEMA,
+    REASONS,
+    export,
+    open_rows,
+    quarantine_table,
+    read_quarantine,
+)
 from pipeline.ingestion.steps import ingest
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_step
@@ -52,7 +59,7 @@ def replay(settings: Settings, table: str, delivery: str, corrected: str | None 
             where=f"{table}, {delivery}",
             todo="ingest it again, then replay",
         )
-    text = corrected if corrected is not None else export(settings, table, delivery)
+    text = _without_reasons(corrected if corrected is not None else export(settings, table, delivery))
     replayed = _row_numbers(text, open_numbers, delivery)
     # A correction of a correction counts as part of the delivery that came first, too.
     first = original.corrects or delivery
@@ -72,6 +79,17 @@ def replay(settings: Settings, table: str, delivery: str, corrected: str | None 
 
         lake.update(quarantine_table(table), {"delivery": [delivery]}, marked)
     return entry
+
+
+def _without_reasons(text: str) -> str:
+    """Drop the column of reasons, which is for people and no column of the source."""
+    rows = list(csv.reader(io.StringIO(text)))
+    if not rows or REASONS not in rows[0]:
+        return text
+    position = rows[0].index(REASONS)
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(row[:position] + row[position + 1 :] for row in rows)
+    return out.getvalue()
 
 
 def _row_numbers(text: str, open_numbers: set[int], delivery: str) -> set[int]:

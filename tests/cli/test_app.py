@@ -276,6 +276,9 @@ def test_the_quarantine_round_trip(aisle: Callable[..., CliResult], till: Any, t
     file = tmp_path / "bad.csv"
     assert aisle("quarantine", "show", "transactions", f"till--{NAME}").out.count("\n") == 2
     assert aisle("quarantine", "show", "transactions", f"till--{NAME}", "--csv", str(file)).code == 0
+    header, row = file.read_text().splitlines()
+    assert header.startswith("_row,_reasons,InvoiceNo")
+    assert "the quantity is zero" in row
     # As a spreadsheet saves it: with a byte order mark.
     file.write_text(file.read_text().replace("a thing,0", "a thing,3"), encoding="utf-8-sig")
     done = aisle("quarantine", "replay", "transactions", f"till--{NAME}", "--csv", str(file), "--json")

@@ -63,9 +63,22 @@ def test_nothing_waits_in_an_empty_lake(till: Any) -> None:
 
 def test_the_export_has_the_sources_columns_and_the_rows_as_they_came(spoilt: Any) -> None:
     header, *rows = quarantine.export(spoilt.settings, "transactions", ID).splitlines()
-    assert header.split(",")[:3] == ["_row", "InvoiceNo", "StockCode"]
-    assert rows[0] == "1,1,10001,a thing,0,1.5,2025-03-03 10:00:00,77,France"
-    assert rows[2].startswith('4,"just,two",')
+    assert header.split(",")[:4] == ["_row", "_reasons", "InvoiceNo", "StockCode"]
+    assert rows[0] == "1,quantity: the quantity is zero (0),1,10001,a thing,0,1.5,2025-03-03 10:00:00,77,France"
+    assert rows[2].startswith("4,")
+    assert '"just,two",' in rows[2]
+
+
+def test_the_reasons_in_a_corrected_file_are_ignored(spoilt: Any) -> None:
+    text = quarantine.export(spoilt.settings, "transactions", ID)
+    without = "\n".join(",".join(line.split(",")[:1] + line.split(",")[2:]) for line in text.splitlines()[:2]) + "\n"
+    changed = (
+        "\n".join(text.splitlines()[:2]).replace("quantity: the quantity is zero (0)", "whatever people write") + "\n"
+    )
+    first = replay(spoilt.settings, "transactions", ID, changed.replace(",0,1.5", ",2,1.5"))
+    assert (first.read, first.clean) == (1, 1)
+    with pytest.raises(UsageError, match="not in quarantine"):
+        replay(spoilt.settings, "transactions", ID, without.replace(",0,1.5", ",2,1.5"))
 
 
 def test_mended_rows_stand_others_stay_and_no_good_row_of_the_same_invoice_is_lost(spoilt: Any) -> None:
