@@ -425,7 +425,8 @@ def computed(changes: dict[str, str | None], **columns: Any) -> MappedRows:
     [
         ("Sales / Quantity", 1.75),
         ("(Sales - 1.5) / Quantity", 1.5),
-        ("-Sales * -2", 21.0),
+        ("-Sales + 12", 1.5),
+        ("12 - -Sales", 22.5),
         ("'Sales' + .5", 11.0),
         ("+Sales", 10.5),
         ("1e1 * Sales", 105.0),
