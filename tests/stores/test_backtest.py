@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores import linear_store, seasonal_median
 from pipeline.stores.backtest import backtest, error_metrics, folds
+from pipeline.stores.features import MIN_HISTORY_DAYS
 from tests.stores.helpers import plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def test_the_folds_of_the_real_data() -> None:
 
 
 def test_folds_need_history() -> None:
+    last = dt.date(2015, 7, 31)
+    oldest = folds(dt.date(2013, 1, 1), last)[0].start
+    first = oldest - dt.timedelta(days=MIN_HISTORY_DAYS + 42)
+    assert folds(first, last)[0].start == oldest, "exactly enough"
+    with pytest.raises(RefusedError, match="too little history"):
+        folds(first + dt.timedelta(days=1), last)
     with pytest.raises(RefusedError, match="too little history"):
         folds(dt.date(2015, 1, 1), dt.date(2015, 7, 31))
     with pytest.raises(UsageError, match="at least one fold"):
@@ -46,6 +53,11 @@ def test_metrics_are_those_calculated_by_hand() -> None:
     assert found["mae"] == pytest.approx(15)
     assert found["bias"] == pytest.approx(0)
     assert found["r2"] == pytest.approx(1 - 500 / 5000)
+
+
+def test_constant_sales_have_an_r2_of_zero() -> None:
+    """Metrics are stored as JSON, which knows no NaN."""
+    assert error_metrics(np.array([100.0, 100.0]), np.array([110.0, 90.0]))["r2"] == 0.0
 
 
 @given(st.floats(0.5, 2), st.lists(st.floats(1, 1e5), min_size=2, max_size=20))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import RefusedError
-from pipeline.stores.intervals import Intervals, calibrate
+from pipeline.stores.intervals import BAND_DAYS, MIN_ROWS, Intervals, calibrate
 
 
 def forecasts(rows: int, seed: int) -> pd.DataFrame:
@@ -39,8 +39,14 @@ def test_days_without_sales_do_not_count() -> None:
 
 
 def test_too_few_past_forecasts_are_refused() -> None:
+    """Each band of days ahead needs `MIN_ROWS` forecasts, and no more."""
+    bands = np.arange(0, 42, BAND_DAYS)
+    enough = forecasts(len(bands) * MIN_ROWS, 1).assign(ahead=np.repeat(bands, MIN_ROWS))
+    calibrate(enough)
     with pytest.raises(RefusedError, match="too few past forecasts"):
-        calibrate(forecasts(150, 1))
+        calibrate(enough.iloc[1:])
+    with pytest.raises(RefusedError, match="too few past forecasts"):
+        calibrate(enough.head(0))
 
 
 def test_intervals_survive_serialisation() -> None:

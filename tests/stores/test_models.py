@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import RefusedError, UsageError
 from pipeline.stores import gradient_boosting
+from pipeline.stores.candidates import load_fit
 from pipeline.stores.explain import explain_day, mean_contributions, partial_effect, permutation_importance
 from pipeline.stores.features import FEATURE_COLUMNS, store_features
 from pipeline.stores.model import forecast_rows, training_rows
@@ -116,6 +117,24 @@ def test_the_partial_effect_of_promotion_is_the_planted_one(frame: pd.DataFrame)
     assert np.log(effect[1.0] / effect[0.0]) == pytest.approx(0.35, abs=0.03)
 
 
+def test_sales_far_from_the_linear_forecast_are_clipped(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistyped day counts like one at the end of `LOG_RATIO_RANGE`, for both models of ratios."""
+    low, high = gradient_boosting.LOG_RATIO_RANGE
+    train, ahead = training_rows(frame).reset_index(drop=True), forecast_rows(frame)
+    for name in ("gradient_boosting", "random_forest"):
+        forecasts = []
+        for log_ratio in (high, 10 * high):
+            changed = train.copy()
+            changed.loc[::50, "sales"] = np.exp(train.loc[::50, "linear"].to_numpy(float) + log_ratio + 1e-6)
+            forecasts.append(model(name).fit(changed, 7).predict(ahead))
+        np.testing.assert_array_equal(*forecasts, err_msg=f"{name}, range {low} to {high}")
+
+
+def test_there_is_no_model_of_another_name() -> None:
+    with pytest.raises(UsageError, match="no such candidate"):
+        load_fit("crystal_ball")
+
+
 def test_the_lstm_reports_stationarity_and_refuses_other_days(frame: pd.DataFrame) -> None:
     fitted = model("lstm").fit(training_rows(frame), 7)
     stationarity = fitted.stationarity
@@ -123,3 +142,13 @@ def test_the_lstm_reports_stationarity_and_refuses_other_days(frame: pd.DataFram
     assert 0 <= stationarity.rejected <= 1
     with pytest.raises(UsageError, match="after its training data"):
         fitted.predict(training_rows(frame).head(5))
+    with pytest.raises(UsageError, match="1 rows of unknown stores"):
+        fitted.predict(forecast_rows(frame).head(1).assign(store=999))
+
+
+def test_the_lstm_refuses_too_short_a_history(frame: pd.DataFrame) -> None:
+    lstm = model("lstm")
+    train = training_rows(frame)
+    recent = train["day"] >= train["day"].max() - pd.Timedelta(days=lstm.WINDOW + lstm.HORIZON - 2)
+    with pytest.raises(RefusedError, match="too short"):
+        lstm.fit(train[recent], 7)

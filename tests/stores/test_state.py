@@ -118,6 +118,17 @@ def test_a_requested_holiday_changes_the_distances_of_the_other_requested_days(s
     assert alone["school_since"] > 2
 
 
+def test_requests_do_not_affect_each_other(state: StoreState) -> None:
+    """The same two days with and without a promotion, as two requests in one call and as two calls."""
+    monday = requested_day(state)
+    days = pd.concat([monday, monday.assign(day=monday["day"] + pd.Timedelta(days=1))])
+    variants = [days.assign(promo=promo) for promo in (True, False)]
+    together = feature_rows(state, pd.concat([days.assign(request=k) for k, days in enumerate(variants)]))
+    apart = pd.concat([feature_rows(state, days) for days in variants], ignore_index=True)
+    pd.testing.assert_frame_equal(together, apart)
+    assert together["promo"].tolist() == [1, 1, 0, 0]
+
+
 def test_a_day_that_is_planned_closed_can_be_requested_open(state: StoreState) -> None:
     sunday = requested_day(state)
     sunday["day"] -= pd.Timedelta(days=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from pipeline.reports.phrasing import above_or_below, percent_change
@@ -60,3 +61,13 @@ def test_a_season_outside_the_data_is_reported(by_hand, plain_days) -> None:
         "The data have no week before Christmas.",
         "The data have no week before Easter.",
     ]
+
+
+def test_days_on_which_few_stores_are_open_are_not_part_of_a_season() -> None:
+    days = pd.date_range("2014-12-01", "2014-12-31")
+    daily = pd.DataFrame({"stores": 100, "excess": 0.1}, index=days)
+    daily.loc["2014-12-14", ["stores", "excess"]] = [9, 5.0]
+    daily.loc["2014-12-21", ["stores", "excess"]] = [10, 0.2]
+    line = seasons(daily)[0].years[2014]
+    assert -11 not in line.index
+    assert line[-4] == 0.2

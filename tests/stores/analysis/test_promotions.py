@@ -60,6 +60,14 @@ def test_without_promotions_there_is_no_comparison(by_hand, plain_days) -> None:
         assert "No store has enough days" in section.sentences[0]
 
 
+def test_a_weekday_needs_enough_days_with_and_without_promotion(by_hand, plain_days) -> None:
+    """Each weekday has two days with promotion, one fewer than `MIN_DAYS`; a third week makes it enough."""
+    con, table = by_hand
+    for weeks, stores in ((2, 0), (3, 1)):
+        records = [day | {"promo": k // 7 < weeks} for k, day in enumerate(plain_days(70))]
+        assert len(measure_uplift(open_days(con, table(records))).stores) == stores
+
+
 def test_without_customers_only_the_effect_on_sales_is_shown(by_hand, plain_days) -> None:
     con, table = by_hand
     records = [record | {"promo": k // 7 % 2 == 0} for k, record in enumerate(plain_days(60))]

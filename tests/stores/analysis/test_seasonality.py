@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.stores.analysis.base import daily_means, open_days
@@ -50,3 +51,12 @@ def test_constant_sales_have_no_autocorrelation(by_hand, plain_days) -> None:
     con, table = by_hand
     found = measure_autocorrelation(daily_means(open_days(con, table(plain_days(60)))))
     assert autocorrelation_section(found).sentences == ["There are too few trading days, or their sales never vary."]
+
+
+def test_days_on_which_few_stores_are_open_are_no_trading_days() -> None:
+    days = pd.date_range("2014-01-06", periods=70)
+    sunday = days.weekday == 6
+    daily = pd.DataFrame({"stores": np.where(sunday, 49, 100), "level": np.sin(np.arange(70))}, index=days)
+    assert (measure_autocorrelation(daily).days, measure_autocorrelation(daily).week) == (60, 6)
+    daily.loc[sunday, "stores"] = 50
+    assert (measure_autocorrelation(daily).days, measure_autocorrelation(daily).week) == (70, 7)
