@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion
+from pipeline.reports.charts import figure_json
 from pipeline.reports.page import Section, Table, Tile, write_page
 from pipeline.reports.phrasing import count, percent, readable, share
 
@@ -99,7 +100,7 @@ def _segments_section(profile: pd.DataFrame, guests: Mapping[str, float]) -> Sec
             ],
             frozenset(range(1, 6)),
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )
 
 
@@ -121,7 +122,6 @@ def _profiles_section(profile: pd.DataFrame, features: Sequence[str]) -> Section
             zmax=2,
             colorbar={"title": "ratio to<br>average"},
         ),
-        layout={"yaxis": {"automargin": True}},
     )
     return Section(
         "What each segment is like",
@@ -129,7 +129,7 @@ def _profiles_section(profile: pd.DataFrame, features: Sequence[str]) -> Section
             "The cells are the means of the features that the segments were made from. The colour is the ratio to the "
             "average customer: white is the average, red is above it, blue is below it."
         ],
-        figure=str(figure.to_json()),
+        figure=figure_json(figure),
     )
 
 
@@ -146,7 +146,6 @@ def _choice_section(choice: Mapping[str, Any]) -> Section:
         layout={
             "xaxis": {"title": "number of segments", "dtick": 1},
             "yaxis2": {"overlaying": "y", "side": "right", "showgrid": False},
-            "legend": {"orientation": "h", "y": 1.15},
         },
     )
     return Section(
@@ -167,5 +166,5 @@ def _choice_section(choice: Mapping[str, Any]) -> Section:
             frozenset(range(4)),
             {"chosen": "good"},
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )

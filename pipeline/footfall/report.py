@@ -13,7 +13,7 @@ from pipeline.dates import format_day
 from pipeline.footfall.buyers import MIN_DAYS, PUBLISHED_TEST_SHARE, Fit, leave_one_out, measure, one_third
 from pipeline.footfall.features import Description, Summary, describe
 from pipeline.lake.tables import Lake
-from pipeline.reports.charts import COLOURS, with_opacity
+from pipeline.reports.charts import COLOURS, figure_json, with_opacity
 from pipeline.reports.page import Section, Table, Tile, write_page
 from pipeline.reports.phrasing import count, counted, percent
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.registry.records import ModelVersion
 
 LINE_POINTS = 60
-LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 SPLITS = 50
 """Random draws of a third of the days, which show how much the error depends on the draw."""
 
@@ -108,7 +107,7 @@ def _histograms_section(description: Description) -> Section:
             go.Bar(name=name, x=list(counts), y=list(counts.values()), opacity=0.7)
             for name, counts in (("visitors", description.visitor_counts), ("buyers", description.buyer_counts))
         ],
-        layout={"barmode": "overlay", "xaxis": {"title": "people"}, "yaxis": {"title": "days"}, "legend": LEGEND},
+        layout={"barmode": "overlay", "xaxis": {"title": "people"}, "yaxis": {"title": "days"}},
     )
     visitors, visitor_days = _most_frequent(description.visitor_counts)
     buyers, buyer_days = _most_frequent(description.buyer_counts)
@@ -118,7 +117,7 @@ def _histograms_section(description: Description) -> Section:
             f"The most frequent number of visitors is {visitors}, on {counted(visitor_days, 'day')}. The most frequent "
             f"number of buyers is {buyers}, on {counted(buyer_days, 'day')}."
         ],
-        figure=str(figure.to_json()),
+        figure=figure_json(figure),
     )
 
 
@@ -133,7 +132,7 @@ def _joint_section(days: pd.DataFrame, description: Description) -> Section:
             f"On {description.visitors.count - description.impossible_days} of {description.visitors.count} days there "
             "were at most as many buyers as visitors."
         ],
-        figure=str(figure.to_json()),
+        figure=figure_json(figure),
     )
 
 
@@ -141,7 +140,7 @@ def _line_section(report: FootfallReport) -> Section:
     fit, days = report.fit, report.days
     visitors = np.linspace(days["visitors"].min(), days["visitors"].max(), LINE_POINTS)
     day, mean = fit.interval(visitors), fit.interval(visitors, of_a_day=False)
-    figure = go.Figure(layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}, "legend": LEGEND})
+    figure = go.Figure(layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}})
     for ends, name, opacity in ((day, "95 % of days", 0.10), (mean, "95 % interval of the line", 0.25)):
         figure.add_scatter(
             x=[*visitors, *visitors[::-1]],
@@ -171,7 +170,7 @@ def _line_section(report: FootfallReport) -> Section:
             ],
             frozenset(range(1, 4)),
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )
 
 
@@ -191,7 +190,6 @@ def _error_section(days: pd.DataFrame) -> Section:
         layout={
             "xaxis": {"title": "buyers"},
             "yaxis": {"title": "buyers predicted from the other days"},
-            "legend": LEGEND,
         },
     )
     return Section(
@@ -215,7 +213,7 @@ def _error_section(days: pd.DataFrame) -> Section:
             ],
             frozenset({1}),
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )
 
 

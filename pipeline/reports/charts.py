@@ -43,6 +43,7 @@ def figure_json(figure: go.Figure, *, heights: int = 1, **layout: Any) -> str:
     above = 1 + (TITLE_HEIGHT if figure.layout.annotations else 6) / (ROW_HEIGHT * heights)
     figure.update_layout(
         template="none",
+        colorway=COLOURS,
         height=ROW_HEIGHT * heights + 90,
         legend={"orientation": "h", "x": 0, "y": above, "yanchor": "bottom"},
         hovermode="closest",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from pipeline.reports.charts import figure_json
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import listed
 from pipeline.shoppers.brand_choice import BrandChoice, Elasticities, elasticities_by
@@ -43,7 +44,7 @@ def choice_section(elasticities: Elasticities) -> Section:
             zmax=limit,
             colorbar={"title": "elasticity"},
         ),
-        layout={"yaxis": {"automargin": True, "autorange": "reversed"}, "meta": {"min_width": MIN_WIDTH}},
+        layout={"yaxis": {"autorange": "reversed"}, "meta": {"min_width": MIN_WIDTH}},
     )
     return Section(
         "Which brand is bought, by price",
@@ -62,7 +63,7 @@ def choice_section(elasticities: Elasticities) -> Section:
             frozenset({1, 2}),
             {NOT_CREDIBLE: "bad"},
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )
 
 

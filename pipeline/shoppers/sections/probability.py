@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from pipeline.reports.charts import COLOURS, GREY, with_opacity
+from pipeline.reports.charts import COLOURS, GREY, figure_json, with_opacity
 from pipeline.reports.page import Section, Table
 from pipeline.shoppers.purchase_probability import Curve
 from pipeline.shoppers.sections.phrasing import price_text
@@ -14,7 +14,6 @@ from pipeline.shoppers.sections.phrasing import price_text
 LAYOUT = {
     "xaxis": {"title": "mean price of the brands"},
     "yaxis": {"title": "elasticity"},
-    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
 }
 
 
@@ -41,7 +40,7 @@ def probability_section(price_only: Curve, not_promoted: Curve, promoted: Curve)
             f"promoted, and {price_text(promoted.crossing)} where everything is. The bands are 95 % intervals, from a "
             "bootstrap over people.",
         ],
-        figure=str(figure.to_json()),
+        figure=figure_json(figure),
     )
 
 
@@ -63,7 +62,7 @@ def by_segment_section(everybody: Curve, by_segment: Sequence[Curve]) -> Section
             [(c.name, f"{c.at(1.0):.2f}", f"{c.at(2.0):.2f}", price_text(c.crossing)) for c in by_segment],
             frozenset(range(1, 4)),
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )
 
 

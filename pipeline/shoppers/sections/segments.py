@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pipeline.reports.charts import COLOURS
+from pipeline.reports.charts import COLOURS, figure_json
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import count, percent, readable
 from pipeline.shoppers.sections.phrasing import mean_text
@@ -40,7 +40,7 @@ def segments_section(stored: Mapping[str, Any]) -> Section:
             zmid=0,
             showscale=False,
         ),
-        layout={"yaxis": {"automargin": True}, "meta": {"min_width": MIN_WIDTH}},
+        layout={"meta": {"min_width": MIN_WIDTH}},
     )
     names = "; ".join(f"{part['name']} ({percent(part['variance'], 0)} of the variance)" for part in components)
     return Section(
@@ -67,7 +67,7 @@ def segments_section(stored: Mapping[str, Any]) -> Section:
             ],
             frozenset(range(1, 3 + len(columns))),
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )
 
 
@@ -103,5 +103,5 @@ def number_section(stored: Mapping[str, Any]) -> Section:
             ],
             frozenset(range(1, 1 + len(components))),
         ),
-        str(figure.to_json()),
+        figure_json(figure),
     )
