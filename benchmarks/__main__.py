@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("customers", "first_writers", "ingestion", "open_data", "serving", "stores")
+BENCHMARKS = ("customers", "first_writers", "ingestion", "mutations", "open_data", "serving", "stores")
 
 
 def main() -> int:

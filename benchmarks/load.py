@@ -1,6 +1,6 @@
-"""A client that asks for a living: many connections, each request's time from when it was due.
+"""A load generator: many connections, and the time of each request from the moment at which it was due.
 
-It knows as little of HTTP as it needs, so that the machine's time goes to who answers. Run in a process of its own.
+It knows only as much HTTP as it needs, so that the processor's time goes to the server. It runs in its own process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Load:
-    """What a server did. seconds: from first to last; milliseconds: of each request that was answered 200."""
+    """The result of a load. seconds: from first to last request; milliseconds: of each request answered by 200."""
 
     seconds: float
     milliseconds: np.ndarray
@@ -33,29 +33,30 @@ class Load:
         return len(self.milliseconds) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Milliseconds that a share of the requests stayed below."""
+        """A percentile of the milliseconds."""
         return float(np.percentile(self.milliseconds, share))
 
 
 def post(port: int, path: str, body: bytes) -> bytes:
-    """A request as it goes over the wire."""
+    """The bytes of a POST request."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def ask(port: int, requests: Sequence[bytes], *, connections: int, seconds: float, rate: float = 0) -> Load:
-    """Ask for some seconds, in another process.
+def send(port: int, requests: Sequence[bytes], *, connections: int, seconds: float, rate: float = 0) -> Load:
+    """Send requests for some seconds, in another process.
 
     Args:
         requests: taken in turn.
-        connections: each asks again as soon as it is answered, or
-        rate: requests a second of all together, due at even distances whether or not earlier ones are answered.
+        connections: each sends its next request as soon as it has an answer.
+        rate: requests per second of all connections together, due at equal distances whether or not earlier ones are
+            answered; 0 for as many as possible.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_asked, port, list(requests), connections, seconds, rate).result()
+        return pool.submit(_send, port, list(requests), connections, seconds, rate).result()
 
 
-def _asked(port: int, requests: list[bytes], connections: int, seconds: float, rate: float) -> Load:
+def _send(port: int, requests: list[bytes], connections: int, seconds: float, rate: float) -> Load:
     import uvloop
 
     return uvloop.run(_run(port, requests, connections, seconds, rate))
