@@ -126,7 +126,7 @@ def chain_section(forecasts: pd.DataFrame, history: SalesHistory) -> Section:
         (1, "forecast", by_day, COLOURS[0], "solid"),
     ]
     if np.isfinite(comparison.change):
-        titles.append(f"forecast and 52 weeks earlier, the same {counted(comparison.stores, 'store')} in both lines")
+        titles.append(f"forecast and 52 weeks earlier, {counted(comparison.stores, 'store')}")
         lines += [
             (2, "forecast of these stores", comparison.forecast, COLOURS[0], "dash"),
             (2, "52 weeks earlier", comparison.year_ago, COLOURS[1], "dot"),
