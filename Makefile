@@ -24,7 +24,7 @@ up: $(VENV)/installed ## Airflow and MLflow, running until Ctrl-C
 	@$(BIN)/python -m deploy.local.up
 
 test: $(VENV)/installed-dev ## Every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/installed-dev ## Style, types, imports; checks only, changes nothing
 	@$(BIN)/ruff check .

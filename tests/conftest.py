@@ -20,6 +20,7 @@ from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
+from tests.helpers import made_once
 
 # The same examples each time: a failure that comes and goes proves nothing.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -49,9 +50,10 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without models. To make one takes seconds, to copy it none."""
     from pipeline.registry.client import Registry
 
-    home = tmp_path_factory.mktemp("mlflow")
-    Registry(Settings(home=str(home))).models()
-    return home / "mlflow.db"
+    def make(folder: Path) -> None:
+        Registry(Settings(home=str(folder))).models()
+
+    return made_once(tmp_path_factory, "mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture

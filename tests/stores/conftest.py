@@ -13,6 +13,7 @@ from pipeline.domains import spec_of
 from pipeline.settings import Settings
 from pipeline.stores.domain import DOMAIN
 from pipeline.training import lifecycle, scoring
+from tests.helpers import made_once
 from tests.stores import simulated
 from tests.stores.simulated import LATER, MODEL, write_chain
 
@@ -28,17 +29,21 @@ def con() -> Backend:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Settings:
     """A chain with a champion as of AS_OF, and its forecast of that morning."""
-    home = tmp_path_factory.mktemp("chain") / "home"
-    home.mkdir()
-    shutil.copy(empty_mlflow, home / "mlflow.db")
-    settings = Settings(home=str(home), code_version="abc123")
-    write_chain(settings, simulated.AS_OF)
-    lifecycle.build_features(settings, DOMAIN, simulated.AS_OF)
-    version = lifecycle.train(settings, spec_of(MODEL), simulated.AS_OF).version
-    assert lifecycle.gate(settings, spec_of(MODEL), version).accepted
-    lifecycle.promote(settings, MODEL, version, by="test")
-    scoring.score(settings, DOMAIN, simulated.AS_OF)
-    return settings
+
+    def make(folder: Path) -> None:
+        shutil.copy(empty_mlflow, folder / "mlflow.db")
+        settings = Settings(home=str(folder), code_version="abc123")
+        write_chain(settings, simulated.AS_OF)
+        lifecycle.build_features(settings, DOMAIN, simulated.AS_OF)
+        version = lifecycle.train(settings, spec_of(MODEL), simulated.AS_OF).version
+        assert lifecycle.gate(settings, spec_of(MODEL), version).accepted
+        lifecycle.promote(settings, MODEL, version, by="test")
+        scoring.score(settings, DOMAIN, simulated.AS_OF)
+
+    made = Settings(home=str(made_once(tmp_path_factory, "chain", make)), code_version="abc123")
+    home = tmp_path_factory.mktemp("chain_copy") / "home"
+    shutil.copytree(made.home, home)
+    return made.model_copy(update={"home": str(home), "artifacts": made.artifacts_uri})
 
 
 @pytest.fixture
