@@ -24,6 +24,7 @@ from pipeline.ingestion import ledger
 from pipeline.ingestion.addresses import has_days, resolve
 from pipeline.ingestion.assessment import assess, source_of
 from pipeline.ingestion.deliveries import Delivery, find_deliveries, is_closed, open_delivery
+from pipeline.ingestion.delivery_warnings import record_warnings
 from pipeline.ingestion.fingerprint import rules_fingerprint
 from pipeline.ingestion.ledger import LedgerEntry, Status, corrections_of
 from pipeline.ingestion.overlap import current_rows, days_of
@@ -228,10 +229,8 @@ def commit(settings: Settings, checked: Checked) -> Committed:
     with log_step(log, "commit", table=table, delivery=entry.delivery) as results:
         con = engine.connect(settings)
         corrections = corrections_of(lake, table, entry.delivery)
-        days = sorted(
-            days_of(con, lake, received_table(table), [entry.delivery])
-            | days_of(con, lake, table, [entry.delivery, *corrections])
-        )
+        own_days = days_of(con, lake, received_table(table), [entry.delivery])
+        days = sorted(own_days | days_of(con, lake, table, [entry.delivery, *corrections]))
         if days:
             ref = lake.update(table, {"day": days}, lambda: current_rows(con, lake, CONTRACTS[table], days))
         else:
@@ -239,6 +238,7 @@ def commit(settings: Settings, checked: Checked) -> Committed:
             ref = _existing_or_empty(lake, table)
         for old in (old for delivery in corrections for old in ledger.entries(lake, table, delivery)):
             ledger.record(lake, replace(old, status=Status.REPLACED))
+        record_warnings(lake, table, entry.delivery, own_days, checked.warnings, replaced=corrections)
         complete = replace(entry, status=Status.COMMITTED)
         ledger.record(lake, complete)
         results |= {"rows": entry.clean, "days": len(days), "version": ref.version}

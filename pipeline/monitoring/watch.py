@@ -28,6 +28,7 @@ from pipeline.monitoring.report import write_drift_page
 from pipeline.monitoring.request_log import logged_inputs
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Loaded, ModelVersion
+from pipeline.training.monitored import DRIFT_TABLE
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DRIFT_TABLE = "drift"
 DRIFT_SCHEMA = pa.schema(
     [
         pa.field("as_of", pa.date32(), nullable=False),

@@ -6,7 +6,9 @@ Pages open without a network: their style is part of them, and Plotly's script i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -38,6 +40,14 @@ class Link:
 
     text: str
     href: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence at the top of a page, with a link to what it is about."""
+
+    sentence: str
+    link: Link | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,19 @@ class Section:
     widget: str | None = None
 
 
+_common_warnings: ContextVar[tuple[Notice, ...]] = ContextVar("common_warnings", default=())
+
+
+@contextmanager
+def common_warnings(warnings: Sequence[Notice]) -> Iterator[None]:
+    """Show warnings at the top of every page that is written within this context, above the page's own."""
+    token = _common_warnings.set(tuple(warnings))
+    try:
+        yield
+    finally:
+        _common_warnings.reset(token)
+
+
 def write_page(
     lake: Lake,
     name: str,
@@ -81,7 +104,7 @@ def write_page(
     subtitle: str,
     sections: Sequence[Section],
     tiles: Sequence[Tile] = (),
-    warnings: Sequence[str] = (),
+    warnings: Sequence[str | Notice] = (),
 ) -> str:
     """Write a page below `reports/`, completely or not at all.
 
@@ -97,6 +120,7 @@ def write_page(
     Returns:
         The page's path below home.
     """
+    warnings = (*_common_warnings.get(), *warnings)
     html = render_page(title, subtitle, sections, tiles, warnings, script="../" * name.count("/") + SCRIPT)
     if any(section.figure or section.widget for section in sections):
         _store_script(lake)
@@ -110,7 +134,7 @@ def render_page(
     subtitle: str,
     sections: Sequence[Section],
     tiles: Sequence[Tile] = (),
-    warnings: Sequence[str] = (),
+    warnings: Sequence[str | Notice] = (),
     *,
     script: str = SCRIPT,
 ) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
+DRIFT_TABLE = "drift"
+"""The table with the results of all drift checks: a row for each compared column, model and day."""
 DriftKind = Literal["data", "prediction", "performance", "request"]
 """What a compared column is to the model."""
 DISTANCES = ("wasserstein", "jensenshannon", "psi", "hellinger")

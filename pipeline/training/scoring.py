@@ -13,7 +13,9 @@ from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.logs import log_event, log_step
 from pipeline.registry.client import Registry
+from pipeline.reports.page import common_warnings
 from pipeline.training.lifecycle import dated
+from pipeline.training.page_warnings import page_warnings
 from pipeline.training.spec import Domain, Run
 
 if TYPE_CHECKING:
@@ -28,12 +30,17 @@ log = logging.getLogger(__name__)
 def write_report(settings: Settings, domain: Domain, as_of: date) -> str:
     """Write a domain's page of a scored day and return its path below home.
 
+    At its top are the warnings of the deliveries that it builds on, and the drift of the champions.
+
     Raises:
         RefusedError: if the day is not scored.
     """
     migrate(Lake(settings))
     with log_step(log, "write report", domain=domain.name, as_of=as_of) as result:
-        page = domain.steps().write_report(settings, as_of)
+        warnings = page_warnings(settings, domain, as_of)
+        result["warnings"] = len(warnings)
+        with common_warnings(warnings):
+            page = domain.steps().write_report(settings, as_of)
         result["page"] = page
     return page
 

@@ -1,0 +1,128 @@
+"""The warnings at the top of a domain's page: unusual deliveries it builds on, and drift of its champions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.customers.domain import DOMAIN
+from pipeline.ingestion.delivery_warnings import record_warnings
+from pipeline.lake.tables import Lake
+from pipeline.monitoring.watch import DRIFT_SCHEMA
+from pipeline.reports.page import Section, write_page
+from pipeline.training import page_warnings as module
+from pipeline.training import scoring
+from pipeline.training.monitored import DRIFT_TABLE
+from pipeline.training.page_warnings import page_warnings
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+AS_OF = date(2025, 3, 10)
+PRICE = "the median price is out of line"
+
+
+@dataclass(frozen=True)
+class Champion:
+    name: str = "customer_segments"
+    version: int = 2
+
+
+@pytest.fixture
+def settings(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """An empty home in which each model has a champion, version 2."""
+    registry = SimpleNamespace(champion=lambda name: Champion(name))
+    monkeypatch.setattr(module, "Registry", lambda _: registry)
+    return home
+
+
+def warn(settings: Settings, delivery: str, *days: date, table: str = "transactions", reasons: Any = (PRICE,)) -> None:
+    record_warnings(Lake(settings), table, delivery, days, reasons, replaced=())
+
+
+def sentences(settings: Settings, as_of: date = AS_OF) -> list[str]:
+    return [notice.sentence for notice in page_warnings(settings, DOMAIN, as_of)]
+
+
+def test_a_home_without_warnings_and_checks_has_none(settings: Settings) -> None:
+    assert page_warnings(settings, DOMAIN, AS_OF) == []
+
+
+def test_an_unusual_delivery_of_the_window_is_named_with_a_link(settings: Settings) -> None:
+    warn(settings, "till--a.csv", date(2025, 3, 9))
+    (notice,) = page_warnings(settings, DOMAIN, AS_OF)
+    assert notice.sentence == (
+        f"This page builds on a delivery to transactions with rows of 2025-03-09 that is unusual: {PRICE}."
+    )
+    assert notice.link is not None
+    assert notice.link.href == "../validation/transactions/till--a.csv.html"
+
+
+def test_deliveries_of_other_days_and_tables_do_not_count(settings: Settings) -> None:
+    warn(settings, "later.csv", AS_OF)
+    warn(settings, "earlier.csv", date(2024, 3, 9))
+    warn(settings, "other.csv", date(2025, 3, 9), table="visits")
+    assert sentences(settings) == []
+    assert len(sentences(settings, date(2025, 3, 11))) == 1
+    assert len(sentences(settings, date(2024, 3, 10))) == 1
+
+
+def test_a_delivery_that_comes_again_without_warnings_has_none(settings: Settings) -> None:
+    warn(settings, "a.csv", date(2025, 3, 9))
+    warn(settings, "b.csv", date(2025, 3, 8))
+    record_warnings(Lake(settings), "transactions", "a.csv", [date(2025, 3, 9)], (), replaced=["b.csv"])
+    assert sentences(settings) == []
+
+
+def test_of_many_deliveries_the_newest_are_named(settings: Settings) -> None:
+    for day in range(1, 6):
+        warn(settings, f"{day}.csv", date(2025, 3, day))
+    found = sentences(settings)
+    assert [f"2025-03-0{day}" in sentence for day, sentence in zip((5, 4, 3), found, strict=False)] == [True] * 3
+    assert found[3:] == ["This page builds on 2 earlier deliveries to transactions with warnings as well."]
+
+
+def check(settings: Settings, day: date, *drifted: str, version: int = 2, model: str = "customer_segments") -> None:
+    row = {"as_of": day, "model": model, "model_version": version, "kind": "data", "method": "psi", "threshold": 0.1}
+    row |= {"score": 0.2, "reference_rows": 9, "current_rows": 9}
+    rows = [row | {"column": name, "drifted": name in drifted} for name in ("revenue", "invoices", *drifted)]
+    table = pa.Table.from_pylist(rows, schema=DRIFT_SCHEMA)
+    Lake(settings).replace(DRIFT_TABLE, {"as_of": [day], "model": [model]}, table)
+
+
+def test_drift_that_the_newest_check_found_is_named_with_a_link(settings: Settings) -> None:
+    check(settings, date(2025, 3, 8))
+    check(settings, date(2025, 3, 9), "revenue", "prediction")
+    (notice,) = page_warnings(settings, DOMAIN, AS_OF)
+    assert notice.sentence.startswith(
+        "The data has drifted since customer_segments version 2 was trained: the check as of 2025-03-09 found other "
+        "values in revenue and prediction."
+    )
+    assert notice.link is not None
+    assert notice.link.href == "../drift/customer_segments/2025-03-09.html"
+
+
+def test_drift_of_older_checks_later_days_other_versions_and_models_does_not_count(settings: Settings) -> None:
+    check(settings, date(2025, 3, 5), "revenue")
+    check(settings, date(2025, 3, 9))
+    check(settings, date(2025, 3, 11), "revenue")
+    check(settings, date(2025, 3, 10), "revenue", version=1)
+    check(settings, date(2025, 3, 10), "sales", model="store_sales")
+    assert sentences(settings) == []
+
+
+def test_any_domain_has_them_at_the_top_of_its_page(settings: Settings) -> None:
+    def write_report(settings: Settings, as_of: date) -> str:
+        return write_page(Lake(settings), f"customers/{as_of}", "Customers", "", [Section("One")])
+
+    warn(settings, "till--a.csv", date(2025, 3, 9))
+    domain = replace(DOMAIN, steps=lambda: SimpleNamespace(write_report=write_report))  # type: ignore[arg-type,return-value]
+    html = Lake(settings).path(scoring.write_report(settings, domain, AS_OF)).read_text()
+    assert html.index(PRICE) < html.index("<h2>One")
+    assert '<a href="../validation/transactions/till--a.csv.html">The delivery</a>' in html
+    assert PRICE not in Lake(settings).path(write_report(settings, AS_OF)).read_text()
