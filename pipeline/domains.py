@@ -63,4 +63,4 @@ def model_names() -> tuple[str, ...]:
 
 def endpoints() -> tuple[EndpointSpec, ...]:
     """What the prediction service answers, domain by domain."""
-    return tuple(endpoint for one in DOMAINS for endpoint in one.endpoints())
+    return tuple(endpoint() for one in DOMAINS for endpoint in one.endpoints)

@@ -10,7 +10,7 @@ from pipeline.customers.monitoring import MONITORED
 from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
-from pipeline.training.gate import Better, Floor, Metrics, NotWorse
+from pipeline.training.gate import Metrics, segmentation_rules
 from pipeline.training.spec import Fitted, ModelSpec, Run
 
 if TYPE_CHECKING:
@@ -76,14 +76,7 @@ CUSTOMER_SEGMENTS: ModelSpec[pd.DataFrame] = ModelSpec(
     content=lambda features: [features],
     fit=fit,
     evaluate=evaluate,
-    rules=(
-        Floor("silhouette", 0.15),
-        Floor("stability", 0.7),
-        Floor("smallest_share", 0.02),
-        NotWorse("stability", 0.05),
-        # Less than this is the error of the silhouette itself, and people would relearn their segments for nothing.
-        Better("silhouette", by=0.005),
-    ),
+    rules=segmentation_rules(silhouette=0.15, stability=0.7),
     monitored=MONITORED,
     trusted_types=segments.TRUSTED_TYPES,
 )

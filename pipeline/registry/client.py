@@ -25,7 +25,7 @@ from pipeline.lake.tables import Lake
 from pipeline.registry.model_files import MODEL_FILE, checksum, flavour_of, read_artefacts, read_example, write_model
 from pipeline.registry.promotions import PromotionHistory
 from pipeline.registry.records import TAG, Loaded, ModelSummary, ModelVersion, Promotion, Provenance
-from pipeline.registry.store import ModelStore, describe, place
+from pipeline.registry.store import FORMAT, ModelStore, describe, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,6 +190,7 @@ class Registry:
                     folder, how, model, example.head(EXAMPLE_ROWS), artefacts or {}, requirements, trusted_types
                 )
                 tags = provenance.tags() | {
+                    f"{TAG}format": FORMAT,
                     f"{TAG}flavour": flavour,
                     f"{TAG}fingerprint": fingerprint,
                     f"{TAG}sha256": checksum(folder),

@@ -170,6 +170,10 @@ def place(entry: Any) -> str:
     return f"{entry.name} version {entry.version}"
 
 
+FORMAT, PERCENT_BEFORE = "2", {"footfall_buyers": ("mape",)}
+"""The form of a version's tags; metrics that versions without it hold in per cent, where they are fractions now."""
+
+
 def describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
     """MLflow's record of a version, as ours."""
     tags = entry.tags
@@ -179,10 +183,19 @@ def describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
         aliases=tuple(sorted(alias for alias, number in aliases.items() if number == int(entry.version))),
         registered_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
         provenance=Provenance.from_tags(tags),
-        metrics=json.loads(tags[f"{TAG}metrics"]),
+        metrics=_metrics(entry.name, tags),
         accepted=json.loads(tags.get(f"{TAG}accepted", "null")),
         decision=json.loads(tags.get(f"{TAG}gate", "{}")),
     )
+
+
+def _metrics(name: str, tags: Mapping[str, str]) -> dict[str, float | None]:
+    metrics: dict[str, float | None] = json.loads(tags[f"{TAG}metrics"])
+    if f"{TAG}format" not in tags:
+        for metric in PERCENT_BEFORE.get(name, ()):
+            if (value := metrics.get(metric)) is not None:
+                metrics[metric] = value / 100
+    return metrics
 
 
 def _client(uri: str) -> MlflowClient:

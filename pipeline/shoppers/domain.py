@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from pipeline.training.spec import Domain, ModelEntry
-
-if TYPE_CHECKING:
-    from pipeline.endpoints import EndpointSpec
-    from pipeline.training.spec import ModelSpec, Steps
+from pipeline.training.spec import Domain, ModelEntry, imported
 
 PEOPLE = "people"
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
@@ -25,43 +18,6 @@ TRUSTED_TYPES = (
 )
 """Types that the files of the visit models may hold."""
 
-
-def _probability() -> ModelSpec[Any]:
-    from pipeline.shoppers.specs import PURCHASE_PROBABILITY
-
-    return PURCHASE_PROBABILITY
-
-
-def _choice() -> ModelSpec[Any]:
-    from pipeline.shoppers.specs import BRAND_CHOICE
-
-    return BRAND_CHOICE
-
-
-def _quantity() -> ModelSpec[Any]:
-    from pipeline.shoppers.specs import PURCHASE_QUANTITY
-
-    return PURCHASE_QUANTITY
-
-
-def _segments() -> ModelSpec[Any]:
-    from pipeline.shoppers.specs import PEOPLE_SEGMENTS
-
-    return PEOPLE_SEGMENTS
-
-
-def _steps() -> Steps:
-    from pipeline.shoppers import steps
-
-    return steps
-
-
-def _endpoints() -> Sequence[EndpointSpec]:
-    from pipeline.shoppers.endpoint import ENDPOINT
-
-    return (ENDPOINT,)
-
-
 DOMAIN = Domain(
     name="shoppers",
     input_table="visits",
@@ -69,11 +25,11 @@ DOMAIN = Domain(
     features_table="shopper_features",
     results_table="shopper_scores",
     models=(
-        ModelEntry(PROBABILITY, _probability),
-        ModelEntry(CHOICE, _choice),
-        ModelEntry(QUANTITY, _quantity),
-        ModelEntry(SEGMENTS, _segments, raw_input=PEOPLE, required=False),
+        ModelEntry(PROBABILITY, imported("pipeline.shoppers.specs:PURCHASE_PROBABILITY")),
+        ModelEntry(CHOICE, imported("pipeline.shoppers.specs:BRAND_CHOICE")),
+        ModelEntry(QUANTITY, imported("pipeline.shoppers.specs:PURCHASE_QUANTITY")),
+        ModelEntry(SEGMENTS, imported("pipeline.shoppers.specs:PEOPLE_SEGMENTS"), raw_input=PEOPLE, required=False),
     ),
-    steps=_steps,
-    endpoints=_endpoints,
+    steps=imported("pipeline.shoppers.steps"),
+    endpoints=(imported("pipeline.shoppers.endpoint:ENDPOINT"),),
 )

@@ -27,7 +27,7 @@ from pipeline.shoppers.monitoring import (
 )
 from pipeline.shoppers.people_segments import SEGMENTS_FILE
 from pipeline.shoppers.visits import SplitVisits, load_people, load_split, read_visits
-from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Floor, Metrics, NotWorse, Rule
+from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Floor, Metrics, NotWorse, Rule, segmentation_rules
 from pipeline.training.monitored import MonitoredModel
 from pipeline.training.spec import Fitted, ModelSpec, Run
 
@@ -153,14 +153,7 @@ PEOPLE_SEGMENTS: ModelSpec[pd.DataFrame] = ModelSpec(
     content=lambda people: [people],
     fit=fit_segments,
     evaluate=evaluate_segments,
-    rules=(
-        Floor("silhouette", 0.2),
-        Floor("stability", 0.5),
-        Floor("smallest_share", 0.02),
-        NotWorse("stability", 0.05),
-        # Less than this is the error of the silhouette itself, and people would relearn their segments for nothing.
-        Better("silhouette", by=0.005),
-    ),
+    rules=segmentation_rules(silhouette=0.2, stability=0.5),
     monitored=MONITORED_SEGMENTS,
     backtest=backtest_segments,
 )

@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
 from pipeline.stores.candidates import CANDIDATES
-from pipeline.training.spec import Domain, ModelEntry
-
-if TYPE_CHECKING:
-    from pipeline.endpoints import EndpointSpec
-    from pipeline.training.spec import ModelSpec, Steps
+from pipeline.training.spec import Domain, ModelEntry, imported
 
 MODEL = "store_sales"
-
-
-def _sales() -> ModelSpec[Any]:
-    from pipeline.stores.specs import STORE_SALES
-
-    return STORE_SALES
-
-
-def _steps() -> Steps:
-    from pipeline.stores import steps
-
-    return steps
-
-
-def _endpoints() -> Sequence[EndpointSpec]:
-    from pipeline.stores.endpoint import ENDPOINT
-
-    return (ENDPOINT,)
-
 
 DOMAIN = Domain(
     name="stores",
@@ -39,7 +13,7 @@ DOMAIN = Domain(
     other_inputs=("stores", "store_plans"),
     features_table="store_features",
     results_table="store_forecasts",
-    models=(ModelEntry(MODEL, _sales, candidates=CANDIDATES),),
-    steps=_steps,
-    endpoints=_endpoints,
+    models=(ModelEntry(MODEL, imported("pipeline.stores.specs:STORE_SALES"), candidates=CANDIDATES),),
+    steps=imported("pipeline.stores.steps"),
+    endpoints=(imported("pipeline.stores.endpoint:ENDPOINT"),),
 )

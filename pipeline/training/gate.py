@@ -251,6 +251,23 @@ def decide(scores: Scores, rules: Sequence[Rule], *, window: Window) -> Decision
     return Decision(all(verdict.passed for verdict in verdicts), verdicts, window, scores)
 
 
+def segmentation_rules(*, silhouette: float, stability: float) -> tuple[Rule, ...]:
+    """The gate's rules of a segmentation.
+
+    Args:
+        silhouette: the least mean silhouette; below it, segments are slices of one cloud.
+        stability: the least mean adjusted Rand index with refits on bootstrap samples.
+    """
+    return (
+        Floor("silhouette", silhouette),
+        Floor("stability", stability),
+        Floor("smallest_share", 0.02),
+        NotWorse("stability", 0.05),
+        # Less than this is the error of the silhouette itself, and people would relearn their segments for nothing.
+        Better("silhouette", by=0.005),
+    )
+
+
 def _measured(metrics: Metrics, name: str) -> float | None:
     value = metrics.get(name)
     return None if value is None or not math.isfinite(value) else float(value)

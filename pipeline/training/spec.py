@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pipeline.errors import UsageError
@@ -30,6 +31,21 @@ if TYPE_CHECKING:
     from pipeline.training.monitored import MonitoredModel
 
 DataT = TypeVar("DataT")
+
+
+def imported(path: str) -> Callable[[], Any]:
+    """Return a function that imports a module, or `module:name`, when it is called.
+
+    A domain refers to its heavy modules so, because its declaration is imported whenever a DAG file is parsed. A test
+    calls every such function and checks what it returns.
+    """
+    module, _, name = path.partition(":")
+
+    def load() -> Any:
+        found = import_module(module)
+        return getattr(found, name) if name else found
+
+    return load
 
 
 @dataclass(frozen=True)
@@ -191,7 +207,7 @@ class Domain:
         models: those of the domain; the first required one gives `model_version`.
         steps: imports and returns the domain's module `steps`.
         other_inputs: further tables that features are made from, where they exist.
-        endpoints: imports and returns what the domain offers to the prediction service.
+        endpoints: each imports and returns a path that the domain offers to the prediction service.
         contracts: of tables that only this domain reads, beside those of `pipeline.contracts`.
     """
 
@@ -202,7 +218,7 @@ class Domain:
     models: tuple[ModelEntry, ...]
     steps: Callable[[], Steps]
     other_inputs: tuple[str, ...] = ()
-    endpoints: Callable[[], Sequence[EndpointSpec]] = tuple
+    endpoints: tuple[Callable[[], EndpointSpec], ...] = ()
     contracts: tuple[Contract, ...] = ()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.monitoring.watch import checked_days
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 from pipeline.training import lifecycle, scoring
-from tests.before_the_move.extracted import extract_home
+from tests.before_the_move.extracted import EXPECTED, extract_home
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = date(2025, 7, 1)
@@ -38,6 +39,13 @@ def test_every_champion_loads(old: Settings) -> None:
     for model in model_names():
         loaded = registry.load(model, trusted_types=spec_of(model).trusted_types)
         assert len(loaded.model.predict(loaded.example)) == len(loaded.example)
+
+
+def test_an_error_in_per_cent_is_read_as_a_fraction(old: Settings) -> None:
+    saved = json.loads((EXPECTED / "footfall_buyers.json").read_text(encoding="utf-8"))["metrics"]
+    read = Registry(old).get("footfall_buyers").metrics
+    assert read["mape"] == pytest.approx(saved["mape"] / 100)
+    assert read["rmse"] == pytest.approx(saved["rmse"])
 
 
 def test_renamed_columns_are_migrated_once_and_rows_stay(old: Settings) -> None:
