@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from statistics import median
 from typing import TYPE_CHECKING
 
 import ibis
+from ibis import _
 
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 STORE_DAYS_TABLE, STORES_TABLE, PLANS_TABLE = "store_days", "stores", "store_plans"
 DAY_COLUMNS = ("store", "day", "open", "promo", "state_holiday", "school_holiday")
 OUTCOME_COLUMNS = ("sales", "customers")  # known only once the day is over
+MIN_DISTANCES = 3
+"""From fewer distances between its rows the grain of a store's rows is not known."""
 STORE_COLUMNS = (
     "store",
     "store_type",
@@ -73,7 +77,8 @@ def read_snapshot(
         tables: versions of the tables to read; the newest of those that are not named.
 
     Raises:
-        RefusedError: if there is no store day before `as_of`, or no table of stores.
+        RefusedError: if there is no store day before `as_of`, the rows before it are not daily, or there is no table
+            of stores.
     """
     end, tables = as_of + timedelta(days=horizon), tables or {}
     days = engine.table(con, lake, STORE_DAYS_TABLE, tables.get(STORE_DAYS_TABLE), until=end)
@@ -84,6 +89,7 @@ def read_snapshot(
             where=f"table {STORE_DAYS_TABLE}, before {as_of}",
             todo=f"aisle ingest {STORE_DAYS_TABLE} first",
         )
+    _refuse_other_grain(past)
     plan = days.filter(days.day >= ibis.date(as_of)).select(*DAY_COLUMNS)
     if lake.exists(PLANS_TABLE):
         planned = engine.table(con, lake, PLANS_TABLE, tables.get(PLANS_TABLE), since=as_of, until=end)
@@ -93,6 +99,30 @@ def read_snapshot(
     plan = _materialised(con, plan)
     attributes = _store_attributes(con, lake, past, plan, tables.get(STORES_TABLE))
     return Snapshot(past, plan, _materialised(con, attributes))
+
+
+def _refuse_other_grain(past: ir.Table) -> None:
+    """Refuse rows of weeks or months: their sums would be taken for days.
+
+    Rows are daily if, in at least half of the stores, the median distance from one row to the next is one day. So
+    closed days may be missing, and stores may close for months.
+
+    Raises:
+        RefusedError: if the rows are not daily.
+    """
+    previous = past.day.lag().over(ibis.window(group_by="store", order_by="day"))
+    distances = past.select("store", distance=past.day.delta(previous, unit="day"))
+    by_store = distances.group_by("store").aggregate(distance=_.distance.median(), known=_.distance.count())
+    typical = by_store.filter(by_store.known >= MIN_DISTANCES).distance.to_pyarrow().to_pylist()
+    if not typical or median(typical) <= 1:
+        return
+    raise RefusedError(
+        "The rows of the stores are not daily",
+        where=f"table {STORE_DAYS_TABLE}",
+        observed=f"one row a store every {median(typical):g} days, in most of {len(typical):,} stores",
+        allowed="one row a store and day; closed days may be missing, or have open = false",
+        todo="deliver the sales of each day: totals of weeks or months cannot be split into days",
+    )
 
 
 def _store_attributes(con: Backend, lake: Lake, past: ir.Table, plan: ir.Table, version: int | None) -> ir.Table:

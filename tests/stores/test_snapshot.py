@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -17,9 +18,8 @@ from pipeline.stores.snapshot import read_snapshot
 from tests.stores.simulated import AS_OF, CHAIN, FIRST, HORIZON, UNDATED, write_chain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    import pandas as pd
 
     from pipeline.stores.snapshot import Snapshot
 
@@ -96,4 +96,49 @@ def test_a_store_that_the_table_of_stores_lacks_has_unknown_attributes(settings:
         "unknown",
         "unknown",
         False,
+    )
+
+
+def thinned(settings: Settings, tmp_path: Path, keep: Callable[[pd.Series], pd.Series]) -> Settings:
+    """The same chain with only some of its recorded days."""
+    days = Lake(settings).read("store_days").to_pandas()
+    kept = days[keep(pd.to_datetime(days["day"]))]
+    thin = Settings(home=str(tmp_path / "thin"))
+    Lake(thin).append("store_days", pa.Table.from_pandas(kept, preserve_index=False), ["day"])
+    Lake(thin).append("stores", Lake(settings).read("stores"))
+    return thin
+
+
+@pytest.mark.parametrize(
+    ("distance", "keep"),
+    [
+        (7, lambda day: day.dt.weekday == 0),
+        (2, lambda day: (day - pd.Timestamp(FIRST)).dt.days % 2 == 0),
+        (31, lambda day: day.dt.day == 1),
+    ],
+)
+def test_rows_of_weeks_and_months_are_refused(
+    settings: Settings, tmp_path: Path, distance: int, keep: Callable[[pd.Series], pd.Series]
+) -> None:
+    with pytest.raises(RefusedError, match="not daily") as refusal:
+        snapshot(thinned(settings, tmp_path, keep), AS_OF)
+    assert f"one row a store every {distance} days" in str(refusal.value)
+    assert "deliver the sales of each day" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda day: day.dt.weekday < 5,
+        lambda day: (day.dt.month % 4 != 0) & (day.dt.weekday != 6),
+        lambda day: day >= pd.Timestamp(AS_OF) - pd.Timedelta(days=3),
+    ],
+    ids=["no weekends", "closed for months", "three days"],
+)
+def test_days_without_rows_are_no_other_grain(
+    settings: Settings, tmp_path: Path, keep: Callable[[pd.Series], pd.Series]
+) -> None:
+    thin = thinned(settings, tmp_path, keep)
+    assert frame(snapshot(thin, AS_OF).past)["day"].nunique() == len(
+        {day for day in Lake(thin).days("store_days") if day < AS_OF}
     )
