@@ -87,7 +87,7 @@ def test_too_few_customers_says_how_many() -> None:
     assert refused.value.allowed == "100 or more"
 
 
-def test_customers_all_alike_are_refused() -> None:
+def test_identical_customers_are_refused() -> None:
     with pytest.raises(RefusedError, match="too alike"):
         choose_k(pd.DataFrame(np.ones((200, 5)), columns=list("abcde")), recipe, seed=7)
 
@@ -101,7 +101,7 @@ def test_below_the_elbow_a_better_silhouette_does_not_count() -> None:
     assert _decide([point(2, 0.6), point(3, 0.3), point(4, 0.2)], 3)[0] == 3
 
 
-def test_silhouettes_that_cannot_be_told_apart_leave_it_to_stability() -> None:
+def test_among_silhouettes_within_the_standard_error_stability_decides() -> None:
     k, reason = _decide([point(3, 0.305, 0.8), point(4, 0.310, 0.7), point(5, 0.303, 0.95), point(6, 0.2, 0.99)], 3)
     assert k == 5
     assert "most stable" in reason

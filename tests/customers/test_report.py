@@ -60,19 +60,19 @@ def text(html: str) -> str:
 
 
 def test_it_says_who_brings_the_revenue_and_what_guests_brought(html: str) -> None:
-    said = text(html)
-    assert "The 20 insiders are 20.0 % of the customers and bring 90.0 % of their revenue, 450 each." in said
-    assert "Guests brought another 2,500" in said
-    assert "insiders 20 20.0 % 9,000 90.0 % 450" in said
-    assert "version 3 of customer_segments, trained as of 2025-06-01" in said
+    page_text = text(html)
+    assert "The 20 insiders are 20.0 % of the customers and bring 90.0 % of their revenue, 450 each." in page_text
+    assert "Guests brought another 2,500" in page_text
+    assert "insiders 20 20.0 % 9,000 90.0 % 450" in page_text
+    assert "version 3 of customer_segments, trained as of 2025-06-01" in page_text
 
 
 def test_it_says_how_the_number_of_segments_was_chosen(html: str) -> None:
-    said = text(html)
-    assert "Two is best." in said
-    assert "2 0.300 0.900 20.0 % chosen" in said
-    assert "3 0.300 0.900 20.0 % too small" in said
-    assert "4 0.300 0.900 20.0 % admissible" in said
+    page_text = text(html)
+    assert "Two is best." in page_text
+    assert "2 0.300 0.900 20.0 % chosen" in page_text
+    assert "3 0.300 0.900 20.0 % too small" in page_text
+    assert "4 0.300 0.900 20.0 % admissible" in page_text
 
 
 def test_names_are_text_and_nothing_comes_from_elsewhere(html: str) -> None:

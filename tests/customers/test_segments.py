@@ -137,7 +137,7 @@ def test_skops_round_trip_trusts_exactly_our_list(champion: SegmentModel) -> Non
     assert list(loaded.feature_names_in_) == list(SEGMENT_FEATURES)
 
 
-def test_where_no_country_is_known_customers_are_segmented_alike(champion: SegmentModel) -> None:
+def test_without_countries_customers_are_segmented_in_the_same_way(champion: SegmentModel) -> None:
     unknown = shop()[0].assign(is_home_country=np.nan)
     model = train(unknown, seed=7).model
     assert model.predict(unknown).tolist() == champion.predict(shop()[0]).tolist()
@@ -162,7 +162,7 @@ def test_log_goes_where_it_takes_skewness_away() -> None:
     np.testing.assert_array_equal(log.transform(values)[:, 0], values[:, 0])
 
 
-def test_quality_tells_the_fitting_model_from_worse_ones(champion: SegmentModel) -> None:
+def test_quality_separates_the_fitting_model_from_worse_ones(champion: SegmentModel) -> None:
     frame, _truth = shop()
     good = segment_quality(champion.pipeline, frame, 7)
     assert good["stability"] > 0.95

@@ -61,7 +61,7 @@ def test_the_planted_line_is_recovered(days: pd.DataFrame) -> None:
     assert fit.residual_variance == pytest.approx(Door().spread ** 2, rel=0.3)
 
 
-def test_intervals_hold_as_many_days_as_they_say(days: pd.DataFrame) -> None:
+def test_intervals_contain_the_stated_share_of_days(days: pd.DataFrame) -> None:
     _, fit = buyers.train(days)
     later = Door().days(date(2025, 7, 1), date(2026, 7, 1)).to_pandas()
     ends = fit.interval(later["Visitor"].to_numpy(dtype=float))
@@ -84,12 +84,15 @@ def test_checks_object_where_they_should(days: pd.DataFrame) -> None:
     away = days["visitors"] - days["visitors"].min()
     fan = days.assign(buyers=days["visitors"] + away * rng.normal(size=len(days)))
     wave = days.assign(buyers=days["visitors"] + 40 * np.sin(np.arange(len(days)) / 10))
+    zigzag = days.assign(buyers=days["visitors"] + 5 * (-1.0) ** np.arange(len(days)))
     _, far = buyers.train(tails)
     _, spread = buyers.train(fan)
     _, order = buyers.train(wave)
+    _, opposite = buyers.train(zigzag)
     assert "not normally distributed" in far.checks[0].sentence
     assert "variance of the residuals depends" in spread.checks[1].sentence
     assert "standard errors are too small" in order.checks[2].sentence
+    assert "opposite signs" in opposite.checks[2].sentence
 
 
 def test_measures() -> None:
@@ -99,7 +102,7 @@ def test_measures() -> None:
 
 
 @pytest.mark.parametrize("rows", [9, 20])
-def test_days_that_cannot_tell_are_refused(days: pd.DataFrame, rows: int) -> None:
+def test_too_few_days_and_constant_visitors_are_refused(days: pd.DataFrame, rows: int) -> None:
     few = days.head(rows) if rows < 10 else days.head(rows).assign(visitors=30.0)
     with pytest.raises(RefusedError, match="too few days to predict"):
         buyers.train(few)

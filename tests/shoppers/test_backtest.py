@@ -51,6 +51,6 @@ def test_later_outcomes_do_not_reach_the_training(visits: pd.DataFrame) -> None:
     assert after["auc"] == pytest.approx(1 - before["auc"], abs=1e-9)
 
 
-def test_an_unknown_model_is_told(visits: pd.DataFrame) -> None:
+def test_an_unknown_model_is_refused(visits: pd.DataFrame) -> None:
     with pytest.raises(UsageError, match="brand_choice"):
         backtest("customer_segments", visits, seed=7)

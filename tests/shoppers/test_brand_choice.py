@@ -32,25 +32,25 @@ def test_planted_prices_promotions_and_loyalties_are_recovered(model: BrandChoic
     missed = dict(zip(model.coefficients, np.abs(away) > SIMULTANEOUS, strict=True))
     assert not any(missed.values()), missed
     # And no interval is so wide that it would hold anything: prices, promotion and loyalty differ from nothing.
-    told = np.abs(model.logit_.coef_ / standard_errors(model.logit_))[len(model.brands_) - 1 :]
-    assert (told > SIMULTANEOUS).all(), dict(zip(model.coefficients[len(model.brands_) - 1 :], told, strict=True))
+    z = np.abs(model.logit_.coef_ / standard_errors(model.logit_))[len(model.brands_) - 1 :]
+    assert (z > SIMULTANEOUS).all(), dict(zip(model.coefficients[len(model.brands_) - 1 :], z, strict=True))
 
 
 def test_elasticities_have_the_signs_of_demand(model: BrandChoice, visits: pd.DataFrame) -> None:
-    found = elasticities(model, purchases(visits))
-    values = np.array([[cell.value for cell in row] for row in found.matrix])
-    assert found.wrong == ()
+    elasticity = elasticities(model, purchases(visits))
+    values = np.array([[cell.value for cell in row] for row in elasticity.matrix])
+    assert elasticity.wrong == ()
     assert (np.diag(values) < 0).all()
     assert (values[~np.eye(len(values), dtype=bool)] > 0).all()
-    assert all(cell.low <= cell.value <= cell.high for row in found.matrix for cell in row)
+    assert all(cell.low <= cell.value <= cell.high for row in elasticity.matrix for cell in row)
 
 
 def test_elasticities_are_what_a_price_change_does(model: BrandChoice, visits: pd.DataFrame) -> None:
     bought = purchases(visits).head(500)
-    found = elasticities(model, bought)
+    elasticity = elasticities(model, bought)
     dearer = bought.assign(**{"prices:2": bought["prices:2"] * 1.001})
     change = np.log(model.shares(dearer).sum(axis=0) / model.shares(bought).sum(axis=0)) / np.log(1.001)
-    np.testing.assert_allclose(change, [row[1].value for row in found.matrix], rtol=0.01)
+    np.testing.assert_allclose(change, [row[1].value for row in elasticity.matrix], rtol=0.01)
 
 
 def test_a_positive_own_price_elasticity_is_flagged(model: BrandChoice, visits: pd.DataFrame) -> None:
@@ -58,16 +58,16 @@ def test_a_positive_own_price_elasticity_is_flagged(model: BrandChoice, visits: 
     wrong.brands_, wrong.logit_ = model.brands_, model.logit_.__class__(7)
     wrong.logit_.coef_, wrong.logit_.draws_ = model.logit_.coef_.copy(), model.logit_.draws_
     wrong.logit_.coef_[model.coefficients.index("log price of 3")] = 2.0
-    found = elasticities(wrong, purchases(visits))
-    assert found.wrong == ("3",)
-    assert found.own("3").value > 0
+    elasticity = elasticities(wrong, purchases(visits))
+    assert elasticity.wrong == ("3",)
+    assert elasticity.own("3").value > 0
 
 
 def test_segments_have_elasticities_of_their_own(model: BrandChoice, visits: pd.DataFrame) -> None:
     people = sorted(visits["person"].unique())
-    found = elasticities_by(model, purchases(visits), {p: "even" if n % 2 else "odd" for n, p in enumerate(people)})
-    assert set(found) == {"even", "odd"}
-    assert found["odd"].own("1") != found["even"].own("1")
+    by_group = elasticities_by(model, purchases(visits), {p: "even" if n % 2 else "odd" for n, p in enumerate(people)})
+    assert set(by_group) == {"even", "odd"}
+    assert by_group["odd"].own("1") != by_group["even"].own("1")
 
 
 def test_a_brand_that_is_not_on_the_shelf_is_not_chosen(model: BrandChoice, shoppers: pd.DataFrame) -> None:
@@ -86,6 +86,6 @@ def test_a_brand_that_hardly_anybody_bought_is_left_out(visits: pd.DataFrame) ->
 
 def test_measures(model: BrandChoice, visits: pd.DataFrame) -> None:
     bought = purchases(visits)
-    found = brand_choice.measure(model, bought)
-    assert found["accuracy"] == pytest.approx((model.predict(bought) == bought["brand"]).mean())
-    assert found["log_loss"] < brand_choice.baseline(visits, visits)["log_loss"]
+    metrics = brand_choice.measure(model, bought)
+    assert metrics["accuracy"] == pytest.approx((model.predict(bought) == bought["brand"]).mean())
+    assert metrics["log_loss"] < brand_choice.baseline(visits, visits)["log_loss"]

@@ -68,7 +68,7 @@ def test_the_conditional_logit_is_that_of_statsmodels() -> None:
     np.testing.assert_allclose(standard_errors(model), reference.bse, rtol=0.15)
 
 
-def test_what_is_not_there_is_not_chosen() -> None:
+def test_an_alternative_that_is_not_available_has_probability_zero() -> None:
     design, chosen = choices()
     model = ConditionalLogit(7).fit(design, chosen)
     without = design.copy()
@@ -100,13 +100,13 @@ def test_shares_add_up_to_one_however_large_the_utilities(scale: float, seed: in
     ],
     ids=["the same twice", "never varies", "one outcome"],
 )
-def test_data_that_cannot_tell_are_refused(design: np.ndarray, outcome: np.ndarray) -> None:
+def test_data_that_do_not_identify_the_coefficients_are_refused(design: np.ndarray, outcome: np.ndarray) -> None:
     noisy = outcome if outcome.all() else outcome ^ (RNG.random(1200) < 0.3)
     with pytest.raises(RefusedError, match=r"not identified|all the same"):
         Glm("logit").fit(design, noisy, PEOPLE)
 
 
-def test_an_interval_holds_its_middle() -> None:
+def test_an_interval_contains_its_middle() -> None:
     interval = Interval.of(1.0, np.linspace(0, 2, 201))
     assert (interval.low, interval.high) == pytest.approx((0.05, 1.95))
     assert 1.0 in interval

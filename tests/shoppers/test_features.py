@@ -127,7 +127,7 @@ def test_what_models_read_is_never_missing(visits: pd.DataFrame) -> None:
     assert np.isfinite(visits[[*SHELF, *HISTORY]].to_numpy()).all()
 
 
-def test_people_say_who_they_are_where_visits_do_not(made: Callable[..., pd.DataFrame]) -> None:
+def test_demographics_come_from_people_where_visits_have_none(made: Callable[..., pd.DataFrame]) -> None:
     person = dict.fromkeys(PEOPLE.values(), 1) | {"ID": "x", "Income": 1000.5}
     known = made(clean(*HAND), AS_OF, typed("people", pa.Table.from_pylist([person]), PEOPLE))
     mine = known["person"] == "x"

@@ -1,4 +1,4 @@
-"""Segments of people: the course's figures, the same model from the same people, and names that tell them apart."""
+"""Segments of people: the published figures, the same model from the same people, and unique names."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ def found(people: pd.DataFrame) -> Segmentation:
 
 @pytest.mark.open_data
 def test_the_courses_people(course_people: pd.DataFrame) -> None:
-    found = people_segments.train(course_people, seed=7)
-    assert len(found.segments) == 4
-    assert len(found.components) == 3
-    assert round(found.silhouettes[4], 3) >= 0.347
+    segmentation = people_segments.train(course_people, seed=7)
+    assert len(segmentation.segments) == 4
+    assert len(segmentation.components) == 3
+    assert round(segmentation.silhouettes[4], 3) >= 0.347
 
 
-def test_the_planted_kinds_are_found(found: Segmentation) -> None:
-    assert len(found.segments) == 4
-    assert sum(segment.people for segment in found.segments) == 400
-    assert sum(segment.share for segment in found.segments) == pytest.approx(1)
-    oldest = max(found.segments, key=lambda segment: segment.means["age"])
+def test_the_planted_kinds_are_found(segmentation: Segmentation) -> None:
+    assert len(segmentation.segments) == 4
+    assert sum(segment.people for segment in segmentation.segments) == 400
+    assert sum(segment.share for segment in segmentation.segments) == pytest.approx(1)
+    oldest = max(segmentation.segments, key=lambda segment: segment.means["age"])
     assert "older" in oldest.name or "more schooled" in oldest.name
 
 
-def test_names_tell_segments_apart(found: Segmentation) -> None:
-    assert len({segment.name for segment in found.segments}) == len(found.segments)
+def test_names_are_unique(segmentation: Segmentation) -> None:
+    assert len({segment.name for segment in segmentation.segments}) == len(segmentation.segments)
 
 
-def test_components_are_named_by_their_loadings(found: Segmentation) -> None:
-    for component in found.components:
+def test_components_are_named_by_their_loadings(segmentation: Segmentation) -> None:
+    for component in segmentation.components:
         assert set(component.loadings) == set(DEMOGRAPHICS)
         assert max(component.loadings.values(), key=abs) > 0
         assert np.square(list(component.loadings.values())).sum() == pytest.approx(1)
-    assert sum(component.variance for component in found.components) >= people_segments.VARIANCE
+    assert sum(component.variance for component in segmentation.components) >= people_segments.VARIANCE
 
 
-def test_the_same_people_in_another_order_give_the_same_segments(people: pd.DataFrame, found: Segmentation) -> None:
+def test_people_in_another_order_give_the_same_segments(people: pd.DataFrame, segmentation: Segmentation) -> None:
     again = people_segments.train(people.sample(frac=1, random_state=3), seed=7)
-    assert again.segments == found.segments
-    assert again.to_record() == found.to_record()
+    assert again.segments == segmentation.segments
+    assert again.to_record() == segmentation.to_record()
 
 
-def test_people_are_assigned_to_the_nearest_centre(people: pd.DataFrame, found: Segmentation) -> None:
-    rows = people_segments.assign(found.model, found.segments, people)
-    assert rows["segment_name"].value_counts().to_dict() == {s.name: s.people for s in found.segments}
+def test_people_are_assigned_to_the_nearest_centre(people: pd.DataFrame, segmentation: Segmentation) -> None:
+    rows = people_segments.assign(segmentation.model, segmentation.segments, people)
+    assert rows["segment_name"].value_counts().to_dict() == {s.name: s.people for s in segmentation.segments}
     holed = people.assign(income=people["income"].where(people.index > 9))
-    assert len(people_segments.assign(found.model, found.segments, holed)) == len(people) - 10
+    assert len(people_segments.assign(segmentation.model, segmentation.segments, holed)) == len(people) - 10
 
 
-def test_a_number_of_segments_can_be_asked_for(people: pd.DataFrame) -> None:
+def test_the_number_of_segments_can_be_given(people: pd.DataFrame) -> None:
     assert len(people_segments.train(people, seed=7, k=3).segments) == 3
 
 
@@ -76,8 +76,8 @@ def test_people_who_cannot_be_segmented_are_refused(people: pd.DataFrame, spoil:
         people_segments.train(spoilt, seed=7)
 
 
-def test_quality(people: pd.DataFrame, found: Segmentation) -> None:
-    measured = people_segments.measure(found.model, people, 7)
-    assert measured["silhouette"] == pytest.approx(found.silhouettes[4])
+def test_quality(people: pd.DataFrame, segmentation: Segmentation) -> None:
+    measured = people_segments.measure(segmentation.model, people, 7)
+    assert measured["silhouette"] == pytest.approx(segmentation.silhouettes[4])
     assert measured["stability"] > 0.6
-    assert measured["smallest_share"] == pytest.approx(min(segment.share for segment in found.segments))
+    assert measured["smallest_share"] == pytest.approx(min(segment.share for segment in segmentation.segments))

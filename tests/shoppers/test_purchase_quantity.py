@@ -39,9 +39,9 @@ def test_the_elasticity_is_what_a_price_change_does(model: PurchaseQuantity, vis
 
 def test_an_unknown_brand_gets_the_mean(model: PurchaseQuantity, visits: pd.DataFrame) -> None:
     bought = purchases(visits).head(3).assign(brand=["new", "", "1"])
-    said = model.predict(bought)
-    assert said[0] == said[1] == float(model.prior_)
-    assert np.isfinite(said).all()
+    predicted = model.predict(bought)
+    assert predicted[0] == predicted[1] == float(model.prior_)
+    assert np.isfinite(predicted).all()
 
 
 def test_a_brand_without_a_price_has_no_units(model: PurchaseQuantity, visits: pd.DataFrame) -> None:

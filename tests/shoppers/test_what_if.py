@@ -35,7 +35,7 @@ def test_a_week_is_the_sum_over_people_of_the_three_models(models: Models, shopp
     assert found.revenue.value == pytest.approx((visits * chance) @ (units * prices).sum(axis=1))
 
 
-def test_dearer_means_fewer_of_everything_and_of_that_brand_most(models: Models, shoppers: pd.DataFrame) -> None:
+def test_a_higher_price_lowers_purchases_and_units_most_of_that_brand(models: Models, shoppers: pd.DataFrame) -> None:
     for found in what_if(models, shoppers, brand="2", changes=[0.05, 0.2]):
         assert found.brand_units_change.high < found.units_change.value < 0
         assert found.purchases_change.value < 0
@@ -63,7 +63,7 @@ def test_a_sample_of_people_stands_for_all(
     assert part.revenue.value == pytest.approx(whole.revenue.value, rel=0.1)
 
 
-def test_what_cannot_be_asked_is_told(models: Models, shoppers: pd.DataFrame) -> None:
+def test_unknown_brands_and_price_changes_without_a_price_are_refused(models: Models, shoppers: pd.DataFrame) -> None:
     with pytest.raises(UsageError, match="allowed: 1, 2, 3, 4, 5"):
         what_if(models, shoppers, brand="9")
     with pytest.raises(UsageError, match="leave a price"):
