@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -109,7 +110,7 @@ class Till:
         return Lake(self.settings)
 
 
-def a_till(folder: Path, expectations: Path = ROOT / "expectations") -> Till:
+def a_till(folder: Path, expectations: Path) -> Till:
     """A shop whose files and home are below a folder."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for place in ("transactions", "files", "books"):
@@ -127,15 +128,19 @@ def a_till(folder: Path, expectations: Path = ROOT / "expectations") -> Till:
 
 @pytest.fixture
 def till(tmp_path: Path) -> Till:
-    """A shop with the real suite."""
-    return a_till(tmp_path)
+    """A shop with the real suite, except that any share of a delivery's rows may be rejected: tests write few rows."""
+    suite = json.loads((ROOT / "expectations" / "transactions.json").read_text())
+    folder = tmp_path / "expectations"
+    folder.mkdir()
+    (folder / "transactions.json").write_text(json.dumps(suite | {"meta": {"max_quarantined_share": 1}}))
+    return a_till(tmp_path, folder)
 
 
 @pytest.fixture
 def new_till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Till]]:
     """Makes shops whose suite expects nothing, so that a property can be held against many of them."""
     suite = tmp_path_factory.mktemp("expectations")
-    (suite / "transactions.json").write_text('{"name": "transactions", "expectations": []}')
+    (suite / "transactions.json").write_text('{"meta": {"max_quarantined_share": 1}, "expectations": []}')
     made: list[Path] = []
 
     def new() -> Till:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import track
@@ -94,8 +94,8 @@ def ingest(
     if not deliveries and since and until:
         closed = [str(date) for date in steps.closed_days(settings, table, source, since, until)]
         if closed and len(closed) == (until - since).days:
-            result = {"table": table, "deliveries": 0, **totals, "seconds": seconds_since(start), "closed": closed}
-            print_result(result, as_json, f"{table}: no delivery, the shop is closed on {', '.join(closed)}")
+            answer = {"table": table, "deliveries": 0, **totals, "seconds": seconds_since(start), "closed": closed}
+            print_result(answer, as_json, f"{table}: no delivery, the shop is closed on {', '.join(closed)}")
             return
     if not deliveries:
         raise RefusedError(
@@ -103,6 +103,7 @@ def ingest(
         )
     refused: dict[str, str] = {}
     warnings: dict[str, list[str]] = {}
+    already_committed = 0
     quiet = as_json or len(deliveries) < 3
     finished: list[str] = []
     with interruptible(finished):
@@ -114,10 +115,14 @@ def ingest(
             else:
                 for name in totals:
                     totals[name] += getattr(done.entry, name)
+                already_committed += done.unchanged
                 if done.warnings:
                     warnings[delivery.id] = list(done.warnings)
             finished[:] = [f"{count:,} of {counted(len(deliveries), 'delivery', 'deliveries')}"]
-    result = {"table": table, "deliveries": len(deliveries) - len(refused), **totals, "seconds": seconds_since(start)}
+    accepted = len(deliveries) - len(refused)
+    result: dict[str, Any] = {"table": table, "deliveries": accepted, **totals, "seconds": seconds_since(start)}
+    if already_committed:
+        result["already_committed"] = already_committed
     if refused:
         result["refused"] = refused
     if warnings:
@@ -125,7 +130,7 @@ def ingest(
     print_result(
         result,
         as_json,
-        f"{table}: {counted(len(deliveries) - len(refused), 'delivery', 'deliveries')}, "
+        f"{table}: {_deliveries(accepted, already_committed)}, "
         f"{counted(totals['read'], 'row')} read = {totals['clean']:,} clean + {totals['quarantined']:,} quarantined + "
         f"{counted(totals['repeats'], 'exact repeat')}, {result['seconds']} s",
     )
@@ -135,6 +140,18 @@ def ingest(
         print_error("refused", f"{name}\n  {reason}")
     if refused:
         raise typer.Exit(1)
+
+
+def _deliveries(accepted: int, already_committed: int) -> str:
+    """How many deliveries were accepted, and how many of them needed no work."""
+    from pipeline.reports.phrasing import counted
+
+    total = counted(accepted, "delivery", "deliveries")
+    if not already_committed:
+        return total
+    if already_committed == accepted:
+        return f"{total} already committed"
+    return f"{total} ({already_committed:,} already committed)"
 
 
 def quarantine_list(table: TableName, as_json: Json = False) -> None:

@@ -23,7 +23,7 @@ from pipeline.ingestion.report import write_refusal_page, write_validation_page
 from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.source_schema import Format
 from pipeline.ingestion.sources import NamedSource, load_sources
-from pipeline.ingestion.suites import Parameters
+from pipeline.ingestion.suites import Parameters, Validation, load_suite, quarantined_share
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_event
 from pipeline.settings import Settings
@@ -45,6 +45,7 @@ class Assessment:
         accepted: rows for the received table.
         rejected: rows for the quarantine.
         repeats: number of exact repeats that are dropped.
+        validation: the results of the suite.
         warnings: what is unusual about the delivery, in sentences; no row is rejected for it.
     """
 
@@ -52,11 +53,12 @@ class Assessment:
     accepted: pa.Table
     rejected: pa.Table
     repeats: int
+    validation: Validation
     warnings: tuple[str, ...] = ()
 
 
 def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None) -> Assessment:
-    """Read, map, type and validate the landed bytes of a delivery, and write the delivery's page.
+    """Assess the landed bytes of a delivery and write the delivery's page.
 
     Args:
         settings: the settings.
@@ -69,17 +71,56 @@ def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntr
         RefusedError: if the delivery as a whole cannot be accepted.
         UsageError: if its suite is missing or malformed.
     """
+    try:
+        assessment = assess_rows(settings, lake, delivery, entry, joined)
+    except RefusedError as refusal:
+        write_refusal_page(lake, entry, refusal)
+        raise
+    write_validation_page(
+        lake,
+        entry,
+        assessment.validation,
+        read=assessment.read,
+        clean=assessment.accepted.num_rows,
+        quarantined=assessment.rejected,
+        repeats=assessment.repeats,
+        warnings=assessment.warnings,
+    )
+    where = {"table": delivery.table, "delivery": delivery.id}
+    for warning in assessment.warnings:
+        log_event(log, "warning", logging.WARNING, **where, reason=warning)
+    refusals = assessment.validation.refusals
+    for result in refusals:
+        log_event(log, "expectation failed", logging.WARNING, **where, reason=result.reason)
+    if refusals:
+        raise RefusedError(
+            "The delivery as a whole was refused",
+            where=f"{delivery.table}, {delivery.id}",
+            observed="; ".join(f"{r.reason} (observed {r.observed}, allowed {r.bounds})" for r in refusals),
+            todo=f"ask the source what happened; if it is right, correct {delivery.table}.json and run again",
+        )
+    return assessment
+
+
+def assess_rows(
+    settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None
+) -> Assessment:
+    """Read, map, type and validate the landed bytes of a delivery, whether or not it is to be refused as a whole.
+
+    The arguments are those of `assess`.
+
+    Raises:
+        RefusedError: if the rows cannot be read or mapped.
+        UsageError: if the suite is missing or malformed.
+    """
     # Great Expectations takes seconds to import, and no other step needs it.
     from pipeline.ingestion.validation import validate
 
     source = source_of(settings, delivery)
     contract = CONTRACTS[delivery.table]
-    try:
-        rows = _read(lake, delivery, entry, joined, source)
-        mapped = map_rows(rows, source, contract)
-    except RefusedError as refusal:
-        write_refusal_page(lake, entry, refusal)
-        raise
+    suite = load_suite(settings.expectations / f"{delivery.table}.json")
+    rows = _read(lake, delivery, entry, joined, source)
+    mapped = map_rows(rows, source, contract)
     repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
     distinct = _without(mapped.rows, repeated)
     parameters = Parameters(
@@ -87,44 +128,20 @@ def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntr
         last_day=_last_day(delivery, source),
         recent_rows=_recent_rows(lake, delivery),
     )
-    validation = validate(distinct, settings.expectations / f"{delivery.table}.json", parameters)
+    validation = validate(distinct, suite, parameters)
     faults = _faults(rows, mapped, distinct, validation.faults)
-    assessment = Assessment(
+    if delivery.corrects is None:
+        # Rows of a correction were in quarantine before, so it may well be that most of them still are.
+        share = quarantined_share(suite, faults, rows.total_rows - len(repeated))
+        validation = replace(validation, results=(*validation.results, share))
+    return Assessment(
         read=rows.total_rows,
         accepted=received_rows(_without(distinct, faults), delivery, effective_at(lake, entry), contract),
         rejected=quarantined_rows(rows, faults, delivery),
         repeats=len(repeated),
+        validation=validation,
         warnings=(*mapped.warnings, *(r.reason for r in validation.warnings)),
     )
-    write_validation_page(
-        lake,
-        entry,
-        validation,
-        read=assessment.read,
-        clean=assessment.accepted.num_rows,
-        quarantined=assessment.rejected,
-        repeats=assessment.repeats,
-        warnings=assessment.warnings,
-    )
-    for warning in assessment.warnings:
-        log_event(log, "warning", logging.WARNING, table=delivery.table, delivery=delivery.id, reason=warning)
-    for result in validation.refusals:
-        log_event(
-            log,
-            "expectation failed",
-            logging.WARNING,
-            table=delivery.table,
-            delivery=delivery.id,
-            reason=result.reason,
-        )
-    if validation.refusals:
-        raise RefusedError(
-            "The delivery as a whole was refused",
-            where=f"{delivery.table}, {delivery.id}",
-            observed="; ".join(f"{r.reason} (observed {r.observed}, allowed {r.bounds})" for r in validation.refusals),
-            todo=f"ask the source what happened; if it is right, correct {delivery.table}.json and run again",
-        )
-    return assessment
 
 
 def source_of(settings: Settings, delivery: Delivery) -> NamedSource:

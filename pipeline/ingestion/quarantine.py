@@ -16,9 +16,9 @@ from pipeline.errors import RefusedError
 from pipeline.ingestion import ledger
 from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.mapping import ROW
-from pipeline.ingestion.report import reason_kind
 from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.sources import load_sources
+from pipeline.ingestion.suites import reason_kind
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipeline.errors import AisleError
 from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.ingestion.suites import ExpectationResult, Validation, reason_kind
 from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, Table, Tile, write_page
 from pipeline.reports.phrasing import count, share
 
-if TYPE_CHECKING:
-    from pipeline.ingestion.validation import ExpectationResult, Validation
-
 MAX_ROWS = 50
 MAX_CELL_CHARACTERS = 300
 MAX_MESSAGE_CHARACTERS = 1000
-OBSERVED = re.compile(r""" \(.*\)$|(?<=: )(['"]).*\1 (?=is not)""", re.DOTALL)
 NOTHING_CHANGED = "No row was accepted. What the delivery had brought before is unchanged."
-
-
-def reason_kind(reason: str) -> str:
-    """Return a reason without the observed value, which differs from row to row, so that reasons can be counted."""
-    return OBSERVED.sub("", reason)
 
 
 def write_validation_page(
@@ -62,12 +52,12 @@ def write_validation_page(
         Tile("verdict", "refused" if refused else "accepted", "bad" if refused else "good"),
         Tile("rows read", count(read)),
         Tile("clean", count(0 if refused else clean)),
-        Tile("quarantined", count(bad), "bad" if bad else ""),
+        Tile("rejected" if refused else "quarantined", count(bad), "bad" if bad else ""),
         Tile("exact repeats", count(repeats)),
         *([Tile("warnings", count(len(warnings)), "bad")] if warnings else []),
         *(Tile(f"warning: {r.reason}", count(r.failing)) for r in validation.results if r.warns and r.failing),
     ]
-    sections = [_reasons(quarantined, read), _examples(quarantined)] if bad else []
+    sections = [_reasons(quarantined, read), _examples(quarantined, refused)] if bad else []
     if warnings:
         sections = [Section("Warnings", list(warnings)), *sections]
     sections = [*([_refusals(validation)] if refused else []), *sections, _expectations(validation)]
@@ -140,22 +130,24 @@ def _rows(number: int) -> str:
 def _reasons(quarantined: pa.Table, read: int) -> Section:
     reasons = Counter(reason_kind(r) for row in quarantined["reasons"].to_pylist() for r in row)
     return Section(
-        "Why rows are in quarantine",
+        "Why rows were rejected",
         [f"{_rows(quarantined.num_rows)} of {count(read)} ({share(quarantined.num_rows, read)}) broke the contract."],
         Table(("reason", "rows"), [(r, count(n)) for r, n in reasons.most_common(MAX_ROWS)], frozenset({1})),
     )
 
 
-def _examples(quarantined: pa.Table) -> Section:
+def _examples(quarantined: pa.Table, refused: bool) -> Section:
     rows = quarantined.slice(0, MAX_ROWS).to_pylist()
     more = quarantined.num_rows - len(rows)
+    todo = (
+        "They are not in quarantine, because the delivery as a whole was refused."
+        if refused
+        else "To correct them: aisle quarantine show writes all of them as CSV, aisle quarantine replay reads the "
+        "corrected file."
+    )
     return Section(
-        "Rows in quarantine",
-        [
-            f"The first {len(rows)} rows, as delivered." if more else "The rows as delivered.",
-            "To correct them: aisle quarantine show writes all of them as CSV, aisle quarantine replay reads the "
-            "corrected file.",
-        ],
+        "Rejected rows" if refused else "Rows in quarantine",
+        [f"The first {len(rows)} rows, as delivered." if more else "The rows as delivered.", todo],
         Table(
             ("row", "reasons", "as delivered"),
             [

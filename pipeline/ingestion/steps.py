@@ -234,8 +234,8 @@ def commit(settings: Settings, checked: Checked) -> Committed:
         if days:
             ref = lake.update(table, {"day": days}, lambda: current_rows(con, lake, CONTRACTS[table], days))
         else:
-            # No row was accepted, now or before: the table may not even exist.
-            ref = _existing_or_empty(lake, table)
+            # A correction of which every row was rejected again.
+            ref = TableRef(table, lake.version(table))
         for old in (old for delivery in corrections for old in ledger.entries(lake, table, delivery)):
             ledger.record(lake, replace(old, status=Status.REPLACED))
         record_warnings(lake, table, entry.delivery, own_days, checked.warnings, replaced=corrections)
@@ -259,13 +259,6 @@ def _land_joined(settings: Settings, lake: Lake, delivery: Delivery, source: Nam
             where=f"{path}, {source.where}",
             todo="put it back, or correct join: in sources.yaml",
         ) from error
-
-
-def _existing_or_empty(lake: Lake, table: str) -> TableRef:
-    """Return the newest version of a table, which is created without rows if it does not exist."""
-    if lake.exists(table):
-        return TableRef(table, lake.version(table))
-    return lake.append(table, CONTRACTS[table].schema.empty_table(), ["day"])
 
 
 def _as_dict(delivery: Delivery, entry: LedgerEntry, unchanged: bool) -> dict[str, Any]:

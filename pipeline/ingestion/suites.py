@@ -1,10 +1,15 @@
-"""The suite of a table: the JSON file with its expectations, and the parameters that are filled in per delivery."""
+"""The suite of a table: its JSON file, the parameters that are filled in per delivery, and the results.
+
+This module does not use Great Expectations, which takes seconds to import.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,25 @@ from typing import Any
 from pipeline.errors import UsageError
 
 PARAMETER = "$PARAMETER"
+MAX_QUARANTINED_SHARE = 0.2
+"""The share of rejected rows above which a delivery is refused, unless the suite's `meta` says otherwise."""
+MAX_SHOWN_REASONS = 3
+OBSERVED_VALUE = re.compile(r""" \(.*\)$|(?<=: )(['"]).*\1 (?=is not)""", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The expectations of a table.
+
+    Attributes:
+        file: where the suite is.
+        expectations: the expectations, in Great Expectations' JSON form.
+        max_quarantined_share: the share of rejected rows, from 0 to 1, above which a delivery is refused.
+    """
+
+    file: Path
+    expectations: tuple[dict[str, Any], ...]
+    max_quarantined_share: float = MAX_QUARANTINED_SHARE
 
 
 @dataclass(frozen=True)
@@ -29,32 +53,114 @@ class Parameters:
     recent_rows: float | None = None
 
 
-def load_suite(file: Path) -> list[dict[str, Any]]:
-    """Read the expectations of a suite.
+def reason_kind(reason: str) -> str:
+    """Return a reason without the observed value, which differs from row to row, so that reasons can be counted."""
+    return OBSERVED_VALUE.sub("", reason)
+
+
+@dataclass(frozen=True)
+class ExpectationResult:
+    """The result of one expectation on one delivery.
+
+    Attributes:
+        expectation: Great Expectations' name of its type.
+        column: the column or columns it is about; empty for the whole table.
+        scope: `row` or `delivery`.
+        reason: what is wrong with whatever fails it, from the suite.
+        bounds: the allowed values, as text.
+        passed: None if it could not be evaluated because its bounds are not known yet.
+        failing: number of rows that fail it.
+        observed: the observed value, as text; only for the scope `delivery`.
+        warns: whether it only warns.
+    """
+
+    expectation: str
+    column: str
+    scope: str
+    reason: str
+    bounds: str
+    passed: bool | None
+    failing: int = 0
+    observed: str = ""
+    warns: bool = False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The results of a suite on a delivery.
+
+    Attributes:
+        results: one for each expectation, in the order of the suite.
+        faults: for each row that fails (by its position in the table) the reasons by column.
+    """
+
+    results: tuple[ExpectationResult, ...]
+    faults: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def refusals(self) -> list[ExpectationResult]:
+        """The results for which the delivery as a whole is refused."""
+        return [r for r in self.results if r.scope == "delivery" and r.passed is False and not r.warns]
+
+    @property
+    def warnings(self) -> list[ExpectationResult]:
+        """The failed results on the delivery as a whole that only warn."""
+        return [r for r in self.results if r.scope == "delivery" and r.passed is False and r.warns]
+
+
+def load_suite(file: Path) -> Suite:
+    """Read a suite.
 
     Raises:
         UsageError: if the file is missing, or is not JSON of the form of a suite.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return [dict(expectation) for expectation in content["expectations"]]
+        share = float(content.get("meta", {}).get("max_quarantined_share", MAX_QUARANTINED_SHARE))
+        if not 0 <= share <= 1:
+            raise ValueError(f"max_quarantined_share is {share}")
+        return Suite(file, tuple(dict(expectation) for expectation in content["expectations"]), share)
     except FileNotFoundError as error:
         raise UsageError(
             "The suite does not exist",
             where=str(file),
             todo="put it there, or unset AISLE_EXPECTATIONS to use the suites of the package",
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             "The suite is not readable",
             where=str(file),
             observed=error,
-            allowed='{"name": …, "expectations": [{"type": …, "kwargs": {…}, "meta": {"reason": …}}]}',
+            allowed='{"name": …, "meta": {"max_quarantined_share": from 0 to 1}, '
+            '"expectations": [{"type": …, "kwargs": {…}, "meta": {"reason": …}}]}',
         ) from error
 
 
+def quarantined_share(suite: Suite, faults: Mapping[int, Sequence[str]], checked: int) -> ExpectationResult:
+    """Compare the share of rejected rows with the suite's limit. A delivery without an accepted row always fails.
+
+    Args:
+        suite: the suite.
+        faults: the reasons against each rejected row.
+        checked: number of rows in the delivery except exact repeats.
+    """
+    limit = suite.max_quarantined_share
+    share = len(faults) / checked if checked else 0.0
+    kinds = Counter(kind for reasons in faults.values() for kind in {reason_kind(reason) for reason in reasons})
+    frequent = "".join(f", {kind}: {count:,}" for kind, count in kinds.most_common(MAX_SHOWN_REASONS))
+    return ExpectationResult(
+        expectation="max_quarantined_share",
+        column="",
+        scope="delivery",
+        reason="too many rows break the contract",
+        bounds=f"at most {limit:.1%} of the rows" if limit < 1 else "at least one accepted row",
+        passed=share <= limit and share < 1,
+        observed=f"{len(faults):,} of {checked:,} rows, {share:.1%}{frequent}",
+    )
+
+
 def fill_in(
-    expectations: list[dict[str, Any]], parameters: Parameters
+    expectations: Sequence[dict[str, Any]], parameters: Parameters
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
     """Replace each keyword `{"$PARAMETER": name, "times": factor}` by the value of the parameter.
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
@@ -27,7 +25,7 @@ from great_expectations.expectations.expectation import ColumnMapExpectation, Mu
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.ingestion.suites import Parameters, fill_in, load_suite
+from pipeline.ingestion.suites import ExpectationResult, Parameters, Suite, Validation, fill_in
 
 PASS_OR_FAIL = {"result_format": "BOOLEAN_ONLY"}
 FAILING_ROWS = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
@@ -40,65 +38,14 @@ SEPARATOR = ", "
 """Between the columns of one expectation, and between their values."""
 
 
-@dataclass(frozen=True)
-class ExpectationResult:
-    """The result of one expectation on one delivery.
-
-    Attributes:
-        expectation: Great Expectations' name of its type.
-        column: the column or columns it is about; empty for the whole table.
-        scope: `row` or `delivery`.
-        reason: what is wrong with whatever fails it, from the suite.
-        bounds: the allowed values, as text.
-        passed: None if it could not be evaluated because its bounds are not known yet.
-        failing: number of rows that fail it.
-        observed: the observed value, as text; only for the scope `delivery`.
-        warns: whether it only warns.
-    """
-
-    expectation: str
-    column: str
-    scope: str
-    reason: str
-    bounds: str
-    passed: bool | None
-    failing: int = 0
-    observed: str = ""
-    warns: bool = False
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The results of a suite on a delivery.
-
-    Attributes:
-        results: one for each expectation, in the order of the suite.
-        faults: for each row that fails (by its position in the table) the reasons by column.
-    """
-
-    results: tuple[ExpectationResult, ...]
-    faults: dict[int, dict[str, list[str]]] = field(default_factory=dict)
-
-    @property
-    def refusals(self) -> list[ExpectationResult]:
-        """The results for which the delivery as a whole is refused."""
-        return [r for r in self.results if r.scope == "delivery" and r.passed is False and not r.warns]
-
-    @property
-    def warnings(self) -> list[ExpectationResult]:
-        """The failed results on the delivery as a whole that only warn."""
-        return [r for r in self.results if r.scope == "delivery" and r.passed is False and r.warns]
-
-
-def validate(rows: pa.Table, suite: Path, parameters: Parameters) -> Validation:
+def validate(rows: pa.Table, suite: Suite, parameters: Parameters) -> Validation:
     """Validate the typed rows of a delivery against a suite.
 
     Raises:
-        UsageError: if the suite is missing or malformed, or an expectation cannot be evaluated on these rows.
+        UsageError: if the suite is malformed, or an expectation cannot be evaluated on these rows.
     """
-    expectations = load_suite(suite)
-    _refuse_unknown(expectations, suite)
-    ready, undecided = fill_in(expectations, parameters)
+    _refuse_unknown(suite)
+    ready, undecided = fill_in(suite.expectations, parameters)
     frame = _frame(rows)
     of_rows = {position: expectation for position, expectation in ready.items() if _is_about_rows(expectation)}
     of_delivery = {position: expectation for position, expectation in ready.items() if position not in of_rows}
@@ -123,7 +70,7 @@ def validate(rows: pa.Table, suite: Path, parameters: Parameters) -> Validation:
 
 
 def _evaluate(
-    frame: pd.DataFrame, expectations: Mapping[int, Mapping[str, Any]], suite: Path, result_format: dict[str, Any]
+    frame: pd.DataFrame, expectations: Mapping[int, Mapping[str, Any]], suite: Suite, result_format: dict[str, Any]
 ) -> dict[int, Any]:
     """Evaluate expectations and return Great Expectations' results by position in the suite."""
     if not expectations:
@@ -131,10 +78,13 @@ def _evaluate(
     # Great Expectations returns the results in an order of its own.
     marked = [{**e, "meta": {**e.get("meta", {}), POSITION: position}} for position, e in expectations.items()]
     try:
-        gx_suite = gx.ExpectationSuite(name=suite.stem, expectations=marked)
+        gx_suite = gx.ExpectationSuite(name=suite.file.stem, expectations=marked)
     except (GreatExpectationsError, ValidationError, ValueError, TypeError) as error:
         raise UsageError(
-            "The suite is not one that Great Expectations takes", where=str(suite), observed=error, todo="correct it"
+            "The suite is not one that Great Expectations takes",
+            where=str(suite.file),
+            observed=error,
+            todo="correct it",
         ) from error
     batch = _batch_definition().get_batch(batch_parameters={"dataframe": frame})
     outcomes = {}
@@ -175,18 +125,18 @@ def _batch_definition() -> BatchDefinition[Any]:
     )
 
 
-def _refuse_unknown(expectations: list[dict[str, Any]], suite: Path) -> None:
+def _refuse_unknown(suite: Suite) -> None:
     # Great Expectations would skip what it does not know and mention it only in its log.
     faults = [
         f"number {number}: {expectation.get('type')}"
-        for number, expectation in enumerate(expectations, 1)
+        for number, expectation in enumerate(suite.expectations, 1)
         if _type_of(expectation) is None
         or not all(isinstance(expectation.get(part, {}), dict) for part in ("kwargs", "meta"))
     ]
     if faults:
         raise UsageError(
             "The suite has entries that are not expectations",
-            where=str(suite),
+            where=str(suite.file),
             observed=", ".join(faults),
             allowed='{"type": "expect_…", "kwargs": {…}, "meta": {"reason": …}}, of Great Expectations\' gallery',
         )
@@ -205,12 +155,12 @@ def _is_about_rows(expectation: Mapping[str, Any]) -> bool:
     return found is not None and issubclass(found, ColumnMapExpectation | MulticolumnMapExpectation)
 
 
-def _refuse_failed_evaluation(outcome: Any, expectation: Mapping[str, Any], suite: Path) -> None:
+def _refuse_failed_evaluation(outcome: Any, expectation: Mapping[str, Any], suite: Suite) -> None:
     if outcome.exception_info and "raised_exception" not in outcome.exception_info:
         messages = {str(info.get("exception_message")) for info in outcome.exception_info.values()}
         raise UsageError(
             "An expectation cannot be evaluated on these rows",
-            where=f"{suite}: {expectation['type']} on {expectation['kwargs'].get('column', 'the table')}",
+            where=f"{suite.file}: {expectation['type']} on {expectation['kwargs'].get('column', 'the table')}",
             observed="; ".join(sorted(messages)),
             todo="correct the suite",
         )

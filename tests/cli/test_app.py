@@ -210,6 +210,16 @@ def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., CliRes
     assert (done.code, done.json["deliveries"], done.json["clean"], len(done.json["refused"])) == (1, 1, 1, 1)
 
 
+def test_a_delivery_that_is_already_committed_is_said_to_be(aisle: Callable[..., CliResult], till: Any) -> None:
+    till.write(NAME, [till.line()])
+    assert "already_committed" not in aisle("ingest", "transactions", "--all", "--json").json
+    assert "transactions: 1 delivery already committed, 1 row read" in aisle("ingest", "transactions", "--all").out
+    till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
+    assert aisle("ingest", "transactions", "--all", "--json").json["already_committed"] == 1
+    till.write("2025-03-05.csv", [till.line(day="2025-03-05")])
+    assert "3 deliveries (2 already committed)" in aisle("ingest", "transactions", "--all").out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

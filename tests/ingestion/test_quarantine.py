@@ -191,7 +191,7 @@ def test_a_mended_file_that_says_other_rows_is_refused(spoilt: Any, change: Call
 
 
 def test_a_delivery_that_is_not_done_cannot_be_replayed(spoilt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    spoilt.write(NAME, [spoilt.line(quantity=0)])
+    spoilt.write(NAME, [spoilt.line(1), spoilt.line(2, quantity=0)])
     landed = ingestion.land(spoilt.settings, spoilt.found(NAME))
     ingestion.check(spoilt.settings, landed)
     (stood,) = (e for e in ledger.entries(spoilt.lake, "transactions", ID) if e.status is Status.COMMITTED)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import RefusedError
-from pipeline.ingestion.report import reason_kind
+from pipeline.ingestion.suites import reason_kind
 
 NAME = "2025-03-03.csv"
 

@@ -22,6 +22,7 @@ from pipeline.simulate.defects import ROW_DEFECTS, Defect, plant
 from pipeline.simulate.deliveries import csv_bytes
 from pipeline.simulate.shop import Shop
 
+HEADER = "InvoiceNo,StockCode,Description,Quantity,UnitPrice,InvoiceDate,CustomerID,Country\n"
 DAY = date(2025, 3, 3)
 DAYS = ["2025-03-03", "2025-03-04", "2025-03-05", "2025-03-06"]
 SHOP_DAY = csv_bytes(Shop(customers=300).lines(DAY, date(2025, 3, 4)))
@@ -107,6 +108,8 @@ def test_a_field_of_ten_megabytes_costs_its_row_only(till: Any) -> None:
 def test_rows_read_are_clean_or_quarantined_or_repeats(
     till: Any, cells: list[tuple[int, str, str]], drop: bool
 ) -> None:
+    # A delivery without a good row would be refused as a whole.
+    cells = [*cells, (4, "1", "1.5")]
     lines = [till.line(invoice, quantity=quantity, price=price) for invoice, quantity, price in cells]
     entry = till.deliver("files/a.csv" if drop else "2025-03-03.csv", lines)
     assert entry.read == len(lines)
@@ -158,17 +161,68 @@ def test_bytes_that_come_back_are_taken_again(till: Any) -> None:
     assert [e.status for e in ledger.entries(till.lake, "transactions")] == [Status.REPLACED, Status.COMMITTED]
 
 
-def test_a_delivery_of_nothing_good_empties_what_it_brought(till: Any) -> None:
-    till.deliver("2025-03-03.csv", a_day(till, DAYS[0]))
-    entry = till.deliver("2025-03-03.csv", [till.line(quantity=0)])
-    assert (entry.clean, entry.quarantined) == (0, 1)
-    assert till.clean() == []
+def limit_quarantine(till: Any, share: float | None) -> None:
+    """Let the suite limit the share of rejected rows; None for the default."""
+    file = till.settings.expectations / "transactions.json"
+    meta = {} if share is None else {"max_quarantined_share": share}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"meta": meta}))
 
 
-def test_a_first_delivery_of_nothing_good_leaves_an_empty_table(till: Any) -> None:
-    entry = till.deliver("2025-03-03.csv", [till.line(quantity=0)])
-    assert (entry.status, entry.quarantined) == (Status.COMMITTED, 1)
-    assert till.clean() == []
+def with_decimal_commas(lines: list[str]) -> bytes:
+    """The delivery of a till that was set to another language: every price is quoted and has a comma."""
+    return (HEADER + "".join(line.replace(",1.5,", ',"1,5",') for line in lines)).encode()
+
+
+def with_swapped_columns(lines: list[str]) -> bytes:
+    """The delivery of a till that writes quantity and price in each other's place."""
+    cells = [line.split(",") for line in lines]
+    return (HEADER + "".join(",".join([*c[:3], c[4], c[3], *c[5:]]) for c in cells)).encode()
+
+
+@pytest.mark.parametrize(("spoil", "rejected"), [(with_decimal_commas, "20 of 20"), (with_swapped_columns, "18 of 20")])
+def test_a_bad_redelivery_is_refused_and_the_good_day_stays(till: Any, spoil: Any, rejected: str) -> None:
+    limit_quarantine(till, None)
+    # Two prices are whole numbers, which are also quantities.
+    lines = [till.line(n, quantity=n + 1, price=1.5 if n < 18 else 2) for n in range(20)]
+    till.deliver("2025-03-03.csv", lines)
+    before, version = till.clean(), till.lake.version("transactions")
+    data = spoil([line.replace(",2,2025", ",1.5,2025") for line in lines] if rejected == "20 of 20" else lines)
+    with pytest.raises(RefusedError, match=f"too many rows break the contract .observed {rejected} rows"):
+        till.deliver("2025-03-03.csv", data)
+    assert (till.clean(), till.lake.version("transactions")) == (before, version)
+    assert not till.lake.exists("transactions.quarantine")
+    committed, refused = ledger.entries(till.lake, "transactions")
+    assert (committed.status, refused.status) == (Status.COMMITTED, Status.REFUSED)
+    assert f"{rejected} rows" in str(refused.reason)
+    page = till.lake.path("reports", "validation", "transactions", "till--2025-03-03.csv.html").read_text()
+    assert "too many rows break the contract" in page
+    assert f"{rejected} rows" in page
+
+
+@pytest.mark.parametrize(
+    ("share", "bad", "accepted"), [(None, 2, True), (None, 3, False), (0.5, 5, True), (0, 1, False)]
+)
+def test_the_suite_limits_the_share_of_rejected_rows(till: Any, share: float | None, bad: int, accepted: bool) -> None:
+    limit_quarantine(till, share)
+    lines = [till.line(n, quantity=0 if n < bad else 1) for n in range(10)]
+    if accepted:
+        assert till.deliver("2025-03-03.csv", lines).quarantined == bad
+    else:
+        with pytest.raises(RefusedError, match="too many rows"):
+            till.deliver("2025-03-03.csv", lines)
+
+
+def test_exact_repeats_do_not_count_as_rows_that_were_checked(till: Any) -> None:
+    limit_quarantine(till, 0.2)
+    with pytest.raises(RefusedError, match=r"1 of 2 rows, 50\.0%"):
+        till.deliver("files/a.csv", [till.line(1, quantity=0), *[till.line(2)] * 9])
+
+
+def test_a_delivery_without_an_accepted_row_is_refused_whatever_the_suite_says(till: Any) -> None:
+    limit_quarantine(till, 1)
+    with pytest.raises(RefusedError, match="allowed at least one accepted row"):
+        till.deliver("2025-03-03.csv", [till.line(quantity=0)])
+    assert not till.lake.exists("transactions")
 
 
 def test_a_refused_correction_leaves_what_stood(till: Any) -> None:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import RefusedError, UsageError
-from pipeline.ingestion.suites import Parameters
-from pipeline.ingestion.validation import Validation, validate
+from pipeline.ingestion import validation
+from pipeline.ingestion.suites import Parameters, Validation, load_suite
 
 SUITE = Path(__file__).resolve().parents[2] / "expectations" / "transactions.json"
 REASONS = [e["meta"]["reason"] for e in json.loads(SUITE.read_text())["expectations"]]
@@ -65,6 +65,10 @@ DELIVERIES = [
     ("the number of rows is out of line with the recent days", [], []),
     ("the number of rows is out of line with the recent days", [GOOD] * 101, []),
 ]
+
+
+def validate(rows: pa.Table, suite: Path, parameters: Parameters) -> Validation:
+    return validation.validate(rows, load_suite(suite), parameters)
 
 
 def table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -148,6 +152,9 @@ BETWEEN = "expect_column_values_to_be_between"
         ("{", "not readable"),
         ('{"name": "x"}', "not readable"),
         ("[]", "not readable"),
+        ('{"expectations": [], "meta": {"max_quarantined_share": 1.5}}', "max_quarantined_share is 1.5"),
+        ('{"expectations": [], "meta": {"max_quarantined_share": "few"}}', "not readable"),
+        ('{"expectations": [], "meta": []}', "not readable"),
         ([{"type": "expect_wonders"}], "number 1: expect_wonders"),
         ([{"kwargs": {}}], "not expectations"),
         ([{"type": BETWEEN, "kwargs": "quantity"}], "not expectations"),
