@@ -1,4 +1,4 @@
-"""`aisle doctor`: is everything that a nightly run needs there, and does the ledger still add up?"""
+"""`aisle doctor`: check that everything a nightly run needs is there, and that the tables agree with the ledger."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import AisleError
-from pipeline.ingestion import ledger
-from pipeline.ingestion.ledger import Status
-from pipeline.ingestion.quarantine import quarantine_table
-from pipeline.ingestion.received import received_table
+from pipeline.ingestion.audit import audit
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
@@ -18,7 +15,13 @@ from pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check.
+
+    Attributes:
+        what: what was checked.
+        well: whether it is as it should be.
+        detail: what was found, or what is wrong and what to do.
+    """
 
     what: str
     well: bool
@@ -26,7 +29,7 @@ class Finding:
 
 
 def examine(load: Callable[[], Settings]) -> list[Finding]:
-    """Look at everything; one fault does not hide the next."""
+    """Check everything. A fault does not keep the other checks from being made."""
     settings = load()
     checks: list[tuple[str, Callable[[], str]]] = [("home", lambda: _home(settings))]
     tables = _configured(settings)
@@ -37,7 +40,7 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
 
 
 def _configured(settings: Settings) -> list[str]:
-    """The tables that have a source; all that could have one, where the mapping file cannot be read."""
+    """Return the tables that have a source, or every table if sources.yaml cannot be read."""
     try:
         return list(load_sources(settings).spec.tables)
     except AisleError:
@@ -48,7 +51,7 @@ def _run(checks: list[tuple[str, Callable[[], str]]]) -> Iterator[Finding]:
     for what, check in checks:
         try:
             yield Finding(what, True, check())
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one thing, the others are looked at
+        except Exception as error:  # noqa: BLE001 - whatever fails in one check, the others are made
             yield Finding(what, False, str(error) or repr(error))
 
 
@@ -62,32 +65,24 @@ def _source(settings: Settings, table: str) -> str:
 
 
 def ledger_adds_up(settings: Settings, table: str) -> str:
-    """Hold the ledger against the tables: what it says each delivery brought must be there."""
-    lake = Lake(settings)
-    known = ledger.entries(lake, table)
-    done = [e for e in known if e.status is Status.COMMITTED]
-    begun = {e.delivery for e in known if e.status is Status.LANDED}
-    received = lake.row_counts(received_table(table), "delivery")
-    held = lake.row_counts(quarantine_table(table), "delivery")
-    faults = [
-        f"{e.delivery}: {e.read} rows read are not {e.clean} clean + {e.quarantined} quarantined + {e.repeats} repeats"
-        for e in done
-        if not e.accounted_for
-    ]
-    faults += [
-        f"{e.delivery}: the ledger says {e.clean} clean and {e.quarantined} quarantined, the tables hold "
-        f"{received.get(e.delivery, 0)} and {held.get(e.delivery, 0)}"
-        for e in done
-        if e.delivery not in begun
-        and (received.get(e.delivery, 0), held.get(e.delivery, 0)) != (e.clean, e.quarantined)
-    ]
-    if faults:
+    """Check that the raw bytes, the ledger and the tables agree, and say how many rows they account for.
+
+    Raises:
+        AisleError: if they disagree; it names every disagreement, and the commands that put it right.
+    """
+    found = audit(settings, table)
+    if found.disagreements:
         raise AisleError(
-            "The ledger and the tables disagree", observed="; ".join(faults), todo="ingest these deliveries again"
+            "The raw bytes, the ledger and the tables disagree",
+            where=table,
+            observed="; ".join(fault.detail for fault in found.disagreements),
+            todo="; ".join(dict.fromkeys(fault.remedy for fault in found.disagreements)),
         )
-    detail = f"{len(done)} deliveries, {sum(e.read for e in done):,} rows read, each accounted for"
-    if begun:
-        detail += f"; {len(begun)} under way, or interrupted and to be ingested again: {', '.join(sorted(begun))}"
+    deliveries, rows = len(found.committed), sum(entry.read for entry in found.committed)
+    detail = f"{deliveries} {'delivery' if deliveries == 1 else 'deliveries'}, {rows:,} rows read, each accounted for"
+    if found.interrupted:
+        names = ", ".join(found.interrupted)
+        detail += f"; {len(found.interrupted)} under way, or interrupted and to be ingested again: {names}"
     return detail
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -22,6 +21,7 @@ from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 from tests.helpers import made_once
+from tests.suites import without_share_limit
 
 # The same examples each time: a failure that comes and goes proves nothing.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -129,11 +129,7 @@ def a_till(folder: Path, expectations: Path) -> Till:
 @pytest.fixture
 def till(tmp_path: Path) -> Till:
     """A shop with the real suite, except that any share of a delivery's rows may be rejected: tests write few rows."""
-    suite = json.loads((ROOT / "expectations" / "transactions.json").read_text())
-    folder = tmp_path / "expectations"
-    folder.mkdir()
-    (folder / "transactions.json").write_text(json.dumps(suite | {"meta": {"max_quarantined_share": 1}}))
-    return a_till(tmp_path, folder)
+    return a_till(tmp_path, without_share_limit(tmp_path / "expectations"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ HELP = """Run any step of the pipeline by hand, for any day, without Airflow.
 Exit codes: 0 done, 1 refused by a check of the data or by a gate, 2 wrong usage or settings.
 """
 COMMANDS: Mapping[str, Iterable[Callable[..., None]]] = {
-    "Data": (data.simulate, data.fetch, data.ingest),
+    "Data": (data.simulate, data.fetch, data.ingest, data.repair),
     "Models": (
         models.train,
         models.backtest,

@@ -77,6 +77,7 @@ def ingest(
     until: Until = None,
     every: Annotated[bool, typer.Option("--all", help="Every delivery of the source.")] = False,
     source: Annotated[str | None, typer.Option(help="One of the table's sources. Default: the first.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Check deliveries again that are already committed.")] = False,
     as_json: Json = False,
 ) -> None:
     """Land, validate and commit deliveries. A refused delivery does not stop the others."""
@@ -109,7 +110,7 @@ def ingest(
     with interruptible(finished):
         for count, delivery in enumerate(track(deliveries, "ingesting", console=err, disable=quiet, transient=True), 1):
             try:
-                done = steps.ingest(settings, delivery)
+                done = steps.ingest(settings, delivery, force=force)
             except RefusedError as refusal:
                 refused[delivery.id] = str(refusal)
             else:
@@ -152,6 +153,35 @@ def _deliveries(accepted: int, already_committed: int) -> str:
     if already_committed == accepted:
         return f"{total} already committed"
     return f"{total} ({already_committed:,} already committed)"
+
+
+def repair(
+    table: TableName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs, and write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild a table from the raw bytes and the ledger, where it differs from them."""
+    from pipeline.ingestion.repair import repair as repair_table
+
+    start = time.monotonic()
+    done = repair_table(load_settings(), table, dry_run=dry_run)
+    result = {
+        "table": table,
+        "dry_run": dry_run,
+        "deliveries": done.deliveries,
+        "days": [str(day) for day in done.days],
+        "failed": done.failed,
+        "seconds": seconds_since(start),
+    }
+    verb = "to repair" if dry_run else "repaired"
+    text = f"{table}: {len(done.deliveries):,} deliveries and {len(done.days):,} days {verb}, {result['seconds']} s"
+    if not (done.deliveries or done.days or done.failed):
+        text = f"{table}: nothing to repair, {result['seconds']} s"
+    print_result(result, as_json, "\n  ".join([text, *(f"{k}: {v}" for k, v in done.deliveries.items())]))
+    for name, reason in done.failed.items():
+        print_error("not repaired", f"{name}\n  {reason}")
+    if done.failed:
+        raise typer.Exit(1)
 
 
 def quarantine_list(table: TableName, as_json: Json = False) -> None:

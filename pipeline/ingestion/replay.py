@@ -64,7 +64,7 @@ def replay(settings: Settings, table: str, delivery: str, corrected: str | None 
     # A correction of a correction counts as part of the delivery that came first, too.
     first = original.corrects or delivery
     name = f"{first}{CORRECTION}{hashlib.sha256(f'{delivery} {text}'.encode()).hexdigest()[:8]}"
-    path = f"raw/{table}/{delivery}/{name}.csv"
+    path = replay_file(table, delivery, name)
     lake.write_blob(path, text.encode())
     with log_step(log, "replay", table=table, delivery=delivery, correction=name, rows=len(replayed)):
         correction = Delivery(table, original.source, name, f"{name}.csv", str(lake.path(path)), corrects=first)
@@ -90,6 +90,11 @@ def _without_reasons(text: str) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(row[:position] + row[position + 1 :] for row in rows)
     return out.getvalue()
+
+
+def replay_file(table: str, delivery: str, correction: str) -> str:
+    """Return where the rows of a delivery that a correction holds are stored as CSV, relative to home."""
+    return f"raw/{table}/{delivery}/{correction}.csv"
 
 
 def _row_numbers(text: str, open_numbers: set[int], delivery: str) -> set[int]:

@@ -138,17 +138,24 @@ def closed_days(settings: Settings, table: str, source: str | None, since: date,
     return [day for day in days if is_closed(named, day)]
 
 
-def ingest(settings: Settings, delivery: Delivery) -> Committed:
+def ingest(settings: Settings, delivery: Delivery, *, force: bool = False) -> Committed:
     """Land, check and commit a delivery.
+
+    Args:
+        settings: the settings.
+        delivery: the delivery.
+        force: whether to check the delivery again even if the ledger says that it is already committed.
 
     Raises:
         RefusedError: if the delivery as a whole cannot be accepted; what it had brought before is unchanged.
     """
-    return commit(settings, check(settings, land(settings, delivery)))
+    return commit(settings, check(settings, land(settings, delivery, force=force)))
 
 
-def land(settings: Settings, delivery: Delivery) -> Landed:
+def land(settings: Settings, delivery: Delivery, *, force: bool = False) -> Landed:
     """Store the bytes of a delivery unchanged, and record in the ledger that they have landed.
+
+    The arguments are those of `ingest`.
 
     Raises:
         RefusedError: if the delivery or the file to be joined to it no longer exists.
@@ -164,7 +171,7 @@ def land(settings: Settings, delivery: Delivery) -> Landed:
         known = ledger.entries(lake, delivery.table, delivery.id)
         same = next((e for e in known if (e.sha256, e.rules) == (blob.sha256, rules)), None)
         interrupted = any(e.status is Status.LANDED for e in known)
-        if same and same.status is Status.COMMITTED and not interrupted:
+        if same and same.status is Status.COMMITTED and not interrupted and not force:
             log_event(log, "already committed", table=delivery.table, delivery=delivery.id, rows=same.read)
             return Landed(delivery, same, unchanged=True)
         # Bytes that had been replaced by others and arrive again count as new.
@@ -180,6 +187,10 @@ def land(settings: Settings, delivery: Delivery) -> Landed:
             landed_at=min(landings, default=datetime.now(UTC).replace(tzinfo=None)),
             corrects=delivery.corrects,
         )
+        if same and same.status in (Status.COMMITTED, Status.LANDED):
+            # The counts say that these bytes have been committed before, in case they are refused now.
+            counts = {name: getattr(same, name) for name in ("read", "clean", "quarantined", "repeats")}
+            entry = replace(entry, **counts)
         ledger.record(lake, entry)
     return Landed(delivery, entry, unchanged=False, joined=joined.path if joined else None)
 
@@ -205,7 +216,11 @@ def check(settings: Settings, landed: Landed) -> Checked:
                 delivery=delivery.id,
                 reason=refusal.what,
             )
-            ledger.record(lake, replace(entry, status=Status.REFUSED, reason=str(refusal)))
+            if entry.read:
+                # The same bytes were accepted before, and their rows are still in the tables.
+                ledger.record(lake, replace(entry, status=Status.COMMITTED))
+            else:
+                ledger.record(lake, replace(entry, status=Status.REFUSED, reason=str(refusal)))
             raise
         counts = {
             "read": assessment.read,
@@ -213,12 +228,14 @@ def check(settings: Settings, landed: Landed) -> Checked:
             "quarantined": assessment.rejected.num_rows,
             "repeats": assessment.repeats,
         }
-        where = {"delivery": [delivery.id, *corrections_of(lake, delivery.table, delivery.id)]}
+        corrections = corrections_of(lake, delivery.table, delivery.id)
+        where = {"delivery": [delivery.id, *corrections]}
         lake.replace(received_table(delivery.table), where, assessment.accepted)
         if assessment.rejected.num_rows or lake.exists(quarantine_table(delivery.table)):
             lake.replace(quarantine_table(delivery.table), where, assessment.rejected)
         results |= counts
-    return Checked(delivery, replace(entry, **counts), unchanged=False, warnings=assessment.warnings)
+    void = _void_corrections(lake, delivery.table, corrections)
+    return Checked(delivery, replace(entry, **counts), unchanged=False, warnings=(*assessment.warnings, *void))
 
 
 def commit(settings: Settings, checked: Checked) -> Committed:
@@ -243,6 +260,15 @@ def commit(settings: Settings, checked: Checked) -> Committed:
         ledger.record(lake, complete)
         results |= {"rows": entry.clean, "days": len(days), "version": ref.version}
     return Committed(complete, ref, tuple(days), warnings=checked.warnings)
+
+
+def _void_corrections(lake: Lake, table: str, corrections: list[str]) -> list[str]:
+    """Say which corrections lose their effect because the delivery that they correct was checked again."""
+    return [
+        f"The correction {name} no longer applies, because the delivery was checked again; replay it if needed"
+        for name in corrections
+        if any(entry.status is Status.COMMITTED for entry in ledger.entries(lake, table, name))
+    ]
 
 
 def _land_joined(settings: Settings, lake: Lake, delivery: Delivery, source: NamedSource) -> Blob | None:

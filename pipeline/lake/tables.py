@@ -21,8 +21,9 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalak
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.dates import format_day, parse_as_of
-from pipeline.errors import RefusedError, UsageError
+from pipeline.errors import RefusedError
 from pipeline.lake.files import Files
+from pipeline.lake.partitions import Partition, as_json, predicate, single_day
 from pipeline.settings import Settings
 
 CONFLICT_RETRIES = 20
@@ -31,8 +32,6 @@ DAY_COLUMNS = ("day", "as_of")
 
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
-
-Partition = Mapping[str, Sequence[str | date]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class Lake(Files):
         """
         # Not `to_pyarrow_table`: a thread of Arrow may then outlive its Python file system and abort a process at exit.
         target = self._open(table, version)
-        query = "SELECT * FROM target" + (f" WHERE {_predicate(where)}" if where else "")  # noqa: S608
+        query = "SELECT * FROM target" + (f" WHERE {predicate(where)}" if where else "")  # noqa: S608
         try:
             rows = pa.table(QueryBuilder().register("target", target).execute(query).read_all())
         except Exception as error:  # Delta's queries raise no narrower type
@@ -154,7 +153,7 @@ class Lake(Files):
         target = self._open(table, version)
         for commit in target.history():
             record = json.loads(commit.get(INPUTS, "{}"))
-            if record.get("where") == _plain(where) and commit["version"] <= target.version():
+            if record.get("where") == as_json(where) and commit["version"] <= target.version():
                 return {name: int(number) for name, number in record["tables"].items()}
         return {}
 
@@ -173,9 +172,9 @@ class Lake(Files):
         Raises:
             RefusedError: if conflicting commits of other writers outlast the retries.
         """
-        day = _single_day(where)
+        day = single_day(where)
         lost: DeltaError | None = None
-        metadata = {INPUTS: json.dumps({"where": _plain(where), "tables": dict(inputs)})} if inputs else None
+        metadata = {INPUTS: json.dumps({"where": as_json(where), "tables": dict(inputs)})} if inputs else None
         for attempt in range(CONFLICT_RETRIES):
             target = self._open(table) if self.exists(table) else None
             rows = make_rows()
@@ -188,7 +187,7 @@ class Lake(Files):
                     target,
                     rows,
                     mode="overwrite",
-                    predicate=_predicate(where),
+                    predicate=predicate(where),
                     commit_properties=CommitProperties(custom_metadata=metadata),
                 )
                 return TableRef(table, int(target.version()), day)
@@ -272,30 +271,6 @@ class Lake(Files):
 
     def _uri(self, table: str) -> str:
         return str(self.home / "lake" / table)
-
-
-def _predicate(where: Partition) -> str:
-    """Return the partitions as the SQL condition that Delta expects."""
-    if not where or not all(where.values()):
-        raise UsageError(
-            "A replacement must name the partitions it replaces",
-            observed=dict(where),
-            allowed="at least one column, and at least one value of each",
-        )
-    clauses = []
-    for column, values in where.items():
-        listed = ", ".join("'" + str(value).replace("'", "''") + "'" for value in values)
-        clauses.append(f"{column} IN ({listed})")
-    return " AND ".join(clauses)
-
-
-def _plain(where: Partition) -> dict[str, list[str]]:
-    return {column: [str(value) for value in values] for column, values in where.items()}
-
-
-def _single_day(where: Partition) -> date | None:
-    days = [value for values in where.values() for value in values if isinstance(value, date)]
-    return days[0] if len(days) == 1 else None
 
 
 def _wait(attempt: int) -> None:

@@ -19,6 +19,7 @@ from pipeline.ingestion.quarantine import export
 from pipeline.ingestion.replay import replay
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
+from tests.suites import without_share_limit
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = """
@@ -108,7 +109,7 @@ def chain(tmp_path: Path) -> Chain:
         home=str(tmp_path / "home"),
         sources=tmp_path / "sources.yaml",
         data=str(tmp_path / "data"),
-        expectations=ROOT / "expectations",
+        expectations=without_share_limit(tmp_path / "expectations"),
     )
     return Chain(settings, tmp_path / "data")
 
@@ -291,11 +292,14 @@ def test_stores_each_bad_row_with_its_reason(chain: Chain) -> None:
 
 
 def test_a_corrected_store_keeps_its_joined_columns(chain: Chain) -> None:
-    entry = chain.deliver("stores", "1,c,a,-1,1,2008,0,,,")
+    entry = chain.deliver("stores", "1,c,a,-1,1,2008,0,,,", "2,c,a,5,1,2008,0,,,")
     text = export(chain.settings, "stores", entry.delivery)
     assert text.splitlines() == [f"_row,{HEADERS['stores']},State", "1,1,c,a,-1,1,2008,0,,,,HE"]
     replay(chain.settings, "stores", entry.delivery, text.replace(",-1,", ",1,"))
-    assert [(row["state"], row["competition_distance"]) for row in chain.clean("stores")] == [("HE", 1.0)]
+    assert [(row["state"], row["competition_distance"]) for row in chain.clean("stores")] == [
+        ("HE", 1.0),
+        ("HB,NI", 5.0),
+    ]
 
 
 def test_a_delivery_is_ingested_again_when_the_joined_file_changes(chain: Chain) -> None:

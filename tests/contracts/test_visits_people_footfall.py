@@ -19,6 +19,7 @@ from pipeline.ingestion.replay import replay
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
+from tests.suites import without_share_limit
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = """
@@ -89,7 +90,7 @@ def house(tmp_path: Path) -> House:
         home=str(tmp_path / "home"),
         sources=tmp_path / "sources.yaml",
         data=str(tmp_path / "data"),
-        expectations=ROOT / "expectations",
+        expectations=without_share_limit(tmp_path / "expectations"),
     )
     return House(settings, tmp_path / "data")
 
@@ -146,12 +147,12 @@ def test_visits_each_bad_row_with_its_reason(house: House) -> None:
 
 
 def test_a_corrected_visit_is_accepted(house: House) -> None:
-    entry = house.deliver("visits", "x,1,0,0,2,1.5,2.5,0,1")
+    entry = house.deliver("visits", "x,1,0,0,2,1.5,2.5,0,1", "y,1,0,0,0,1.5,2.5,0,1")
     text = export(house.settings, "visits", entry.delivery)
     assert text.splitlines()[0] == "_row," + HEADERS["visits"]
     done = replay(house.settings, "visits", entry.delivery, text.replace("x,1,0,0,2", "x,1,0,0,0"))
     assert (done.read, done.clean) == (1, 1)
-    assert [row["person"] for row in house.clean("visits")] == ["x"]
+    assert [row["person"] for row in house.clean("visits")] == ["y", "x"]
 
 
 def test_a_delivery_without_prices_is_refused(house: House) -> None:

@@ -98,7 +98,7 @@ def test_the_example_of_line_totals_gives_the_rows_that_the_page_names(tmp_path:
         (1, 12.75),
         (10, 3.0),
     ]
-    assert rows["description"].to_pylist() [:2] == ["P-1 Desk lamp", "P-2 Paper"]
+    assert rows["description"].to_pylist()[:2] == ["P-1 Desk lamp", "P-2 Paper"]
     assert set(rows["country"].to_pylist()) == {"United States"}
     assert all(rows["is_product"].to_pylist())
     (held,) = summarize(settings, "transactions")

@@ -1,0 +1,177 @@
+"""The audit of a table: do the raw bytes, the ledger, the received rows, the quarantine and the clean table agree?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from pipeline.contracts import CONTRACTS
+from pipeline.dates import format_day
+from pipeline.ingestion import ledger
+from pipeline.ingestion.ledger import LedgerEntry, Status, corrections_of
+from pipeline.ingestion.overlap import days_of, resolve_overlaps
+from pipeline.ingestion.quarantine import quarantine_table
+from pipeline.ingestion.received import received_table
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake
+from pipeline.settings import Settings
+
+MAX_SHOWN_DAYS = 5
+DIGEST_MODULUS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A fault of a table.
+
+    Attributes:
+        detail: what disagrees, in a sentence.
+        remedy: the command that puts it right.
+    """
+
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of an audit.
+
+    Attributes:
+        committed: the ledger's entries of the deliveries that are complete.
+        interrupted: the deliveries that are under way, or were interrupted and have to be ingested again.
+        disagreements: the faults.
+    """
+
+    committed: tuple[LedgerEntry, ...]
+    interrupted: tuple[str, ...]
+    disagreements: tuple[Disagreement, ...]
+
+
+def audit(settings: Settings, table: str) -> Audit:
+    """Compare the raw bytes, the ledger and the tables with each other, without reading the raw bytes.
+
+    Deliveries that are under way are left out, because their tables and the ledger may differ.
+    """
+    lake = Lake(settings)
+    entries = ledger.entries(lake, table)
+    committed = [e for e in entries if e.status is Status.COMMITTED]
+    interrupted = sorted({e.delivery for e in entries if e.status is Status.LANDED})
+    complete = [e for e in committed if e.delivery not in interrupted]
+    faults = [*_count_faults(lake, table, committed, complete), *_orphans(lake, table, entries)]
+    faults += [fault for entry in complete if (fault := _raw_fault(lake, entry))]
+    if days := wrong_days(settings, lake, table, set(interrupted)):
+        shown = ", ".join(format_day(day) for day in days[:MAX_SHOWN_DAYS])
+        more = f" and {len(days) - MAX_SHOWN_DAYS:,} more" if len(days) > MAX_SHOWN_DAYS else ""
+        detail = f"the clean table does not follow from the received rows on {shown}{more}"
+        faults.append(Disagreement(detail, f"aisle repair {table}"))
+    return Audit(tuple(committed), tuple(interrupted), tuple(faults))
+
+
+def wrong_days(settings: Settings, lake: Lake, table: str, interrupted: set[str]) -> list[date]:
+    """Return the days on which the clean table is not what follows from the received rows.
+
+    Args:
+        settings: the settings.
+        lake: the lake.
+        table: the table.
+        interrupted: deliveries whose days are left out.
+    """
+    received = received_table(table)
+    con = engine.connect(settings)
+    expected, actual = {}, {}
+    if lake.exists(received):
+        expected = _digests(resolve_overlaps(engine.table(con, lake, received), CONTRACTS[table]), table)
+    if lake.exists(table):
+        actual = _digests(engine.table(con, lake, table), table)
+    wrong = {day for day in expected.keys() | actual.keys() if expected.get(day) != actual.get(day)}
+    return sorted(wrong - _days_under_way(con, lake, table, interrupted))
+
+
+def orphans(lake: Lake, table: str, entries: list[LedgerEntry]) -> list[str]:
+    """Return the deliveries that have rows in the tables although the ledger says they were refused or replaced."""
+    expected = {e.delivery for e in entries if e.status in (Status.COMMITTED, Status.LANDED)}
+    known = {e.delivery for e in entries}
+    return sorted((_deliveries_with_rows(lake, table) & known) - expected)
+
+
+def _count_faults(
+    lake: Lake, table: str, committed: list[LedgerEntry], complete: list[LedgerEntry]
+) -> list[Disagreement]:
+    received = lake.row_counts(received_table(table), "delivery")
+    quarantined = lake.row_counts(quarantine_table(table), "delivery")
+    details = [
+        f"{e.delivery}: {e.read} rows read are not {e.clean} clean + {e.quarantined} quarantined + {e.repeats} repeats"
+        for e in committed
+        if not e.accounted_for
+    ]
+    details += [
+        f"{e.delivery}: the ledger says {e.clean} clean and {e.quarantined} quarantined, the tables hold "
+        f"{received.get(e.delivery, 0)} and {quarantined.get(e.delivery, 0)}"
+        for e in complete
+        if (received.get(e.delivery, 0), quarantined.get(e.delivery, 0)) != (e.clean, e.quarantined)
+    ]
+    return [Disagreement(detail, f"aisle repair {table}") for detail in details]
+
+
+def _orphans(lake: Lake, table: str, entries: list[LedgerEntry]) -> list[Disagreement]:
+    unknown = sorted(_deliveries_with_rows(lake, table) - {e.delivery for e in entries})
+    return [
+        *(
+            Disagreement(
+                f"{name}: the tables hold rows, but the ledger says that it was refused or replaced",
+                f"aisle repair {table}",
+            )
+            for name in orphans(lake, table, entries)
+        ),
+        *(
+            Disagreement(
+                f"{name}: the tables hold rows, but the ledger does not know the delivery",
+                f"aisle ingest {table} --all (if the source no longer has it, copy it back from raw/{table}/{name})",
+            )
+            for name in unknown
+        ),
+    ]
+
+
+def _raw_fault(lake: Lake, entry: LedgerEntry) -> Disagreement | None:
+    path = lake.path(entry.blob)
+    size = path.stat().st_size if path.exists() else None
+    if size == entry.size:
+        return None
+    observed = "are missing" if size is None else f"have {size} bytes instead of {entry.size}"
+    remedy = (
+        f"aisle repair {entry.table}"
+        if entry.corrects
+        else f"aisle ingest {entry.table} --all (it stores the bytes again if the source still has the file)"
+    )
+    return Disagreement(f"{entry.delivery}: the raw bytes at {entry.blob} {observed}", remedy)
+
+
+def _deliveries_with_rows(lake: Lake, table: str) -> set[str]:
+    counts = [lake.row_counts(name, "delivery") for name in (received_table(table), quarantine_table(table))]
+    return {delivery for count in counts for delivery, rows in count.items() if rows}
+
+
+def _digests(rows: ir.Table, table: str) -> dict[date, tuple[int, int]]:
+    """Return the number of rows of each day, and a sum of their hashes, which does not depend on their order."""
+    columns = ibis.struct({name: rows[name] for name in CONTRACTS[table].schema.names})
+    digests = (
+        rows.mutate(digest=columns.hash() % DIGEST_MODULUS)
+        .group_by("day")
+        .aggregate(rows=ibis._.count(), digest=ibis._.digest.sum().cast("int64"))
+        .to_pyarrow()
+    )
+    return {row["day"]: (row["rows"], row["digest"]) for row in digests.to_pylist()}
+
+
+def _days_under_way(con: Backend, lake: Lake, table: str, interrupted: set[str]) -> set[date]:
+    corrections = [name for delivery in interrupted for name in corrections_of(lake, table, delivery)]
+    deliveries = [*interrupted, *corrections]
+    if not deliveries:
+        return set()
+    return days_of(con, lake, received_table(table), deliveries) | days_of(con, lake, table, deliveries)
