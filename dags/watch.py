@@ -30,6 +30,7 @@ the asset `retrain_<model>` for each champion that should be replaced.
 
 from __future__ import annotations
 
+import logging
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -39,8 +40,12 @@ from airflow.sdk import dag, get_current_context, task
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field, retraining_of, scores_of
 from aisle_dags.run_days import event_days, form_span, pending, triggered_by
 from aisle_dags.tasks import skip, step
+from pipeline.dates import format_day
 from pipeline.domains import DOMAINS, find_domain
 from pipeline.errors import RefusedError
+from pipeline.logs import log_event
+
+log = logging.getLogger("aisle_dags.watch")
 
 
 @dag(
@@ -52,15 +57,15 @@ from pipeline.errors import RefusedError
     doc_md=__doc__,
     tags={"monitoring"},
     params={
-        "from": day_field("From", "First as-of day. Empty: whatever is pending."),
-        "until": day_field("Until", "First as-of day that no longer belongs to it. Empty: the day after *From*."),
+        "from": day_field("From", "First as-of day. Empty: every pending one."),
+        "until": day_field("Until", "The as-of day after the last one. Empty: the day after *From*."),
     },
 )
 def watch() -> None:
     @task.branch
     @step
     def domains_that_scored() -> list[str]:
-        # The others are skipped without a process of their own.
+        # The tasks of the other domains are skipped without starting a process.
         context = get_current_context()
         return [f"check_{domain.name}" for domain in DOMAINS if triggered_by(context, scores_of(domain.name))]
 
@@ -78,27 +83,28 @@ def watch() -> None:
             days = pending(scored, checked_days(lake, domain.model_names), event_days(context, scores_of(name)))
         if not days:
             raise skip(f"{name} has scored nothing on those days")
+        log_event(log, "days chosen", domain=name, days=len(days), newest=format_day(days[-1]))
         results = [result for day in days for result in watch(settings, day, domain.specs())]
         context["ti"].xcom_push("results", [result.as_dict() for result in results])
         if failed := [f"{r.model} as of {r.day}: {r.reason}" for r in results if r.verdict == "failed"]:
             raise RefusedError("Models could not be compared", where=name, observed="\n".join(failed))
         return sorted({f"retrain_{r.model}" for r in results if r.retrain})
 
-    def ask_for_training(domain: str, model: str) -> None:
+    def request_training(domain: str, model: str) -> None:
         context = get_current_context()
         results = context["ti"].xcom_pull(task_ids=f"check_{domain}", key="results")
-        asking = [result for result in results if result["model"] == model and result["retrain"]]
-        newest: dict[str, Any] = asking[-1]
-        asked = {key: newest[key] for key in ("model", "day", "reason")}
-        context["outlet_events"][retraining_of(model)].extra = asked
+        newest: dict[str, Any] = [result for result in results if result["model"] == model and result["retrain"]][-1]
+        request = {key: newest[key] for key in ("model", "day", "reason")}
+        log_event(log, "training requested", **request)
+        context["outlet_events"][retraining_of(model)].extra = request
 
     chosen = domains_that_scored()
     for domain in DOMAINS:
         checked = task.branch(task_id=f"check_{domain.name}")(step(check))(domain.name)
         chosen >> checked
         for model in domain.model_names:
-            ask = task(task_id=f"retrain_{model}", outlets=[retraining_of(model)])(step(ask_for_training))
-            checked >> ask(domain.name, model)
+            request = task(task_id=f"retrain_{model}", outlets=[retraining_of(model)])(step(request_training))
+            checked >> request(domain.name, model)
 
 
 watch()

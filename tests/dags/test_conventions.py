@@ -134,3 +134,15 @@ def test_the_form_of_a_training_rejects_nonsense(dags: dict[str, DAG]) -> None:
         with pytest.raises(ParamValidationError):
             params[field] = value
         params[field] = good
+
+
+def test_the_seed_of_the_form_wins_over_the_setting_and_is_empty_by_default(
+    dags: dict[str, DAG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aisle_dags.training import form_settings
+
+    monkeypatch.setenv("AISLE_SEED", "11")
+    for model in model_names():
+        assert dags[f"train_{model}"].params["seed"] is None
+    assert form_settings({"seed": None}).seed == 11
+    assert form_settings({"seed": 0}).seed == 0

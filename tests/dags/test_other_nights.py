@@ -22,6 +22,7 @@ from pipeline.training.spec import ModelSpec
 
 PROJECT = Path(__file__).resolve().parents[2]
 FIRST, NEXT = date(2024, 1, 1), date(2024, 7, 1)
+SEED = 11
 
 RUN_DATE = date(2024, 7, 1)
 RunDag = Callable[[str, dict[str, object], date], str]
@@ -34,6 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         patch.setenv("AISLE_HOME", str(tmp_path_factory.mktemp("nights")))
         patch.setenv("AISLE_SOURCES", str(PROJECT / "sources.yaml"))
         patch.setenv("AISLE_EXPECTATIONS", str(PROJECT / "expectations"))
+        patch.setenv("AISLE_SEED", str(SEED))
         yield load_settings()
 
 
@@ -43,6 +45,7 @@ def test_a_night_of_footfall(run_dag: RunDag, home: Settings) -> None:
     champion = Registry(home).champion("footfall_buyers")
     assert champion is not None
     assert champion.provenance.as_of == NEXT
+    assert champion.provenance.seed == SEED, "the form is empty, so the setting holds"
     run_dag("footfall", {}, RUN_DATE)
     assert Lake(home).days("footfall_predictions") == [NEXT]
     assert (home.home_path / f"reports/footfall/{NEXT}.html").exists()

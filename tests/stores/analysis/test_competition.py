@@ -12,7 +12,7 @@ from pipeline.reports.phrasing import more_or_less, percent_change
 from pipeline.stores.analysis.competition import BANDS, distance_section, opening_effect, opening_section
 from pipeline.stores.analysis.promotions import measure_uplift
 from pipeline.stores.analysis.store_types import store_means
-from tests.stores.analysis.conftest import AS_OF
+from tests.stores.analysis.helpers import AS_OF
 
 
 def test_the_planted_effect_is_found_store_by_store(planted) -> None:

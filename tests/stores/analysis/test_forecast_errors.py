@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.stores.analysis.forecast_errors import errors_section
-from tests.stores.analysis.test_forecasts import AS_OF, make_forecast
+from tests.stores.analysis.made_forecast import AS_OF, make_forecast
 
 
 def test_the_errors_are_those_of_the_open_days() -> None:

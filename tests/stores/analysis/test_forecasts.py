@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 
 import numpy as np
@@ -12,16 +11,9 @@ import pytest
 from pipeline.stores.analysis import store_forecasts
 from pipeline.stores.analysis.forecasts import HISTORY_DAYS, SalesHistory, chain_section, read_history
 from pipeline.stores.analysis.store_forecasts import store_section
+from tests.stores.analysis.made_forecast import AS_OF, DAYS, make_forecast
 
-AS_OF = dt.date(2024, 7, 1)
-DAYS = pd.date_range(AS_OF, periods=42)
 EMPTY = pd.DataFrame()
-
-
-def make_forecast(mean: float = 110.0, stores: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
-    rows = pd.MultiIndex.from_product([stores, DAYS], names=["store", "day"]).to_frame(index=False)
-    ends = {"low_80": 0.9, "high_80": 1.1, "low_95": 0.8, "high_95": 1.2}
-    return rows.assign(mean=mean, **{name: mean * factor for name, factor in ends.items()})
 
 
 def make_plan() -> pd.DataFrame:
