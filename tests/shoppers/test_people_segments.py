@@ -20,7 +20,7 @@ def people(clean_people: pa.Table) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found(people: pd.DataFrame) -> Segmentation:
+def segmentation(people: pd.DataFrame) -> Segmentation:
     return people_segments.train(people, seed=7)
 
 
