@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity
 from pipeline.shoppers.brand_choice import Elasticities, elasticities, purchases
-from pipeline.shoppers.sections.choice import choice_section
+from pipeline.shoppers.estimation import Interval
+from pipeline.shoppers.sections.choice import MIN_PURCHASES, by_segment_sections, choice_section
 from pipeline.shoppers.sections.price_changes import best_change_sentence
 from pipeline.shoppers.what_if import Models, WhatIf, what_if
 
@@ -44,3 +45,19 @@ def test_price_changes_that_are_not_credible_are_not_recommended(changes: list[W
     without_three = best_change_sentence(changes, replace(choices, wrong=("3",)))
     assert "on the price of brand 5" in without_three
     assert "None of the credible changes" in best_change_sentence(changes, replace(choices, wrong=("3", "5")))
+
+
+def test_a_change_that_lowers_revenue_is_not_recommended(changes: list[WhatIf], choices: Elasticities) -> None:
+    worse = [replace(change, revenue_change=Interval(-0.1, -0.2, -0.01)) for change in changes]
+    assert best_change_sentence(worse, choices) == "None of the credible changes would increase revenue."
+
+
+def test_a_segment_with_too_few_purchases_has_no_elasticities(models: Models, visits: pd.DataFrame) -> None:
+    bought = purchases(visits)
+    counts = bought["person"].value_counts()
+    few = counts.index[: int((counts.cumsum() < MIN_PURCHASES).sum())]
+    segments = {str(person): "few" if person in few else "many" for person in counts.index}
+    (section,) = by_segment_sections(models.choice, bought, segments)
+    assert section.table is not None
+    assert [row[0] for row in section.table.rows] == ["many"]
+    assert by_segment_sections(models.choice, bought, {str(person): "few" for person in few}) == []
