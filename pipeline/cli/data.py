@@ -162,6 +162,7 @@ def repair(
 ) -> None:
     """Rebuild a table from the raw bytes and the ledger, where it differs from them."""
     from pipeline.ingestion.repair import repair as repair_table
+    from pipeline.reports.phrasing import counted
 
     start = time.monotonic()
     done = repair_table(load_settings(), table, dry_run=dry_run)
@@ -174,7 +175,8 @@ def repair(
         "seconds": seconds_since(start),
     }
     verb = "to repair" if dry_run else "repaired"
-    text = f"{table}: {len(done.deliveries):,} deliveries and {len(done.days):,} days {verb}, {result['seconds']} s"
+    parts = f"{counted(len(done.deliveries), 'delivery', 'deliveries')} and {counted(len(done.days), 'day')}"
+    text = f"{table}: {parts} {verb}, {result['seconds']} s"
     if not (done.deliveries or done.days or done.failed):
         text = f"{table}: nothing to repair, {result['seconds']} s"
     print_result(result, as_json, "\n  ".join([text, *(f"{k}: {v}" for k, v in done.deliveries.items())]))

@@ -46,8 +46,8 @@ class Repair:
     Attributes:
         table: the table.
         deliveries: for each delivery whose rows or counts were wrong, what was wrong.
-        days: the days of the clean table that were wrong. In a dry run the days that would become right only after
-            the deliveries are repaired are not among them.
+        days: the days of the clean table that were wrong. A dry run compares with the received rows as they are, so
+            that a day may be right again once the received rows are.
         failed: for each delivery that cannot be rebuilt, the reason; its rows are unchanged.
     """
 

@@ -210,6 +210,27 @@ def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., CliRes
     assert (done.code, done.json["deliveries"], done.json["clean"], len(done.json["refused"])) == (1, 1, 1, 1)
 
 
+def test_a_table_is_repaired_and_what_cannot_be_is_an_error(aisle: Callable[..., CliResult], till: Any) -> None:
+    entry = till.deliver(NAME, [till.line(1), till.line(2)])
+    assert "nothing to repair" in aisle("repair", "transactions").out
+    empty = till.lake.read("transactions.received")[:0]
+    till.lake.replace("transactions.received", {"delivery": [entry.delivery]}, empty)
+    dry = aisle("repair", "transactions", "--dry-run", "--json")
+    assert (dry.code, list(dry.json["deliveries"]), dry.json["days"]) == (0, [entry.delivery], ["2025-03-03"])
+    assert "1 delivery and 0 days repaired" in aisle("repair", "transactions").out
+    assert till.lake.read("transactions.received").num_rows == 2
+    till.lake.path(entry.blob).unlink()
+    failed = aisle("repair", "transactions", "--json")
+    assert (failed.code, list(failed.json["failed"])) == (1, [entry.delivery])
+    assert "not repaired" in failed.err
+
+
+def test_a_forced_delivery_is_checked_again(aisle: Callable[..., CliResult], till: Any) -> None:
+    till.deliver(NAME, [till.line(1)])
+    done = aisle("ingest", "transactions", "--all", "--force", "--json")
+    assert (done.code, done.json["deliveries"], "already_committed" in done.json) == (0, 1, False)
+
+
 def test_a_delivery_that_is_already_committed_is_said_to_be(aisle: Callable[..., CliResult], till: Any) -> None:
     till.write(NAME, [till.line()])
     assert "already_committed" not in aisle("ingest", "transactions", "--all", "--json").json

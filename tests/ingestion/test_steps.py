@@ -295,6 +295,23 @@ def test_stages_can_travel_between_tasks_as_json(till: Any) -> None:
     assert (done.entry.clean, done.days, done.ref.table) == (3, (DAY,), "transactions")
 
 
+def test_the_log_has_each_step_and_each_decision_and_no_rows(till: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "pipeline.ingestion")
+    till.deliver("2025-03-03.csv", [*a_day(till, DAYS[0]), till.line("secret", quantity=0)])
+    till.deliver("2025-03-03.csv", [*a_day(till, DAYS[0]), till.line("secret", quantity=0)])
+    with pytest.raises(RefusedError):
+        till.deliver("2025-03-04.csv", [till.line("secret", quantity="hidden", day=DAYS[1])])
+    found = [(record.event, record.fields) for record in caplog.records if hasattr(record, "event")]  # type: ignore[attr-defined]
+    events = [event for event, _ in found]
+    for event in ("land started", "land finished", "check finished", "commit finished", "already committed"):
+        assert event in events
+    by_event = dict(found)
+    assert by_event["commit finished"].items() >= {"table": "transactions", "rows": 3, "version": 0}.items()
+    assert by_event["expectation failed"]["reason"] == "too many rows break the contract"
+    assert by_event["delivery refused"]["delivery"] == "till--2025-03-04.csv"
+    assert not any("secret" in record.getMessage() or "hidden" in record.getMessage() for record in caplog.records)
+
+
 def test_raw_bytes_are_kept_as_they_came(till: Any) -> None:
     first = till.deliver("2025-03-03.csv", a_day(till, DAYS[0]))
     second = till.deliver("2025-03-03.csv", a_day(till, DAYS[0])[:1])
