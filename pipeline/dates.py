@@ -1,4 +1,4 @@
-"""Days as people and messages write them: what belongs to no day is `undated`, never the date that stands for it."""
+"""Days as text: ISO dates, or `undated` for rows without a day, whose sentinel date is never shown."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import date, timedelta
 
 DAY = timedelta(days=1)
 UNDATED = date(1970, 1, 1)
-"""The `day` of rows that belong to none: every partition of a table needs a value."""
+"""Sentinel: the `day` of rows without one, because every partition of a table needs a value."""
 UNDATED_AS_OF = UNDATED + DAY
-"""The as-of day that knows such rows, and no others."""
+"""The as-of day of results that are computed from undated rows."""
 WORD = "undated"
 
 

@@ -141,8 +141,8 @@ class EndpointSpec:
         summary, description: for people, in /docs.
         row, answer: schemas of a row and of its answer.
         build: makes the predictor of the loaded models, by name.
-        trusted_types: types of ours that the models' files may hold.
-        source: names whatever else `build` reads; when the name changes, the predictor is built again.
+        trusted_types: this project's types that the models' files may hold.
+        source: returns a name of any further data that `build` reads; if it changes, the predictor is rebuilt.
     """
 
     name: str

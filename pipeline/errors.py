@@ -1,4 +1,4 @@
-"""Errors that teach: what is wrong, where, what was seen, what is allowed, and what to do next."""
+"""Errors that say what is wrong, where, what was observed, what is allowed, and what to do next."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ class UsageError(AisleError):
 
 
 class RefusedError(AisleError):
-    """The data or a gate said no; the command line exits with 1."""
+    """Data or a model did not pass a check; the command line exits with 1."""

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     )
     threads: int = Field(2, ge=1, description="Threads of the engine.")
     seed: int = Field(7, description="Random seed.")
-    log_level: LogLevel = Field("INFO", description="The least level of log lines: DEBUG, INFO, WARNING or ERROR.")
+    log_level: LogLevel = Field("INFO", description="Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
     code_version: str = Field("", description="Commit of the running code, recorded with every model.")
 
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     serve_models: frozenset[str] = Field(
         frozenset(), description="JSON list of what must be loaded to be ready; empty: whatever has a champion."
     )
-    serve_poll_seconds: float = Field(30, gt=0, description="How often the registry is asked for new champions.")
+    serve_poll_seconds: float = Field(30, gt=0, description="How often the registry is polled for new champions.")
     serve_timeout_seconds: float = Field(10, gt=0, description="How long a request may take.")
     serve_queue: int = Field(500, ge=1, description="Requests of one model that may wait; more get 429.")
     serve_rate: str = Field(
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     )
     serve_log_rows: int = Field(100_000, ge=0, description="Predictions that wait to be logged; more are dropped.")
     serve_log_seconds: float = Field(60, gt=0, description="How often predictions are written to the lake.")
-    serve_shadow: bool = Field(False, description="Score challengers beside champions, and log what they say.")
+    serve_shadow: bool = Field(False, description="Score challengers in the background and log their predictions.")
     serve_canary: float = Field(0, ge=0, le=1, description="Share of requests that a challenger answers.")
 
     @field_validator("home", "data")

@@ -43,10 +43,15 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
         params={
             "from": day_field("From", "First day to ingest. Empty: the day of the run's data interval."),
             "until": day_field("Until", "The day after the last one. Empty: the day after *From*."),
-            "source": Param(None, type=["null", "string"], title="Source", description_md="Empty: the first one."),
+            "source": Param(
+                None,
+                type=["null", "string"],
+                title="Source",
+                description_md="A source of the table in `sources.yaml`. Empty: the first.",
+            ),
         },
     )
-    def wired() -> None:
+    def define_tasks() -> None:
         @task.sensor(mode="reschedule", poke_interval=POKE_SECONDS, timeout=TIMEOUT_SECONDS)
         @step
         def wait_for_delivery() -> PokeReturnValue:
@@ -109,4 +114,4 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
         checked = check(land(wait_for_delivery()))
         commit(checked) >> refusals(checked)
 
-    return wired()
+    return define_tasks()

@@ -47,7 +47,7 @@ def scoring_dag(name: str, doc: str | None) -> DAG:
             "until": day_field("Until", "The as-of day after the last one. Empty: the day after *From*."),
         },
     )
-    def wired() -> None:
+    def define_tasks() -> None:
         @task(outlets=[features_asset])
         @step
         def build_features() -> list[dict[str, Any]]:
@@ -99,4 +99,4 @@ def scoring_dag(name: str, doc: str | None) -> DAG:
 
         write_report(score(build_features()))
 
-    return wired()
+    return define_tasks()

@@ -74,7 +74,7 @@ def training_dag(model: str, doc: str | None) -> DAG:
             **(candidates_field if candidates else {}),
         },
     )
-    def wired() -> None:
+    def define_tasks() -> None:
         @task(multiple_outputs=False)
         @step
         def build_features() -> dict[str, Any]:
@@ -146,7 +146,7 @@ def training_dag(model: str, doc: str | None) -> DAG:
         decision >> [approve, promoted := promote_challenger(challenger)]
         approve >> promoted
 
-    return wired()
+    return define_tasks()
 
 
 def form_settings(params: Mapping[str, Any]) -> Settings:

@@ -29,7 +29,7 @@ def base_environment() -> dict[str, str]:
 class LocalAirflow:
     """Airflow in a folder: LocalExecutor on SQLite, listening on 127.0.0.1 only.
 
-    Everybody on this machine is admin, and nobody else can reach it. It is not an installation for production;
+    Everyone on this machine is an admin, and no other machine can reach it. It is not an installation for production;
     docker-compose.yaml is a starting point for one.
 
     Attributes:

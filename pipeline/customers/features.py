@@ -22,7 +22,7 @@ customer with one purchase, or one month, for whom the definition has no value. 
     invoices               count   purchases
     units                  units   sold, before returns
     revenue                money   sales minus returns; negative if returns of older purchases exceed the sales
-    average_ticket         money   sales, before returns / purchases
+    average_ticket         money   sales before returns, divided by the number of purchases
     distinct_products      count   different stock codes among the sales
     days_between_invoices  days    from the first purchase to the last / (invoices - 1); single: window_days
     favourite_weekday      0..6    the weekday with most purchases, 0 = Monday; the earliest on a tie
@@ -267,7 +267,7 @@ def _total(values: Iterable[ir.NumericValue]) -> ir.NumericValue:
 def _most_frequent(counts: list[ir.IntegerColumn]) -> ir.IntegerValue:
     """Return the position of the largest count, the first one on a tie.
 
-    Each count is made distinct by its position as a last digit, so that one `greatest` finds both.
+    Count and position are coded as one number, count * n + (n - 1 - position): its maximum gives the position.
     """
     last = len(counts) - 1
     coded = [count * len(counts) + (last - k) for k, count in enumerate(counts)]

@@ -1,4 +1,4 @@
-"""The fitted segments as plain numbers: stored with the model, and used to assign customers in the engine.
+"""The fitted segments as plain numbers: stored with the model, and used to assign customers in the query engine.
 
 A `SegmentMap` holds all that the assignment needs, so scoring a day reads one small JSON file and runs one expression:
 no model is loaded, and no customer passes through Python.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 SEGMENTS_FILE = "segments.json"
-"""The file beside a registered model that holds its `SegmentMap`."""
+"""The file, stored with a registered model, that holds its `SegmentMap`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Segment:
             that is not positive).
         revenue_per_customer: revenue / customers (money).
         profile: mean of each feature, in the feature's unit; None if no customer has a value.
-        deviation: the centre in the scaled space, in standard deviations from the average customer.
+        deviation: by feature, how many standard deviations the centre is from the average customer.
         overlap: Jaccard index with the earlier segment whose identity this one keeps; None for a new segment.
     """
 
@@ -62,7 +62,7 @@ class SegmentMap:
         means, scales: (features,), a column is then replaced by (x - mean) / scale.
         centres: (segments, features), one point per segment in that scaled space.
         segments: (segments,), in the order of the model's cluster numbers.
-        next_id: the lowest segment id that was never given.
+        next_id: the id of the next new segment; no segment has ever had it.
     """
 
     features: tuple[str, ...]

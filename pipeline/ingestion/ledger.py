@@ -75,7 +75,7 @@ class LedgerEntry:
         return self.read == self.clean + self.quarantined + self.repeats
 
     def as_row(self) -> dict[str, Any]:
-        """Return the entry as a row of the ledger, whose column for `corrects` is named `mends`."""
+        """Return the entry as a row of the ledger, where `corrects` has its former name `mends`."""
         row = asdict(self)
         return row | {"mends": row.pop("corrects")}
 

@@ -23,7 +23,7 @@ ROW = "_row"
 MAX_QUOTED = 40
 """How many characters of a faulty cell a message quotes."""
 MAX_ROUNDING_ERROR = 1e-9
-"""By how much, relative to its size, a computed whole number may miss one: 15.3 / 2.55 is 6.000000000000001."""
+"""Relative error up to which a formula's result counts as a whole number: 15.3 / 2.55 is 6.000000000000001."""
 EXPECTED = {
     ColumnType.INTEGER: "is not a whole number",
     ColumnType.NUMBER: "is not a finite number",
@@ -39,8 +39,8 @@ class MappedRows:
 
     Attributes:
         rows: the contract's columns, the derived ones, `row` and `day`; a cell that could not be read is null.
-        faults: the reasons against each faulty row, by row number and then by column.
-        warnings: what suggests that the mapping is wrong, in sentences; no row is rejected for it.
+        faults: why a row is faulty, by row number and then by column.
+        warnings: sentences on signs that the mapping may be wrong; no row is rejected for them.
     """
 
     rows: pa.Table
@@ -90,7 +90,7 @@ def exact_repeats(rows: Rows) -> set[int]:
 
 
 def _map_column(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.ChunkedArray, dict[int, str]]:
-    """A contract column's values, and the reason against each cell that is not of its type, by position."""
+    """A contract column's values, and why a cell is not of the column's type, by position."""
     mapping = source.spec.columns.get(column.name)
     if mapping is None:
         return pa.chunked_array([pa.nulls(table.num_rows, column.arrow_type)]), {}
@@ -116,7 +116,7 @@ def _constant(text: str, column: Column, length: int) -> pa.ChunkedArray:
 def _computed(
     table: pa.Table, formula: Formula, column: Column, decimal: str
 ) -> tuple[pa.ChunkedArray, dict[int, str]]:
-    """A formula's values, and the reason against each row in which it has none, by position."""
+    """A formula's values, and why it has no value in a row, by position."""
     cells = {name: trimmed(table[name]) for name in formula.columns}
     operands = {name: parse(text, ColumnType.NUMBER, decimal=decimal) for name, text in cells.items()}
     results, zero_divisor = evaluate(formula, operands)

@@ -34,7 +34,7 @@ def read_parquet(data: bytes, name: str) -> Rows:
             "The delivery is not readable as Parquet, or ends early",
             where=name,
             observed=str(error),
-            todo="ask for it again",
+            todo="ask the source to send it again",
         ) from error
     return Rows(pa.table(text, table.column_names), pa.array(range(1, table.num_rows + 1), pa.int64()))
 

@@ -1,7 +1,8 @@
 """The received rows: the accepted rows of each delivery, whatever other deliveries hold.
 
-They are the contract's columns, and two more that decide between overlapping deliveries: `speaker`, the delivery that
-a row counts as part of, and `spoken_at`, the time since when that delivery is in effect.
+They are the contract's columns, and two more that decide between overlapping deliveries, under the names of earlier
+releases: `speaker`, the delivery that a row counts as part of (for a correction, the corrected delivery), and
+`spoken_at`, the time since when that delivery is in effect.
 """
 
 from __future__ import annotations

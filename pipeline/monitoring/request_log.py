@@ -1,4 +1,4 @@
-"""What the prediction service was asked of late, read from its log, as rows that can be held against the training."""
+"""The inputs of recent requests to the prediction service, read from its log, to compare with the training data."""
 
 from __future__ import annotations
 
@@ -18,35 +18,38 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 PREDICTIONS = "predictions"
-"""The log; `pipeline.serving.prediction_log` writes it."""
+"""The table of the log, which `pipeline.serving.prediction_log` writes."""
 DAYS = 28
 
 
 def logged_inputs(
     settings: Settings, version: ModelVersion, day: date, columns: Sequence[str], sample: int
 ) -> pd.DataFrame:
-    """What a version was asked in the four weeks before a day.
+    """The inputs that a version predicted on as champion, in the `DAYS` days before a day.
 
     Args:
-        columns: those of them that the log has are returned.
-        sample: at most this many rows, drawn by what they are and so always the same.
+        settings: where the lake is.
+        version: the version.
+        day: the first day that is not read.
+        columns: inputs to return; those that the log lacks are left out.
+        sample: the largest number of rows. They are drawn by a hash, so the draw is always the same.
 
     Returns:
-        A row a prediction; empty where there are none.
+        One row per prediction; empty if there are none.
     """
     lake, since = Lake(settings), day - timedelta(days=DAYS)
     if not lake.exists(PREDICTIONS):
         return pd.DataFrame()
     con = engine.connect(settings)
     log = engine.table(con, lake, PREDICTIONS, since=since, until=day)
-    # With what follows it, so that 1 is not taken for 11.
+    # With the character after the number, so that version 1 does not match version 11.
     entry = json.dumps({version.name: version.version})[1:-1]
-    mine = log.filter(
+    predictions = log.filter(
         log.role == "champion",
         log.versions.contains(f"{entry},") | log.versions.contains(f"{entry}}}"),
         log.day >= ibis.date(since),
         log.day < ibis.date(day),
     )
-    drawn = mine.order_by(mine.request_id.hash(), mine.inputs).limit(sample).select("inputs")
+    drawn = predictions.order_by(predictions.request_id.hash(), predictions.inputs).limit(sample).select("inputs")
     rows = pd.DataFrame([json.loads(text) for text in con.to_pyarrow(drawn)["inputs"].to_pylist()])
     return rows[[name for name in columns if name in rows]]

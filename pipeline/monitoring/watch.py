@@ -140,7 +140,7 @@ def _compare(
     current: pd.DataFrame,
     day: date,
 ) -> DriftOutcome:
-    """Compare data and predictions, and what the prediction service was asked lately."""
+    """Compare data, predictions, and the inputs of recent requests to the prediction service."""
     monitored, version = spec.monitored, champion.version
     if monitored.new_rows_since:
         since = pd.Timestamp(version.provenance.as_of)
@@ -152,9 +152,9 @@ def _compare(
     )
     limits = {"seed": settings.seed, "sample": monitored.sample, "minimum_rows": monitored.minimum_rows}
     outcome = compare(before, after, {**monitored.columns, "prediction": monitored.prediction}, **limits)
-    asked = logged_inputs(settings, version, day, list(monitored.columns), monitored.sample)
-    columns = {name: method for name, method in monitored.columns.items() if name in asked}
-    return outcome.with_requests(compare(before, asked, columns, **limits))
+    requested = logged_inputs(settings, version, day, list(monitored.columns), monitored.sample)
+    columns = {name: method for name, method in monitored.columns.items() if name in requested}
+    return outcome.with_requests(compare(before, requested, columns, **limits))
 
 
 def _earlier_checks(lake: Lake, spec: ModelSpec[Any], version: ModelVersion, day: date) -> list[bool]:

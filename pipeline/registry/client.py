@@ -1,11 +1,11 @@
 """The model registry: log, compare, promote, roll back, load.
 
 MLflow holds runs, model files, versions and the aliases `champion` and `challenger`. The lake's table `promotions`
-holds what MLflow forgets: who put which version in use, when and why, and what a gate refused.
+holds what MLflow does not keep: who put which version in use, when and why, and what a gate refused.
 
-The alias decides which version serves, so moving it is the moment at which a switch happens. A switch first notes its
-intent on the registered model, moves the alias, appends the record, and removes the note. Whatever is killed in between
-is settled by the next step that writes: the record is completed if the alias has moved, and dropped if it has not.
+The alias decides which version serves, so a switch happens when the alias moves. A switch is written in four steps: a
+tag with the intended record on the registered model, the alias, the record in `promotions`, the removal of the tag. If
+it is killed in between, the next write finishes it: it appends the record if the alias has moved, else drops the tag.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _PENDING = f"{TAG}pending"
 
 
 class Registry:
-    """The verbs on registered models. Cheap to make once its database exists.
+    """The operations on registered models. Constructing one is cheap once MLflow's database exists.
 
     Args:
         settings: where MLflow and the lake are.
-        now: the clock of the record.
+        now: the clock that timestamps versions and records.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -67,7 +67,7 @@ class Registry:
         return describe(self._store.entry(name, which), self._store.aliases(name))
 
     def aliases(self, name: str) -> dict[str, int]:
-        """The versions that the model's aliases point to: one short question, for whoever asks again and again."""
+        """The version that each of the model's aliases points to: a single cheap request, suited to polling."""
         return self._store.aliases(name)
 
     def champion(self, name: str) -> ModelVersion | None:
@@ -75,7 +75,7 @@ class Registry:
         return self.get(name, CHAMPION) if CHAMPION in self._store.aliases(name) else None
 
     def challenger(self, name: str) -> ModelVersion | None:
-        """The version that asks to replace the champion, if any."""
+        """The version that was trained to replace the champion, if any."""
         return self.get(name, CHALLENGER) if CHALLENGER in self._store.aliases(name) else None
 
     def history(self, name: str) -> list[Promotion]:
@@ -106,7 +106,7 @@ class Registry:
         Args:
             name: of the registered model.
             which: a version or an alias.
-            trusted_types: types of ours that its file may hold, as the model's specification names them.
+            trusted_types: this project's types that its file may hold, as the model's specification names them.
 
         Raises:
             RefusedError: if there is no such version, its files are not what was registered, or they hold other types.
@@ -118,7 +118,7 @@ class Registry:
             return Loaded(described, flavour.load(folder, trusted_types), read_artefacts(folder), read_example(folder))
 
     def artefacts(self, name: str, which: int | str = CHAMPION) -> Mapping[str, Any]:
-        """The JSON files that were logged beside a model, checked like the model, which is not built.
+        """The JSON files that were logged with a model, verified by checksum; the model itself is not built.
 
         Raises:
             RefusedError: if there is no such version, or its files are not what was registered.
@@ -127,7 +127,7 @@ class Registry:
             return read_artefacts(folder)
 
     def model_file(self, name: str, which: int | str = CHAMPION) -> tuple[ModelVersion, bytes]:
-        """The file of a model itself, checked, for use elsewhere.
+        """A version and the bytes of its model file, verified by checksum, for use outside this code.
 
         Raises:
             RefusedError: if there is no such version, or its files are not what was registered.
@@ -161,14 +161,14 @@ class Registry:
         Args:
             name: of the registered model.
             model: the fitted estimator.
-            provenance: what it was made from.
-            example: some rows of raw input, float64 and str columns only: the signature.
+            provenance: the tables, code and settings that it was trained with.
+            example: some rows of raw input, float64 and str columns only; the signature is derived from them.
             metrics: what was measured, kept with the run and the version.
             params: choices that make two trainings on the same rows different models.
             artefacts: JSON files to travel with the model: file name -> content.
-            content: digest of the rows it learned from; where it is missing, the versions of its tables take its place.
-            trusted_types: types of ours that its file may hold.
-            flavour: how it becomes a file.
+            content: digest of the training rows; None: the versions of its tables identify them.
+            trusted_types: this project's types that its file may hold.
+            flavour: how it is saved and loaded, a name in `model_files`.
 
         Raises:
             UsageError: if the example has other column types, or the flavour is not known.
@@ -202,7 +202,7 @@ class Registry:
         return self.get(name, number)
 
     def accept(self, name: str, version: int, figures: Mapping[str, Any]) -> None:
-        """Note that the gate let a version through. It is not in use before it is promoted.
+        """Record that the gate accepted a version. It is not in use before it is promoted.
 
         Raises:
             RefusedError: if there is no such version.
@@ -213,7 +213,7 @@ class Registry:
     def promote(
         self, name: str, version: int, *, by: str, reason: str, figures: Mapping[str, Any] | None = None
     ) -> Promotion:
-        """Put a version in use, on record. A version that is in use already stays so, with the record it has.
+        """Put a version in use and record it. If it is in use already, nothing changes and its record is returned.
 
         Raises:
             RefusedError: if there is no such version.
@@ -230,7 +230,7 @@ class Registry:
     def refuse(
         self, name: str, version: int, *, by: str, reason: str, figures: Mapping[str, Any] | None = None
     ) -> Promotion:
-        """Put on record that a version was not let through. Saying so again with the same reason changes nothing.
+        """Record that the gate refused a version. A repeated refusal for the same reason adds no record.
 
         Raises:
             RefusedError: if there is no such version.
@@ -248,11 +248,11 @@ class Registry:
         return record
 
     def rollback(self, name: str, *, by: str, reason: str, bad: int | None = None) -> Promotion:
-        """Make the champion before this one champion again, by the record; once more goes one further back.
+        """Make the previous champion on record the champion again; each further call goes back one more.
 
         Args:
-            bad: the version to take out of use. With it the step can run again: if that version has been rolled back
-                already, its record is returned. Without it, whatever is champion is rolled back.
+            bad: the version to take out of use. With it the call can be repeated safely: if that version has been
+                rolled back already, the record of it is returned. None: the current champion is rolled back.
 
         Raises:
             UsageError: without a reason.
@@ -269,8 +269,8 @@ class Registry:
             raise RefusedError(
                 f"Version {bad} is not in use, so it cannot be rolled back", where=name, observed=f"champion {current}"
             )
-        there = {int(entry.version) for entry in self._store.entries(name)} - {current}
-        earlier = [version for version in self._promotions.line(name, current)[:-1] if version in there]
+        existing = {int(entry.version) for entry in self._store.entries(name)} - {current}
+        earlier = [version for version in self._promotions.line(name, current)[:-1] if version in existing]
         if current is None or not earlier:
             raise RefusedError(
                 f"There is no earlier champion of {name!r} to go back to",
@@ -293,7 +293,7 @@ class Registry:
         return record
 
     def _settle(self, name: str) -> None:
-        """Complete a switch whose alias has moved, forget one whose alias has not."""
+        """Finish a switch that was interrupted: record it if the alias has moved, discard it if not."""
         model = self._store.registered(name)
         if model is None or _PENDING not in model.tags:
             return

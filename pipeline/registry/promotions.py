@@ -22,7 +22,7 @@ class PromotionHistory:
 
     Args:
         lake: where the table is.
-        now: the clock of the record.
+        now: the clock that timestamps the entries.
     """
 
     def __init__(self, lake: Lake, now: Callable[[], datetime]) -> None:
@@ -64,7 +64,7 @@ class PromotionHistory:
         return switches[-1] if switches else None
 
     def line(self, name: str, current: int | None) -> list[int]:
-        """The champions that led to the current one, oldest first: a rollback takes the last ones off."""
+        """The champions up to the current one, oldest first, without those that were rolled back."""
         line: list[int] = []
         for entry in self.of(name):
             if entry.action == "promote":

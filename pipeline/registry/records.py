@@ -107,7 +107,7 @@ def content_digest(frames: Sequence[pd.DataFrame]) -> str:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A registered version. `accepted` is the gate's word, None before it has spoken; `decision` its figures."""
+    """A registered version. `accepted` is the gate's decision, None before it has run; `decision` its details."""
 
     name: str
     version: int
@@ -121,7 +121,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Promotion:
-    """One line of the record: `promote`, `rollback` or `refuse`. `previous` was champion when it was written."""
+    """One row of `promotions`, with action `promote`, `rollback` or `refuse`. `previous` was champion at that time."""
 
     at: datetime
     model: str
@@ -155,7 +155,7 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A verified model in memory, with the JSON files and the input example that were logged beside it."""
+    """A verified model in memory, with the JSON files and the input example that were logged with it."""
 
     version: ModelVersion
     model: Any

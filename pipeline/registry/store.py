@@ -95,7 +95,7 @@ class ModelStore:
         """MLflow's records of the versions that were registered here, newest first."""
         if not re.fullmatch(r"\w+", name):
             raise UsageError(
-                "A model's name is a word", where="model registry", observed=name, allowed="a-z, 0-9 and _"
+                "This is not a valid model name", where="model registry", observed=name, allowed="a-z, 0-9 and _"
             )
         entries: list[Any] = []
         token = None
@@ -108,7 +108,7 @@ class ModelStore:
 
     @contextmanager
     def files(self, entry: Any) -> Iterator[Path]:
-        """A version's files, held against the registry's checksum."""
+        """A version's files, verified by the registry's checksum."""
         with tempfile.TemporaryDirectory(prefix="aisle-model-") as temporary:
             location = self._client.get_model_version_download_uri(entry.name, entry.version)
             folder = Path(

@@ -15,7 +15,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 NEGLIGIBLE = 0.05
 """A difference, in per cent, below which two values are called equal."""
 MISSING = "–"
-"""What stands in the place of a figure that is not known."""
+"""Shown in place of a missing figure."""
 
 
 def count(number: float) -> str:

@@ -1,6 +1,6 @@
-"""API keys, and the addresses on which the service may listen without any.
+"""API keys, and the check that the service listens without keys on loopback addresses only.
 
-A key holds 256 random bits, so one round of SHA-256 is a sufficient hash: it cannot be guessed.
+A key holds 256 random bits, so it cannot be guessed, and one round of SHA-256 is a sufficient hash.
 """
 
 from __future__ import annotations

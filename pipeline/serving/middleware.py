@@ -22,7 +22,7 @@ from pipeline.serving.metrics import Metrics
 REQUEST_ID = "x-request-id"
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OTHER = "other"
-"""The route of unknown addresses. With a label for each, anyone could fill the memory."""
+"""Metrics label of unknown routes and methods. With a label for each, anyone could exhaust the memory."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -31,7 +31,7 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Defaults that suit data; a page replaces those that say what it may load."""
+"""Security headers of JSON responses; an HTML page sets its own where it has to load scripts or styles."""
 log = logging.getLogger("pipeline.serving.access")
 
 
@@ -39,6 +39,7 @@ class RequestMiddleware:
     """The outermost layer of the service.
 
     Args:
+        metrics: where requests are counted and timed.
         seconds: how long a request may take, reading its body included.
     """
 

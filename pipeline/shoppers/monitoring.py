@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 MIN_PEOPLE = 300
-"""Fewer than elsewhere: two samples of 300 strangers pass the thresholds twice in a hundred times, but most people of
-two days are the same."""
+"""Fewer than for other models. Two independent samples of 300 people exceed the thresholds in 2 % of comparisons, and
+most people of two days are the same."""
 JUDGED_DAYS, KEPT_DAYS, MIN_VISITS = 28, 7, 300
-"""Visits of the newest four weeks are judged by what was predicted of them at most a week before."""
+"""Visits of the newest four weeks are compared with predictions made at most a week before them."""
 MAX_ERROR_RATIO = 1.2
 """The log-loss of 300 visits strays from its true value by 6 % (one standard error), of purchase rates like ours."""
 
@@ -39,7 +39,7 @@ PREDICTED = Method("wasserstein", 0.2, kind="prediction")
 
 
 def align_shelf(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
-    """The current people in front of the reference day's shelf."""
+    """The current people with the prices and promotions of the reference day, so that these do not count as drift."""
     shelf = [name for name in reference if name in SHELF or str(name).startswith(("prices:", "promotions:"))]
     return current.assign(**{str(name): reference[name].iloc[0] for name in shelf})
 

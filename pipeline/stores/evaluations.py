@@ -27,18 +27,18 @@ TRIALS_TABLE = "store_trials"
 
 
 def inputs_of(run: Run) -> dict[str, Any]:
-    """What an evaluation and a training read: the same of it gives the same result."""
+    """The inputs of an evaluation or a training: table versions, seed and code. Equal inputs give equal results."""
     tables = {name: run.tables[name] for name in (STORE_DAYS_TABLE, STORES_TABLE)}
     return {"tables": tables, "seed": run.settings.seed, "code": code_version(run.settings)}
 
 
 def find_or_make(run: Run, candidate: str, inputs: dict[str, Any] | None = None) -> CandidateEvaluation:
-    """The evaluation of a candidate on the newest six weeks before a day, made now if there is none of these inputs.
+    """The evaluation of a candidate on the newest six weeks before a day, computed if none is kept for these inputs.
 
     Args:
         run: the as-of day, and the tables to read.
         candidate: its kind.
-        inputs: those an earlier evaluation was made from; today's when missing.
+        inputs: `inputs_of` an earlier run; None: those of `run`.
 
     Raises:
         UsageError: if there is no such candidate.
@@ -56,7 +56,7 @@ def find_or_make(run: Run, candidate: str, inputs: dict[str, Any] | None = None)
 
 
 def find(run: Run, candidate: str, inputs: dict[str, Any] | None = None) -> CandidateEvaluation | None:
-    """The evaluation of a candidate that is kept; None if there is none of these inputs."""
+    """The kept evaluation of a candidate; None if there is none for these inputs."""
     lake, path = Lake(run.settings), _evidence_path(run.as_of, candidate)
     if not lake.path(path).exists():
         return None

@@ -52,7 +52,7 @@ class GradientBoosting:
     Attributes:
         booster: predicts the ratio of sales to the linear forecast.
         columns: the features that it reads, in order.
-        words: the `category_values` at training.
+        words: the values of each categorical feature at training (`category_values`).
     """
 
     booster: lightgbm.Booster
@@ -60,7 +60,7 @@ class GradientBoosting:
     words: dict[str, list[str]]
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """Return the mean sales of each row, (rows,)."""
+        """Return the sales forecast of each row, (rows,)."""
         x = feature_matrix(features, self.columns, self.words)
         ratio = self.booster.predict(x, num_threads=2 if len(x) > MIN_FORECAST_ROWS_FOR_TWO_THREADS else 1)
         return np.asarray(np.exp(features["linear"].to_numpy(float)) * ratio)

@@ -103,9 +103,9 @@ def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG
 def compare(contest: Contest[Chain]) -> Scores:
     """Measure challenger, champion and the seasonal median on the newest six weeks.
 
-    The challenger is measured as its kind, fitted on the days before those. So is a champion that has seen some of them
-    already; an older champion is measured itself. Two of one kind then tie, and the champion stays: nothing unseen
-    could tell them apart.
+    The challenger was trained on those six weeks, so its candidate is measured instead, fitted on the days before them.
+    The same holds for a champion that was trained on some of them; an older champion is measured itself. Two models of
+    the same candidate then tie and the champion stays, because no unseen data are left to compare them on.
     """
     evidence = contest.challenger.artefacts[EVIDENCE_FILE]
     evaluation = evaluations.find_or_make(contest.run, evidence["candidate"], evidence["made_from"])
@@ -126,7 +126,8 @@ def backtest(settings: Settings, candidates: Sequence[str] = ()) -> dict[str, An
 
     Args:
         settings: where the lake is, and the seed.
-        candidates: those to run beside the baseline; empty: the first of `CANDIDATES`. The first is the model's result.
+        candidates: those to run in addition to the baseline; empty: the first of `CANDIDATES`.
+            The result gives the errors of the first one as the model's.
 
     Returns:
         `{"model", "folds": [{"from", "to", "metrics", "slices", "seconds", "peak_mb"}], "mean", "models": {name: …}}`.

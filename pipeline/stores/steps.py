@@ -115,7 +115,7 @@ def write_report(settings: Settings, as_of: date) -> str:
 
 
 def _with_actuals(lake: Lake, snapshot: Snapshot, scored: list[date]) -> pd.DataFrame:
-    """The newest forecast all of whose days have passed, or else the oldest, beside the sales of its days."""
+    """The newest forecast whose days have all passed (else the oldest), joined with the actual sales of its days."""
     from pipeline.stores.backtest import HORIZON
 
     last = snapshot.past.day.max().to_pyarrow().as_py()

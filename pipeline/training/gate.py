@@ -38,7 +38,7 @@ class Window:
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What one rule said: the challenger's value, what would have been allowed, and why."""
+    """The result of one rule: whether it passed, the challenger's value, and the values that pass."""
 
     rule: str
     metric: str
@@ -77,7 +77,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Floor:
-    """At least this much, whoever the champion is."""
+    """An absolute minimum, which does not depend on the champion."""
 
     metric: str
     at_least: float
@@ -205,7 +205,7 @@ class NotOlder:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate said, and everything it looked at."""
+    """The gate's decision, with the results of its rules and the metrics and rows that it is based on."""
 
     accepted: bool
     verdicts: tuple[RuleResult, ...]
@@ -214,7 +214,7 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why not, a sentence a failed rule; for an accepted challenger a sentence for every rule that compared."""
+        """A sentence for each failed rule; for an accepted challenger, one for each rule that made a comparison."""
         if not self.accepted:
             return tuple(verdict.sentence() for verdict in self.verdicts if not verdict.passed)
         compared = [verdict.sentence() for verdict in self.verdicts if verdict.allowed != NO_CHAMPION]
@@ -222,7 +222,7 @@ class Decision:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The decision as JSON can hold it, to be stored with the version. Numbers that are none become null."""
+        """The decision as JSON can hold it, to be stored with the version. NaN and infinity become null."""
         return {
             "accepted": self.accepted,
             "reasons": list(self.reasons),
@@ -243,7 +243,7 @@ def decide(scores: Scores, rules: Sequence[Rule], *, window: Window) -> Decision
         window: the rows on which the three were scored, kept with the decision.
 
     Raises:
-        ValueError: without rules, because a gate that asks nothing is a mistake.
+        ValueError: without rules, because a gate that checks nothing is a mistake.
     """
     if not rules:
         raise ValueError("A gate needs at least one rule")
@@ -255,8 +255,8 @@ def segmentation_rules(*, silhouette: float, stability: float) -> tuple[Rule, ..
     """The gate's rules of a segmentation.
 
     Args:
-        silhouette: the least mean silhouette; below it, segments are slices of one cloud.
-        stability: the least mean adjusted Rand index with refits on bootstrap samples.
+        silhouette: the minimum mean silhouette; below it, segments are slices of one cloud.
+        stability: the minimum mean adjusted Rand index with refits on bootstrap samples.
     """
     return (
         Floor("silhouette", silhouette),

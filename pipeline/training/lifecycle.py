@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A registered challenger, and a sentence on how it came to be what it is."""
+    """A registered challenger; `reason` is a sentence on why this model was chosen."""
 
     model: str
     version: int
@@ -121,11 +121,11 @@ def train(settings: Settings, spec: ModelSpec[Any], as_of: date) -> Trained:
 def gate(settings: Settings, spec: ModelSpec[Any], version: int) -> Decision:
     """Decide whether a challenger may become champion, and record the decision with its version.
 
-    Both are measured on the rows that the challenger was trained on or beside, read by their Delta versions. A
-    challenger that knows less than the champion (an older as-of day) is never accepted.
+    Challenger and champion are measured on the same data: those that the challenger's training read, by their Delta
+    versions. A challenger whose as-of day is before the champion's is never accepted.
 
     Raises:
-        RefusedError: if there is no such version, or what it was made from can no longer be read.
+        RefusedError: if there is no such version, or the tables that it was trained on can no longer be read.
     """
     from pipeline.registry.client import Registry
 
@@ -151,7 +151,7 @@ def promote(settings: Settings, model: str, version: int, *, by: str) -> None:
     """Make a version that the gate accepted the champion.
 
     Raises:
-        RefusedError: if the gate did not accept it, or was not asked.
+        RefusedError: if the gate did not accept it, or has not run.
     """
     from pipeline.registry.client import Registry
 
@@ -161,7 +161,9 @@ def promote(settings: Settings, model: str, version: int, *, by: str) -> None:
         raise RefusedError(
             "The gate has not accepted this version",
             where=f"{model} version {version}",
-            observed="not asked" if challenger.accepted is None else "; ".join(challenger.decision["reasons"]),
+            observed="the gate has not run"
+            if challenger.accepted is None
+            else "; ".join(challenger.decision["reasons"]),
             todo=f"run the gate, or overrule it by hand: aisle promote {model} {version} --reason …",
         )
     reason = "; ".join(challenger.decision["reasons"])
@@ -207,12 +209,12 @@ def _record_decision(registry: Any, model: str, version: int, decision: Decision
 def _run(settings: Settings, spec: ModelSpec[Any], as_of: date) -> Run:
     """A training's run on the newest versions of its tables; the first of them must exist.
 
-    A table from which features were made is named with the version that they were made from.
+    A table from which the features were computed is given in the version that they were computed from.
     """
     lake = Lake(settings)
     version = lake.version(spec.table)
-    made_from = lake.inputs(spec.table, {"as_of": [as_of]}, version)
-    inputs = {table: made_from[table] for table in spec.other_tables if table in made_from}
+    feature_inputs = lake.inputs(spec.table, {"as_of": [as_of]}, version)
+    inputs = {table: feature_inputs[table] for table in spec.other_tables if table in feature_inputs}
     return Run(settings, as_of, {spec.table: version} | _versions(lake, spec.other_tables) | inputs)
 
 

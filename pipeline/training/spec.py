@@ -72,7 +72,7 @@ class Fitted:
         features: its input columns, in order.
         example: some rows of its input; float64 and str columns only.
         metrics: measured on rows that it has not seen, where the model permits.
-        reason: a sentence saying how the model came to be what it is.
+        reason: a sentence on why this model was chosen.
         params: choices that make two trainings on the same rows different models.
         artefacts: JSON files to travel with the model: file name -> content.
     """
@@ -112,7 +112,7 @@ class ModelSpec(Generic[DataT]):
         baseline: metrics of a naive model on the loaded data.
         compare: measures challenger, champion and baseline together, where `evaluate` by itself cannot.
         other_tables: further tables that are read, and recorded with their versions where they exist.
-        trusted_types: types of ours that the model's file may hold; see `pipeline.registry.model_files`.
+        trusted_types: this project's types that the model's file may hold; see `pipeline.registry.model_files`.
         evaluate_candidate: evaluates one of the candidates of `ModelEntry.candidates` and keeps the result for `fit`.
         backtest: errors on days that the model has not seen, for the candidates that are named (none: the default).
     """
@@ -139,7 +139,7 @@ class ModelSpec(Generic[DataT]):
 
 
 class Champions(Protocol):
-    """The versions in use when a scoring began, each loaded when it is first asked for."""
+    """The versions in use when a scoring began, each loaded when it is first needed."""
 
     def version(self, model: str) -> ModelVersion | None:
         """The version in use; None without a champion."""
@@ -148,7 +148,7 @@ class Champions(Protocol):
         """The model in memory, verified."""
 
     def artefacts(self, model: str) -> Mapping[str, Any]:
-        """The JSON files beside the model, verified; the model itself is not built."""
+        """The JSON files stored with the model, verified; the model itself is not built."""
 
 
 class Steps(Protocol):
@@ -208,7 +208,7 @@ class Domain:
         steps: imports and returns the domain's module `steps`.
         other_inputs: further tables that features are made from, where they exist.
         endpoints: each imports and returns a path that the domain offers to the prediction service.
-        contracts: of tables that only this domain reads, beside those of `pipeline.contracts`.
+        contracts: of tables that only this domain reads, in addition to those of `pipeline.contracts`.
     """
 
     name: str

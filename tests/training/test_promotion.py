@@ -35,7 +35,7 @@ def version(home: Settings) -> int:
 def test_a_version_that_the_gate_did_not_decide_on_is_not_promoted(home: Settings, version: int) -> None:
     with pytest.raises(RefusedError, match="not accepted this version") as error:
         promote(home, MODEL, version, by="test")
-    assert error.value.observed == "not asked"
+    assert error.value.observed == "the gate has not run"
     assert Registry(home).champion(MODEL) is None
 
 

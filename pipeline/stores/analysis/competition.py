@@ -1,4 +1,4 @@
-"""Competitors: sales by their distance, and the change of a store's sales when a competitor opens."""
+"""Sections on competitors: sales by their distance, and the change of a store's sales when a competitor opens."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ HEADING_OPENED = "When a competitor opens"
 
 @dataclass(frozen=True)
 class OpeningEffect:
-    """The change of sales when a competitor opens, as differences of logs; means are NaN without stores.
+    """The change of sales when a competitor opens, as differences of logs relative to the control stores.
 
     Attributes:
-        stores: by store: effect (change relative to the stores where no competitor opened), distance (m) and since.
-        months: by month from the opening (-1 is the last before it): excess, low and high (95 % interval), stores.
-        effect: mean over stores.
-        low: lower end of the 95 % interval of the mean.
+        stores: by store: effect, distance of the competitor (m) and since (the day on which it opened).
+        months: by month from the opening (-1 is the last before it): excess (mean change relative to the store's own
+            months before), low and high (95 % interval), stores (how many have that month).
+        effect: mean effect over stores; NaN if there are none.
+        low: lower end of the 95 % interval of `effect`; NaN with fewer than two stores, as `high`.
         high: upper end.
-        near: mean effect of competitors within `NEAR_METRES`.
-        far: mean effect of the others.
-        controls: number of stores where no competitor opened.
+        near: mean effect of competitors within `NEAR_METRES`; NaN if there are none.
+        far: mean effect of the others; NaN if there are none.
+        controls: number of control stores.
     """
 
     stores: pd.DataFrame
@@ -70,18 +71,18 @@ def opening_effect(open_days: ir.Table, stores: ir.Table) -> OpeningEffect:
     ends = open_days.agg(first=open_days.day.min(), last=open_days.day.max()).to_pyarrow().to_pylist()[0]
     since = stores.competition_since
     inside = since.between(ibis.date(ends["first"]), ibis.date(ends["last"])).fill_null(False)
-    kinds = stores.select("store", "competition_since", "competition_distance", inside=inside)
-    d = open_days.select("store", "day", "excess").join(kinds, "store")
+    competitors = stores.select("store", "competition_since", "competition_distance", inside=inside)
+    d = open_days.select("store", "day", "excess").join(competitors, "store")
     days = d.mutate(
         relative=d.excess - d.excess.mean(where=~d.inside).over(ibis.window(group_by="day")),
         month=(d.day.delta(d.competition_since, unit="day") / MONTH_DAYS).floor().cast("int64"),
     )
-    near = days.filter(days.inside & days.month.between(-MONTHS_COMPARED, MONTHS_COMPARED - 1))
-    cells = near.group_by("store", "competition_distance", "competition_since", "month").agg(
-        total=near.relative.sum(), n=near.relative.count()
+    compared = days.filter(days.inside & days.month.between(-MONTHS_COMPARED, MONTHS_COMPARED - 1))
+    store_months = compared.group_by("store", "competition_distance", "competition_since", "month").agg(
+        total=compared.relative.sum(), n=compared.relative.count()
     )
     controls = int(stores.filter(~inside).count().to_pyarrow().as_py())
-    return _differences(cells.to_pandas(), controls)
+    return _differences(store_months.to_pandas(), controls)
 
 
 def opening_section(found: OpeningEffect) -> Section:
@@ -156,6 +157,7 @@ def distance_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
 
     Args:
         stores: by store: competition_distance (m, may be missing) and sales (mean of an open day).
+        uplift: the effect of promotions by store.
     """
     known = stores[stores["competition_distance"].notna() & stores["sales"].notna()]
     if len(known) < BANDS or known["competition_distance"].nunique() < 2:
@@ -194,15 +196,18 @@ def distance_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
     return Section(HEADING_DISTANCE, sentences, figure=figure_json(figure, heights=2))
 
 
-def _differences(cells: pd.DataFrame, controls: int) -> OpeningEffect:
-    cells = cells.assign(after=cells["month"] >= 0)
+def _differences(store_months: pd.DataFrame, controls: int) -> OpeningEffect:
+    """Compare before and after, store by store, from the sum and the number of days of each store and month."""
+    store_months = store_months.assign(after=store_months["month"] >= 0)
     total, n = (
-        cells.pivot_table(index="store", columns="after", values=name, aggfunc="sum").reindex(columns=[False, True])
+        store_months.pivot_table(index="store", columns="after", values=name, aggfunc="sum").reindex(
+            columns=[False, True]
+        )
         for name in ("total", "n")
     )
     enough = n.index[(n.fillna(0) >= MIN_OPEN_DAYS).all(axis=1)] if controls else n.index[:0]
     means = (total / n).loc[enough]
-    attributes = cells.drop_duplicates("store").set_index("store")
+    attributes = store_months.drop_duplicates("store").set_index("store")
     stores = pd.DataFrame(
         {
             "effect": means[True] - means[False],
@@ -210,7 +215,7 @@ def _differences(cells: pd.DataFrame, controls: int) -> OpeningEffect:
             "since": pd.to_datetime(attributes["competition_since"]).reindex(means.index),
         }
     )
-    used = cells[cells["store"].isin(stores.index) & (cells["n"] > 0)]
+    used = store_months[store_months["store"].isin(stores.index) & (store_months["n"] > 0)]
     # Relative to the store's own months before, so that the mean does not change when stores enter or leave.
     change = used["total"] / used["n"] - used["store"].map(means[False])
     months = change.groupby(used["month"]).agg(["mean", "sem", "size"])
