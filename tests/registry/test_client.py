@@ -231,7 +231,7 @@ def test_what_is_not_there_is_said(registry: Registry, model: Pipeline) -> None:
     log(registry, model)
     with pytest.raises(RefusedError, match=r"no version 9[^$]*versions 1"):
         registry.load(NAME, 9)
-    with pytest.raises(UsageError, match="is a word"):
+    with pytest.raises(UsageError, match="not a valid model name"):
         registry.load("x' OR name != '", 1)
 
 
