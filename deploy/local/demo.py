@@ -1,8 +1,10 @@
 """`make demo`: a year of a simulated shop through a real Airflow, from invoice lines to segments, a model and drift.
 
 The days are fixed, so that the same code gives the same result each time: a year of history as one delivery, a
-training, and a week day by day. From the week's third day on, new tills record prices and quantities wrongly. Each
-delivery has a few rows that break the contract. At its end the demo stops everything that it started.
+training, and a week day by day. From the week's third day on, new tills record prices and quantities wrongly: the day's
+delivery is accepted with warnings, because only a person can tell a wrong unit from a real change, and the drift checks
+find it later. Each delivery has a few rows that break the contract. At its end the demo stops everything that it
+started.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from rich.table import Table
 from deploy.local.airflow_api import AirflowApi, RunError
 from deploy.local.installation import PROJECT, LocalAirflow
 from deploy.local.services import StartError, exclusive, interrupt_on_signals
-from deploy.local.summary import DemoSummary, Durations, gather, task_durations
+from deploy.local.summary import DemoSummary, Durations, Fault, gather, task_durations
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -57,6 +59,12 @@ class Story:
     def last(self) -> date:
         """The week's last day."""
         return self.days[-1]
+
+    @property
+    def fault(self) -> Fault:
+        """What is wrong with the deliveries from `wrong_from` on."""
+        what = f"new tills record prices {self.prices:g} times and quantities {self.baskets:g} times too high"
+        return Fault(self.wrong_from, what)
 
     @property
     def address(self) -> str:
@@ -167,7 +175,7 @@ def run(console: Console) -> None:
             durations = task_durations(api)
             step = progress.add_task("stopping what was started", total=None)
         progress.update(step, total=1, completed=1)
-    summary = gather(load_settings(home=str(HOME), sources=HOME / "sources.yaml"))
+    summary = gather(load_settings(home=str(HOME), sources=HOME / "sources.yaml"), story.fault)
     total = time.monotonic() - start
     show(console, summary, replace(durations, starting=started - start, story=ended - started, total=total))
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from deploy.local.airflow_api import AirflowApi
     from pipeline.settings import Settings
 
 PAST = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back to"}
 
 Lines = list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The fault that the demo plants in its data.
+
+    Attributes:
+        since: the first wrong day.
+        what: what is wrong from that day on.
+    """
+
+    since: date
+    what: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,8 @@ class DemoSummary:
         segments: name, customers and revenue in the window, by decreasing revenue.
         promotions: version, action and reason of each decision, oldest first.
         drift: the columns that drifted, by day.
+        fault: what was planted.
+        warnings: the days and the reasons of each delivery with warnings, by its first day.
     """
 
     deliveries: int
@@ -36,6 +50,8 @@ class DemoSummary:
     segments: list[tuple[str, int, float]]
     promotions: list[tuple[int, str, str]]
     drift: dict[date, list[str]]
+    fault: Fault
+    warnings: list[tuple[date, date, tuple[str, ...]]]
 
     def lines(self) -> Lines:
         """The rows of the closing table."""
@@ -60,7 +76,39 @@ class DemoSummary:
             (f"segments as of {self.as_of}", segments),
             ("model", models),
             ("drift", drift or ["not checked"]),
+            ("the planted fault", self._fault_lines()),
         ]
+
+    def _fault_lines(self) -> list[str]:
+        """What was planted, and when each of the two checks caught it first."""
+        since = self.fault.since
+        warned = [(first, reasons) for first, last, reasons in self.warnings if last >= since]
+        # A check as of a day sees the days before it.
+        drifted = [(day, columns) for day, columns in sorted(self.drift.items()) if day > since and columns]
+        lines = [f"planted: {self.fault.what}, from {since} on"]
+        if warned:
+            day, reasons = warned[0]
+            lines.append(f"caught {_days_after(day, since)} ({day}) by the delivery's comparison with the recent days:")
+            lines += [f"  {reason}" for reason in reasons]
+            lines.append(f"  deliveries with such warnings: {len(warned)}; the pages built on them say so at their top")
+        else:
+            lines.append("not caught when it was delivered")
+        if drifted:
+            day, columns = drifted[0]
+            lines.append(
+                f"caught {_days_after(day - timedelta(days=1), since)} (as of {day}) by the drift check: "
+                f"{', '.join(columns)}"
+            )
+        else:
+            lines.append("not caught by the drift checks")
+        return lines
+
+
+def _days_after(day: date, since: date) -> str:
+    """Phrase how long after a day another one is, counting the day itself: on its first day, on its third day."""
+    ordinals = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+    number = (day - since).days
+    return f"on its {ordinals[number]} day" if 0 <= number < len(ordinals) else f"after {number} days"
 
 
 @dataclass(frozen=True)
@@ -102,11 +150,12 @@ def task_durations(api: AirflowApi) -> Durations:
     return Durations(len(durations), sum(durations))
 
 
-def gather(settings: Settings) -> DemoSummary:
-    """Read the results from a home."""
+def gather(settings: Settings, fault: Fault) -> DemoSummary:
+    """Read the results from a home in which a fault was planted."""
     import pyarrow.compute as pc
 
     from pipeline.ingestion import ledger
+    from pipeline.ingestion.delivery_warnings import warnings_between
     from pipeline.lake.tables import Lake
     from pipeline.registry.client import Registry
 
@@ -137,4 +186,9 @@ def gather(settings: Settings) -> DemoSummary:
         segments=sorted(sizes, key=lambda segment: -segment[2]),
         promotions=[(entry.version, entry.action, entry.reason) for entry in history],
         drift=drift,
+        fault=fault,
+        warnings=sorted(
+            (found.first_day, found.last_day, found.reasons)
+            for found in warnings_between(lake, "transactions", date.min, date.max)
+        ),
     )
