@@ -82,6 +82,8 @@ class Contract:
             table without time. Rows without a time are UNDATED.
         options: the settings of `derive` that a source may change, with their defaults.
         derive: adds the derived columns to typed rows, given the options; `delivery`, `row` and `day` are added later.
+        measures: columns that only expectations see: name -> arithmetic on numeric columns of a row. It is read by
+            pandas and by SQL.
         warn: returns a sentence for each thing in a delivery's typed and derived rows that is allowed, and suggests
             that the mapping is wrong.
     """
@@ -94,6 +96,7 @@ class Contract:
     derive: Callable[[pa.Table, Mapping[str, str]], pa.Table] = no_derived_columns
     warn: Callable[[pa.Table], list[str]] = no_warnings
     options: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:

@@ -52,4 +52,5 @@ TRANSACTIONS = Contract(
     derive=_derive,
     options={"merchandise": ""},  # matches every code
     warn=_warn,
+    measures={"line_total": "quantity * unit_price"},
 )

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from statistics import median
 
 import pyarrow as pa
 
@@ -15,6 +14,7 @@ from pipeline.errors import RefusedError
 from pipeline.ingestion.deliveries import Delivery, is_closed
 from pipeline.ingestion.joins import left_join
 from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.ingestion.levels import recent_levels, recent_rows
 from pipeline.ingestion.mapping import ROW, MappedRows, exact_repeats, map_rows
 from pipeline.ingestion.quarantine import quarantined_rows
 from pipeline.ingestion.readers import read_rows
@@ -30,8 +30,6 @@ from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-RECENT_DAYS = 28
-MIN_RECENT_DAYS = 7
 CLOCK_TOLERANCE = timedelta(days=1)
 """How much later than its arrival an event may be dated, since clocks differ."""
 
@@ -96,7 +94,7 @@ def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntr
         raise RefusedError(
             "The delivery as a whole was refused",
             where=f"{delivery.table}, {delivery.id}",
-            observed="; ".join(f"{r.reason} (observed {r.observed}, allowed {r.bounds})" for r in refusals),
+            observed="; ".join(r.sentence for r in refusals),
             todo=f"ask the source what happened; if it is right, correct {delivery.table}.json and run again",
         )
     return assessment
@@ -126,9 +124,10 @@ def assess_rows(
     parameters = Parameters(
         not_after=entry.landed_at + CLOCK_TOLERANCE,
         last_day=_last_day(delivery, source),
-        recent_rows=_recent_rows(lake, delivery),
+        recent_rows=recent_rows(lake, delivery),
+        recent_levels=recent_levels(settings, lake, delivery, contract, suite, distinct),
     )
-    validation = validate(distinct, suite, parameters)
+    validation = validate(distinct, suite, parameters, contract.measures)
     faults = _faults(rows, mapped, distinct, validation.faults)
     if delivery.corrects is None:
         # Rows of a correction were in quarantine before, so it may well be that most of them still are.
@@ -140,7 +139,7 @@ def assess_rows(
         rejected=quarantined_rows(rows, faults, delivery),
         repeats=len(repeated),
         validation=validation,
-        warnings=(*mapped.warnings, *(r.reason for r in validation.warnings)),
+        warnings=(*mapped.warnings, *(r.sentence for r in validation.warnings)),
     )
 
 
@@ -201,16 +200,6 @@ def _without(table: pa.Table, numbers: set[int] | Mapping[int, object]) -> pa.Ta
         return table
     removed = pa.array(sorted(numbers), pa.int64())
     return table.filter(pa.compute.invert(pa.compute.is_in(table["row"], value_set=removed)))
-
-
-def _recent_rows(lake: Lake, delivery: Delivery) -> float | None:
-    """Return the median number of rows of the days before a delivery of one day; None while too few are known."""
-    if delivery.first is None or delivery.until != delivery.first + timedelta(days=1):
-        return None
-    counts = lake.row_counts(delivery.table, "day")
-    low, high = (delivery.first - timedelta(days=RECENT_DAYS)).isoformat(), delivery.first.isoformat()
-    recent = [count for day, count in counts.items() if low <= day < high]
-    return float(median(recent)) if len(recent) >= MIN_RECENT_DAYS else None
 
 
 def _last_day(delivery: Delivery, source: NamedSource) -> datetime | None:

@@ -14,7 +14,7 @@ def rules_fingerprint(settings: Settings, source: NamedSource, joined: Blob | No
     """Hash everything but a delivery's own bytes that decides what becomes of its rows.
 
     That is the mapping (without its addresses), the joined file, the time zone, the suite and the contract with the
-    defaults of its options.
+    defaults of its options and its measures.
 
     Returns:
         16 hexadecimal digits.
@@ -28,5 +28,6 @@ def rules_fingerprint(settings: Settings, source: NamedSource, joined: Blob | No
         suite.read_bytes() if suite.exists() else b"",
         str(contract.schema).encode(),
         repr(sorted(contract.options.items())).encode(),
+        *(f"{name} = {formula}".encode() for name, formula in sorted(contract.measures.items())),
     )
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

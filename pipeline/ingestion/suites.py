@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.errors import UsageError
 
 PARAMETER = "$PARAMETER"
+RECENT_LEVEL = "recent_level"
 MAX_QUARANTINED_SHARE = 0.2
 """The share of rejected rows above which a delivery is refused, unless the suite's `meta` says otherwise."""
 MAX_SHOWN_REASONS = 3
@@ -46,11 +47,23 @@ class Parameters:
         not_after: latest possible time of an event.
         last_day: last day that the delivery is for, if its address names its days.
         recent_rows: median number of rows of the recent days, for a delivery of one day.
+        recent_levels: for an expectation that refers to `recent_level`, by its position in the suite, its figure on
+            the recent days: of the days' medians, sums, means or shares the median.
     """
 
     not_after: datetime
     last_day: datetime | None = None
     recent_rows: float | None = None
+    recent_levels: Mapping[int, float] = field(default_factory=dict)
+
+    def values(self, position: int) -> dict[str, Any]:
+        """Return the values that the expectation at a position of the suite can refer to, by name."""
+        return {
+            "not_after": self.not_after,
+            "last_day": self.last_day,
+            "recent_rows": self.recent_rows,
+            RECENT_LEVEL: self.recent_levels.get(position),
+        }
 
 
 def reason_kind(reason: str) -> str:
@@ -83,6 +96,11 @@ class ExpectationResult:
     failing: int = 0
     observed: str = ""
     warns: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong with a delivery that fails it, with the observed and the allowed values."""
+        return f"{self.reason} (observed {self.observed}, allowed {self.bounds})"
 
 
 @dataclass(frozen=True)
@@ -173,12 +191,12 @@ def fill_in(
     Raises:
         UsageError: if an expectation refers to a parameter that does not exist.
     """
-    values = asdict(parameters)
     ready: dict[int, dict[str, Any]] = {}
     undecided: dict[int, dict[str, Any]] = {}
     for position, expectation in enumerate(expectations):
+        values = parameters.values(position)
         kwargs = {k: v for k, v in expectation.get("kwargs", {}).items() if k != "mostly"}
-        wanted = {k: v[PARAMETER] for k, v in kwargs.items() if isinstance(v, dict) and PARAMETER in v}
+        wanted = _parameters_of(kwargs)
         if unknown := sorted(set(wanted.values()) - set(values)):
             raise UsageError(
                 "The suite refers to a parameter that does not exist",
@@ -186,7 +204,7 @@ def fill_in(
                 observed=", ".join(unknown),
                 allowed=", ".join(values),
             )
-        filled = kwargs | {k: _times(values[name], kwargs[k].get("times")) for k, name in wanted.items()}
+        filled = kwargs | {k: _times(name, values[name], kwargs[k].get("times")) for k, name in wanted.items()}
         if wanted and all(filled[k] is None for k in wanted) and not _has_fixed_bound(filled):
             undecided[position] = expectation | {"kwargs": kwargs}
         else:
@@ -194,8 +212,21 @@ def fill_in(
     return ready, undecided
 
 
-def _times(value: Any, factor: float | None) -> Any:
-    return value if value is None or factor is None else round(value * factor)
+def positions_with(expectations: Sequence[Mapping[str, Any]], parameter: str) -> list[int]:
+    """Return the positions of the expectations that refer to a parameter."""
+    all_kwargs = (expectation.get("kwargs") for expectation in expectations)
+    return [n for n, k in enumerate(all_kwargs) if isinstance(k, dict) and parameter in _parameters_of(k).values()]
+
+
+def _parameters_of(kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameter that each keyword refers to, for those that refer to one."""
+    return {k: v[PARAMETER] for k, v in kwargs.items() if isinstance(v, dict) and PARAMETER in v}
+
+
+def _times(name: str, value: Any, factor: float | None) -> Any:
+    if value is None or factor is None:
+        return value
+    return round(value * factor) if name == "recent_rows" else float(f"{value * factor:.6g}")
 
 
 def _has_fixed_bound(kwargs: Mapping[str, Any]) -> bool:

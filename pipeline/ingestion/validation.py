@@ -25,7 +25,15 @@ from great_expectations.expectations.expectation import ColumnMapExpectation, Mu
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.ingestion.suites import ExpectationResult, Parameters, Suite, Validation, fill_in
+from pipeline.ingestion.suites import (
+    RECENT_LEVEL,
+    ExpectationResult,
+    Parameters,
+    Suite,
+    Validation,
+    fill_in,
+    positions_with,
+)
 
 PASS_OR_FAIL = {"result_format": "BOOLEAN_ONLY"}
 FAILING_ROWS = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
@@ -38,31 +46,49 @@ SEPARATOR = ", "
 """Between the columns of one expectation, and between their values."""
 
 
-def validate(rows: pa.Table, suite: Suite, parameters: Parameters) -> Validation:
+def validate(
+    rows: pa.Table, suite: Suite, parameters: Parameters, measures: Mapping[str, str] | None = None
+) -> Validation:
     """Validate the typed rows of a delivery against a suite.
+
+    An expectation that refers to `recent_level` is evaluated without the rows that other expectations reject, because
+    the recent days have no such rows either.
+
+    Args:
+        rows: the rows.
+        suite: the suite.
+        parameters: the values for this delivery.
+        measures: computed columns for the expectations: name -> arithmetic on other columns.
 
     Raises:
         UsageError: if the suite is malformed, or an expectation cannot be evaluated on these rows.
     """
     _refuse_unknown(suite)
     ready, undecided = fill_in(suite.expectations, parameters)
-    frame = _frame(rows)
+    frame = _frame(rows, measures or {})
     of_rows = {position: expectation for position, expectation in ready.items() if _is_about_rows(expectation)}
-    of_delivery = {position: expectation for position, expectation in ready.items() if position not in of_rows}
+    of_level = {n: ready[n] for n in positions_with(suite.expectations, RECENT_LEVEL) if n in ready}
+    of_delivery = {n: expectation for n, expectation in ready.items() if n not in of_rows and n not in of_level}
     outcomes = _evaluate(frame, of_rows, suite, PASS_OR_FAIL)
     failed = {position: expectation for position, expectation in of_rows.items() if not outcomes[position].success}
     outcomes |= _evaluate(frame, failed, suite, FAILING_ROWS) | _evaluate(frame, of_delivery, suite, FAILING_ROWS)
-    results = {position: _result(expectation, outcomes[position]) for position, expectation in ready.items()}
-    results |= {position: _undecided(expectation) for position, expectation in undecided.items()}
     faults: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for position in failed:
-        result = results[position]
+        result = _result(ready[position], outcomes[position])
         if result.warns:
             continue
         for index in outcomes[position].result["unexpected_index_list"]:
             observed = [rows[name][index].as_py() for name in result.column.split(SEPARATOR)]
             shown = SEPARATOR.join(str(value)[:MAX_SHOWN_CHARACTERS] for value in observed)
             faults[int(index)][result.column].append(result.reason + ("" if None in observed else f" ({shown})"))
+    accepted = frame.drop(index=list(faults))
+    outcomes |= _evaluate(accepted, of_level, suite, FAILING_ROWS) if len(accepted) else {}
+    for position in of_level:
+        # Without rows that the expectation is about there is nothing to compare, such as on a day with no store open.
+        if position not in outcomes or pd.isna(outcomes[position].result.get("observed_value")):
+            undecided[position] = ready.pop(position)
+    results = {position: _result(expectation, outcomes[position]) for position, expectation in ready.items()}
+    results |= {position: _undecided(expectation) for position, expectation in undecided.items()}
     return Validation(
         tuple(results[position] for position in sorted(results)),
         {row: dict(columns) for row, columns in faults.items()},
@@ -95,9 +121,11 @@ def _evaluate(
     return outcomes
 
 
-def _frame(rows: pa.Table) -> pd.DataFrame:
-    """Convert rows to the column types that Great Expectations evaluates fastest: it loops over timestamps other than
-    nanoseconds, and hashes every text that is not categorical."""
+def _frame(rows: pa.Table, measures: Mapping[str, str]) -> pd.DataFrame:
+    """Convert rows to the column types that Great Expectations evaluates fastest, and add the computed columns.
+
+    Great Expectations loops over timestamps other than nanoseconds, and hashes every text that is not categorical.
+    """
     columns = {}
     for column_field in rows.schema:
         column = rows[column_field.name]
@@ -112,6 +140,8 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
             column = column.dictionary_encode()
         columns[column_field.name] = column
     frame: pd.DataFrame = pa.table(columns).to_pandas(split_blocks=True)
+    for name, formula in measures.items():
+        frame[name] = frame.eval(formula)
     return frame
 
 
@@ -179,8 +209,15 @@ def _result(expectation: Mapping[str, Any], outcome: Any) -> ExpectationResult:
         bounds=bounds,
         passed=bool(outcome.success),
         failing=int(outcome.result["unexpected_count"]) if about_rows and not outcome.success else 0,
-        observed="" if about_rows else str(outcome.result.get("observed_value", "")),
+        observed="" if about_rows else _as_text(outcome.result.get("observed_value", "")),
     )
+
+
+def _as_text(observed: Any) -> str:
+    """Format an observed value for people."""
+    if not isinstance(observed, float):
+        return str(observed)
+    return f"{observed:,.0f}" if abs(observed) >= 1e6 else f"{observed:,.6g}"
 
 
 def _undecided(expectation: Mapping[str, Any]) -> ExpectationResult:
