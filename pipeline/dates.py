@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 DAY = timedelta(days=1)
@@ -15,6 +16,17 @@ WORD = "undated"
 def format_day(day: date) -> str:
     """A day or an as-of day as it is shown, sent between tasks and used in the names of pages."""
     return WORD if day in (UNDATED, UNDATED_AS_OF) else day.isoformat()
+
+
+def format_days(days: Iterable[date]) -> str:
+    """Format days in short: days in a row as `2025-03-04 to 2025-03-06`, separated by commas."""
+    runs: list[list[date]] = []
+    for day in sorted(days):
+        if runs and day == runs[-1][-1] + DAY:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
 def parse_as_of(text: str) -> date:

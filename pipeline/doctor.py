@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.contracts import CONTRACTS
+from pipeline.dates import format_days
 from pipeline.errors import AisleError
+from pipeline.ingestion.addresses import has_days
 from pipeline.ingestion.audit import audit
+from pipeline.ingestion.deliveries import absent_days
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake.tables import Lake
+from pipeline.reports.phrasing import counted
 from pipeline.settings import Settings
 
 
@@ -33,8 +38,9 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
     settings = load()
     checks: list[tuple[str, Callable[[], str]]] = [("home", lambda: _home(settings))]
     tables = _configured(settings)
-    checks += [(f"source of {table}", lambda table=table: _source(settings, table)) for table in tables]  # type: ignore[misc]
-    checks += [(f"ledger of {table}", lambda table=table: ledger_adds_up(settings, table)) for table in tables]  # type: ignore[misc]
+    checks += [(f"source of {table}", partial(_source, settings, table)) for table in tables]
+    checks += [(f"ledger of {table}", partial(ledger_adds_up, settings, table)) for table in tables]
+    checks += [(f"days of {table}", partial(_days, settings, table)) for table in _with_days(settings, tables)]
     checks.append(("registry", lambda: _registry(settings)))
     return list(_run(checks))
 
@@ -84,6 +90,28 @@ def ledger_adds_up(settings: Settings, table: str) -> str:
         names = ", ".join(found.interrupted)
         detail += f"; {len(found.interrupted)} under way, or interrupted and to be ingested again: {names}"
     return detail
+
+
+def _with_days(settings: Settings, tables: list[str]) -> list[str]:
+    """Return the tables with rows whose source names the days of its deliveries."""
+    try:
+        sources, lake = load_sources(settings), Lake(settings)
+        return [name for name in tables if has_days(sources.get(name).spec.address) and lake.days(name)]
+    except Exception:  # noqa: BLE001 - whatever cannot be read is the finding of other checks
+        return []
+
+
+def _days(settings: Settings, table: str) -> str:
+    """Say on which days from the first to the last a table has no rows, although the shop is not known to be closed."""
+    days = Lake(settings).days(table)
+    first, last = days[0], days[-1]
+    missing = absent_days(load_sources(settings).get(table), set(days), first, last).missing
+    if not missing:
+        return f"{first} to {last}, rows of every day on which the shop is open"
+    return (
+        f"{first} to {last}; no rows of {counted(len(missing), 'day')}: {format_days(missing)}. "
+        "Ask the source for them, or name them below closed_on in sources.yaml"
+    )
 
 
 def _registry(settings: Settings) -> str:

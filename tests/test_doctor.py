@@ -38,9 +38,20 @@ def well(till: Any, home: Settings) -> Settings:
 def test_all_is_well(well: Settings) -> None:
     findings = examine(lambda: well)
     assert {f.what: f.well for f in findings} == dict.fromkeys(
-        ("home", "source of transactions", "ledger of transactions", "registry"), True
+        ("home", "source of transactions", "ledger of transactions", "days of transactions", "registry"), True
     )
     assert "1 delivery, 2 rows read" in findings[2].detail
+
+
+def test_days_without_rows_are_named(well: Settings, till: Any) -> None:
+    """The shop is closed on Sunday the 9th."""
+    till.deliver("2025-03-10.csv", [till.line(day="2025-03-10")])
+    for day in ("2025-03-05", "2025-03-06"):
+        till.deliver(f"{day}.csv", [till.line(day=day)])
+    (found,) = (f for f in examine(lambda: well) if f.what == "days of transactions")
+    assert found.detail.startswith(
+        "2025-03-03 to 2025-03-10; no rows of 3 days: 2025-03-04, 2025-03-07 to 2025-03-08. Ask the source for them"
+    )
 
 
 def test_one_fault_does_not_hide_the_next(well: Settings) -> None:

@@ -81,7 +81,10 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Land, validate and commit deliveries. A refused delivery does not stop the others."""
+    from pipeline.dates import format_days
     from pipeline.ingestion import steps
+    from pipeline.ingestion.deliveries import days_without_delivery
+    from pipeline.ingestion.sources import load_sources
     from pipeline.reports.phrasing import counted
 
     settings = load_settings()
@@ -92,12 +95,13 @@ def ingest(
     start = time.monotonic()
     deliveries = steps.pending(settings, table, source, since=since, until=until)
     totals = dict.fromkeys(("read", "clean", "quarantined", "repeats"), 0)
-    if not deliveries and since and until:
-        closed = [str(date) for date in steps.closed_days(settings, table, source, since, until)]
-        if closed and len(closed) == (until - since).days:
-            answer = {"table": table, "deliveries": 0, **totals, "seconds": seconds_since(start), "closed": closed}
-            print_result(answer, as_json, f"{table}: no delivery, the shop is closed on {', '.join(closed)}")
-            return
+    absent = days_without_delivery(load_sources(settings).get(table, source), deliveries, since, until)
+    days = {"missing": [str(day) for day in absent.missing], "closed": [str(day) for day in absent.closed]}
+    days = {name: listed for name, listed in days.items() if listed}
+    if not deliveries and absent.closed and not absent.missing:
+        answer = {"table": table, "deliveries": 0, **totals, "seconds": seconds_since(start), **days}
+        print_result(answer, as_json, f"{table}: no delivery, the shop is closed on {format_days(absent.closed)}")
+        return
     if not deliveries:
         raise RefusedError(
             "There is no delivery", where=f"{table}, {day or 'any day'}", todo="look at the address in sources.yaml"
@@ -121,7 +125,7 @@ def ingest(
                     warnings[delivery.id] = list(done.warnings)
             finished[:] = [f"{count:,} of {counted(len(deliveries), 'delivery', 'deliveries')}"]
     accepted = len(deliveries) - len(refused)
-    result: dict[str, Any] = {"table": table, "deliveries": accepted, **totals, "seconds": seconds_since(start)}
+    result: dict[str, Any] = {"table": table, "deliveries": accepted, **totals, "seconds": seconds_since(start)} | days
     if already_committed:
         result["already_committed"] = already_committed
     if refused:
@@ -135,6 +139,13 @@ def ingest(
         f"{counted(totals['read'], 'row')} read = {totals['clean']:,} clean + {totals['quarantined']:,} quarantined + "
         f"{counted(totals['repeats'], 'exact repeat')}, {result['seconds']} s",
     )
+    if absent.missing:
+        closed = f"; the shop is closed on {format_days(absent.closed)}" if absent.closed else ""
+        print_error(
+            "warning",
+            f"no delivery for {counted(len(absent.missing), 'day')}: {format_days(absent.missing)}{closed}\n"
+            "  ask the source for them; name days on which the shop is closed below closed_on in sources.yaml",
+        )
     for name, reasons in warnings.items():
         print_error("warning", f"{name}\n  " + "\n  ".join(reasons))
     for name, reason in refused.items():

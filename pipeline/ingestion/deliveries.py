@@ -6,15 +6,16 @@ import hashlib
 import io
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, BinaryIO, Self
 
 from upath import UPath
 
+from pipeline.dates import format_days
 from pipeline.errors import RefusedError, UsageError
-from pipeline.ingestion.addresses import is_simulated, matches, resolve
+from pipeline.ingestion.addresses import has_days, is_simulated, matches, resolve
 from pipeline.ingestion.source_schema import WEEKDAYS
 from pipeline.ingestion.sources import NamedSource
 from pipeline.logs import log_event
@@ -54,6 +55,47 @@ class Delivery:
         return cls(**{**record, **days})
 
 
+@dataclass(frozen=True)
+class AbsentDays:
+    """The days of a range for which there is nothing.
+
+    Attributes:
+        missing: those on which the shop is not known to be closed.
+        closed: the others.
+    """
+
+    missing: tuple[date, ...] = ()
+    closed: tuple[date, ...] = ()
+
+
+def absent_days(source: NamedSource, present: Collection[date], since: date, until: date) -> AbsentDays:
+    """Divide the days of a range (`until` is exclusive) that are not present by whether the shop is closed on them."""
+    days = [since + timedelta(days=n) for n in range((until - since).days)]
+    absent = [day for day in days if day not in present]
+    closed = [day for day in absent if is_closed(source, day)]
+    return AbsentDays(tuple(day for day in absent if day not in closed), tuple(closed))
+
+
+def days_without_delivery(
+    source: NamedSource, deliveries: Sequence[Delivery], since: date | None = None, until: date | None = None
+) -> AbsentDays:
+    """Find the days that no delivery is for; none where the files do not name their days.
+
+    Args:
+        source: the source.
+        deliveries: its deliveries of the range.
+        since: the first day of the range; the first day of the deliveries when None.
+        until: the day after the last; the day after the last of the deliveries when None.
+    """
+    spans = [(d.first, d.until) for d in deliveries if d.first is not None and d.until is not None]
+    since = since or min((first for first, _ in spans), default=None)
+    until = until or max((end for _, end in spans), default=None)
+    if since is None or until is None or not has_days(source.spec.address):
+        return AbsentDays()
+    present = {first + timedelta(days=n) for first, end in spans for n in range((end - first).days)}
+    return absent_days(source, present, since, until)
+
+
 def find_deliveries(
     settings: Settings, source: NamedSource, *, since: date | None = None, until: date | None = None
 ) -> list[Delivery]:
@@ -76,6 +118,9 @@ def find_deliveries(
         found = _files(source, address, since, until)
     days = {"since": since, "until": until}
     log_event(log, "deliveries found", table=source.table, source=source.name, **days, deliveries=len(found))
+    if found and (missing := days_without_delivery(source, found, since, until).missing):
+        listed = format_days(missing)
+        log_event(log, "days without a delivery", logging.WARNING, table=source.table, source=source.name, days=listed)
     return found
 
 

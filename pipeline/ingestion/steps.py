@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Self
 
 from upath import UPath
@@ -23,7 +23,7 @@ from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import ledger
 from pipeline.ingestion.addresses import has_days, resolve
 from pipeline.ingestion.assessment import assess, source_of
-from pipeline.ingestion.deliveries import Delivery, find_deliveries, is_closed, open_delivery
+from pipeline.ingestion.deliveries import Delivery, find_deliveries, open_delivery
 from pipeline.ingestion.delivery_warnings import record_warnings
 from pipeline.ingestion.fingerprint import rules_fingerprint
 from pipeline.ingestion.ledger import LedgerEntry, Status, corrections_of
@@ -129,13 +129,6 @@ def pending(
             todo="give --all, which ingests every file; or put {day} into the address if the files' names have the day",
         )
     return find_deliveries(settings, named, since=since, until=until)
-
-
-def closed_days(settings: Settings, table: str, source: str | None, since: date, until: date) -> list[date]:
-    """The days of a range (`until` is exclusive) on which the shop is known to be closed."""
-    named = load_sources(settings).get(table, source)
-    days = (since + timedelta(days=n) for n in range((until - since).days))
-    return [day for day in days if is_closed(named, day)]
 
 
 def ingest(settings: Settings, delivery: Delivery, *, force: bool = False) -> Committed:

@@ -203,6 +203,21 @@ def test_a_day_on_which_the_shop_is_closed_is_no_error(aisle: Callable[..., CliR
     assert aisle("ingest", "transactions", "--day", "2025-03-09", "--json").json["clean"] == 1
 
 
+def test_missing_days_are_named_and_closed_ones_told_apart(aisle: Callable[..., CliResult], till: Any) -> None:
+    """A week from Monday to Sunday without its Tuesday; the shop is closed on Sundays."""
+    for day in (3, 5, 6, 7, 8):
+        till.write(f"2025-03-0{day}.csv", [till.line(day=f"2025-03-0{day}")])
+    done = aisle("ingest", "transactions", "--from", "2025-03-03", "--until", "2025-03-10", "--json")
+    assert (done.code, done.json["deliveries"]) == (0, 5)
+    assert (done.json["missing"], done.json["closed"]) == (["2025-03-04"], ["2025-03-09"])
+    assert "warning: no delivery for 1 day: 2025-03-04; the shop is closed on 2025-03-09" in done.err
+    assert aisle("ingest", "transactions", "--all", "--json").json["missing"] == ["2025-03-04"]
+    till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
+    done = aisle("ingest", "transactions", "--from", "2025-03-03", "--until", "2025-03-10", "--json")
+    assert "missing" not in done.json
+    assert "warning" not in done.err
+
+
 def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., CliResult], till: Any) -> None:
     till.write(NAME, b"")
     till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
