@@ -1,0 +1,37 @@
+"""The linear models: a single outlier hardly moves them, and does not enter the levels of its store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.stores.features import feature_rows, planned_days
+from pipeline.stores.state import store_state
+from tests.stores.helpers import AS_OF, plain_days, plain_stores, tables
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+COUNT, STORE = 8, 2
+OUTLIER_DAY = pd.Timestamp("2024-06-27")
+
+
+def features(con: Backend, factor: float) -> pd.DataFrame:
+    """Return the planned features of a store whose sales on `OUTLIER_DAY` are multiplied by a factor."""
+    days = plain_days(COUNT)
+    outlier = (days["store"] == STORE) & (days["day"] == OUTLIER_DAY)
+    changed = days.assign(sales=days["sales"] * np.where(outlier, factor, 1))
+    state = store_state(con, *tables(con, changed, plain_stores(COUNT)), AS_OF)
+    rows = feature_rows(state, planned_days(state))
+    return rows[rows["store"] == STORE].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("factor", [20.0, 0.05])
+def test_an_outlier_hardly_moves_the_linear_forecast_and_no_level(con: Backend, factor: float) -> None:
+    normal, changed = features(con, 1.0), features(con, factor)
+    np.testing.assert_allclose(changed["linear"], normal["linear"], atol=0.05)
+    # Undetected, the outlier moves the forecast by 0.22 and the level, a mean over twelve open days, by 0.16.
+    np.testing.assert_allclose(changed["level_14"], normal["level_14"], atol=0.02)
