@@ -1,4 +1,4 @@
-"""Nothing phones home: the one place that switches off what libraries send and quiets what they print.
+"""Telemetry of libraries: the one place that switches off what they send and silences what they print.
 
 Called when `pipeline` is imported, so before any of the libraries it is about. It only sets variables and logger
 levels and imports none of them. The variables go to child processes too (MLflow's server, Airflow's tasks).

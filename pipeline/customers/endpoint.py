@@ -64,7 +64,7 @@ class InvoiceLine(Strict):
 
 
 class Customer(Strict):
-    """A customer: either `features`, or invoice `lines` and the day `as_of` which the features are computed."""
+    """A customer: either `features`, or invoice `lines` and `as_of`, the day as of which features are computed."""
 
     features: CustomerFeatures | None = None
     lines: list[InvoiceLine] | None = Field(default=None, min_length=1, max_length=MAX_LINES)

@@ -1,8 +1,7 @@
 """What is monitored of the domain's model.
 
-The model is trained on days, of which there are few: the days since its training are compared with those it was
-trained on.
-Two samples of 56 days from one population are half a standard deviation apart once in a hundred times (99th
+The model is trained on days, of which there are few: the days since its training are compared with the days it was
+trained on. Two samples of 56 days from one population are half a standard deviation apart once in a hundred times (99th
 percentile of 400 draws: 0.40 to 0.52), hence that threshold and that minimum. Days without a date are never new.
 """
 

@@ -109,10 +109,10 @@ def _refuse_other_delimiter(names: list[str], name: str, form: Format) -> None:
 
 
 def _truncated(place: str, data: bytes, row: int, name: str) -> RefusedError:
-    todo = "it was truncated, or a quote is never closed: ask for it again"
+    todo = "it was truncated, or a quote is never closed: ask the source to send it again"
     if place == "in the middle of a line":
         todo = (
-            "it was truncated: ask for it again; "
+            "it was truncated: ask the source to send it again; "
             "if this source never ends its last line, set format.final_newline: optional in sources.yaml"
         )
     return RefusedError(

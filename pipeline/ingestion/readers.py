@@ -52,7 +52,7 @@ def read_rows(data: bytes, name: str, form: Format) -> Rows:
             where=name,
             observed="0 rows",
             allowed="at least one row",
-            todo="ask for it again, or name the weekday under closed_on in sources.yaml if the shop is closed then",
+            todo="ask the source to send it again; if the shop was shut, add the weekday to closed_on in sources.yaml",
         )
     return rows
 
@@ -77,7 +77,7 @@ def _unzip(data: bytes, name: str) -> tuple[bytes, str]:
             "The zip archive is damaged, encrypted or ends early",
             where=name,
             observed=str(error),
-            todo="ask for it again, without a password",
+            todo="ask the source to send it again, without a password",
         ) from error
 
 
@@ -92,5 +92,8 @@ def _decompress(data: bytes, name: str) -> bytes:
         return gzip.decompress(data)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise RefusedError(
-            "The gzip file is damaged or ends early", where=name, observed=str(error), todo="ask for it again"
+            "The gzip file is damaged or ends early",
+            where=name,
+            observed=str(error),
+            todo="ask the source to send it again",
         ) from error

@@ -64,4 +64,4 @@ def refuse_repeated_columns(names: list[str], where: str) -> None:
 
 def empty_delivery(name: str, observed: str) -> RefusedError:
     """The error for a delivery without content."""
-    return RefusedError("The delivery is empty", where=name, observed=observed, todo="ask for it again")
+    return RefusedError("The delivery is empty", where=name, observed=observed, todo="ask the source to send it again")

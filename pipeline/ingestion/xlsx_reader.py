@@ -29,7 +29,10 @@ def read_xlsx(data: bytes, name: str, sheet: str | None) -> Rows:
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     except (CalamineError, zipfile.BadZipFile) as error:
         raise RefusedError(
-            "The workbook is damaged or ends early", where=name, observed=str(error), todo="ask for it again"
+            "The workbook is damaged or ends early",
+            where=name,
+            observed=str(error),
+            todo="ask the source to send it again",
         ) from error
     chosen = _choose_sheet(book.sheet_names, name, sheet)
     cells = book.get_sheet_by_name(chosen).to_python(skip_empty_area=True)

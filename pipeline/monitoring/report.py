@@ -34,7 +34,7 @@ UNITS = {
 def write_drift_page(
     lake: Lake, version: ModelVersion, outcome: DriftOutcome, *, day: date, retrain: bool, reason: str, minimum: int
 ) -> str:
-    """Write the page, and Evidently's page of the distributions beside it.
+    """Write the drift page, and Evidently's page of the distributions, to which it links.
 
     Args:
         lake: where pages are written.
@@ -130,7 +130,7 @@ def _row(column: ColumnDrift) -> tuple[str, ...]:
 
 
 def _with_way_back(outcome: DriftOutcome, href: str, name: str) -> bytes:
-    """Evidently's page with our verdict and a link to our page above it."""
+    """Evidently's page, with the verdict and a link to the drift page added at its top."""
     drifted = f" of {escape(', '.join(outcome.drifted))}" if outcome.drifted else ""
     banner = (
         '<p style="font: 1rem/1.5 sans-serif; margin: 0; padding: 1rem">'

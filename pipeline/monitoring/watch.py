@@ -1,7 +1,7 @@
-"""Compares every champion's training with what there is now, records the result, and says whether to train again.
+"""Compares each champion's training data with the current data, records the result, and decides whether to retrain.
 
-Compared are rows like those of the training (data), the champion's predictions for them (prediction) and, where
-outcomes are known, its error (performance). Each model's specification says what is monitored.
+Three things are compared: the columns (data), the champion's predictions on both (prediction) and, where outcomes are
+known, its error (performance). Each model's specification says what is monitored.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class DriftResult:
 
 
 def watch(settings: Settings, day: date, specs: Sequence[ModelSpec[Any]]) -> list[DriftResult]:
-    """Compare what each champion was trained on, and its predictions for that, with what there is as of `day`.
+    """Compare each champion's training data, and its predictions on them, with the data as of `day`.
 
     For each model: replaces its rows of the day in the table `drift`, and writes a page and a small JSON under
     `reports/drift/<model>/`. A model that cannot be compared says so in its result and does not stop the others.
@@ -202,7 +202,7 @@ def _write(
 
 
 def _reference(lake: Lake, spec: ModelSpec[Any], version: ModelVersion) -> pd.DataFrame:
-    """What the champion was trained on.
+    """The data that the champion was trained on.
 
     Raises:
         RefusedError: if the version is not known, or its files are gone.

@@ -1,4 +1,4 @@
-"""How models become files and come back, without running code out of a file."""
+"""Save models to files and load them, without executing code from a file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NOT_OURS = "registered_model_meta"
 
 
 class Flavour(Protocol):
-    """How one library's models become files and come back, without running code out of a file."""
+    """Saves and loads the models of one library, without executing code from a file."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class Skops:
         example: pd.DataFrame,
         requirements: list[str],
     ) -> None:
-        """Write the folder through MLflow's scikit-learn flavour, after a look at the types."""
+        """Write the folder through MLflow's scikit-learn flavour, after checking the types."""
         import mlflow.sklearn
         from skops import io
 
@@ -195,7 +195,7 @@ def write_model(
     requirements: list[str],
     trusted_types: Sequence[str] = (),
 ) -> None:
-    """Write a model folder as it will be stored: MLflow's files and ours beside them."""
+    """Write a model folder as it will be stored: MLflow's files, the artefacts and the input example."""
     signature = _signature(example, how.predict(model, example))
     how.save(model, folder, trusted_types, signature=signature, example=example, requirements=requirements)
     (folder / ARTEFACTS).mkdir()
@@ -230,7 +230,7 @@ def checksum(folder: Path) -> str:
 
 
 def read_artefacts(folder: Path) -> dict[str, Any]:
-    """The JSON files beside a model."""
+    """The JSON files stored with a model."""
     files = sorted((folder / ARTEFACTS).glob("*.json"))
     return {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
 

@@ -1,4 +1,4 @@
-"""Records of a registered model: what it was made from, its versions, and who put which of them in use."""
+"""Records of a registered model: its provenance, its versions, and who put which of them in use."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ PROMOTIONS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a model was made from.
+    """The data, code and seed that a model was trained with.
 
     Args:
-        as_of: everything strictly before this day was known.
+        as_of: only data from before this day were used.
         tables: Delta version of each table that was read.
         features: the columns used, in order.
-        seed: of everything that draws.
+        seed: the random seed.
         code: version of the code, see `code_version`.
     """
 

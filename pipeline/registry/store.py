@@ -1,4 +1,4 @@
-"""MLflow behind one adapter: runs, model files, versions, tags, aliases. Only this and `model_files` know MLflow."""
+"""MLflow behind one adapter: runs, model files, versions, tags, aliases. Only it and `model_files` import MLflow."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class ModelStore:
         params: Mapping[str, str],
         at: datetime,
     ) -> int:
-        """Store a model folder. The version, made last and with all its tags at once, is the only step that counts."""
+        """Store a model folder. Only the last step, which makes the version with all its tags, registers the model."""
         millis = int(at.timestamp() * 1000)
         run = self._client.create_run(self._experiment(name), run_name=name, tags=dict(tags))
         self._client.log_batch(
@@ -175,7 +175,7 @@ FORMAT, PERCENT_BEFORE = "2", {"footfall_buyers": ("mape",)}
 
 
 def describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:
-    """MLflow's record of a version, as ours."""
+    """Convert MLflow's record of a version to a `ModelVersion`."""
     tags = entry.tags
     return ModelVersion(
         name=entry.name,
@@ -199,9 +199,9 @@ def _metrics(name: str, tags: Mapping[str, str]) -> dict[str, float | None]:
 
 
 def _client(uri: str) -> MlflowClient:
-    """A client of the registry, one process after the other where it is a SQLite file.
+    """A client of the registry. For a SQLite file, a lock lets only one process at a time construct it.
 
-    Making the client makes the file's tables if there are none: two processes that found none would both begin to.
+    Constructing a client creates missing tables, which two processes must not do at once.
     """
     scheme = "sqlite:///"
     if not uri.startswith(scheme):
@@ -213,7 +213,7 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _unless_there(make: Callable[[], object]) -> None:
-    """Make something that another process may be making too."""
+    """Create something, unless another process has created it meanwhile."""
     try:
         make()
     except MlflowException as error:

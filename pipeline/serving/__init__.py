@@ -1,1 +1,1 @@
-"""The prediction service: FastAPI over the champions. It knows features and models, and no orchestration."""
+"""The prediction service: FastAPI over the champions. It does not depend on Airflow."""

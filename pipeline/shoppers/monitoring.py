@@ -65,7 +65,7 @@ def units(champion: Loaded, shoppers: pd.DataFrame) -> list[float]:
 
 
 def segment_names(champion: Loaded, people: pd.DataFrame) -> list[str]:
-    """The name of each person's segment; unknown where something of them is."""
+    """The name of each person's segment; `(unknown)` if one of the demographics is missing."""
     names = np.array([segment["name"] for segment in champion.artefacts[SEGMENTS_FILE]["segments"]], dtype=object)
     values = people[list(DEMOGRAPHICS)].astype("float64")
     known = values.notna().all(axis=1).to_numpy()

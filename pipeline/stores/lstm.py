@@ -81,7 +81,7 @@ class Lstm:
     start: pd.Timestamp
 
     def predict(self, features: pd.DataFrame) -> Floats:
-        """Return the mean sales of each row, (rows,); the rows lie in the horizon right after the training data.
+        """Return the sales forecast of each row, (rows,); the rows lie in the horizon right after the training data.
 
         The horizon is read as a sequence, so a day that is not among the rows counts as closed.
 

@@ -27,7 +27,7 @@ class Model(Protocol):
     """A fitted model."""
 
     def predict(self, features: pd.DataFrame) -> Floats:
-        """Return the mean sales of each row, in the order of the rows; all are positive."""
+        """Return the sales forecast of each row, in the order of the rows; all are positive."""
         ...
 
 

@@ -45,7 +45,7 @@ def departures(champion: Loaded, rows: pd.DataFrame) -> Sequence[float]:
 
 
 def align_days(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
-    """The current stores that the reference has, too, put before the reference's days."""
+    """The stores that the reference has too, in their current state but on the reference's days (`OF_THE_DAY`)."""
     common = current[current["store"].isin(reference["store"])]
     days = reference.set_index("store").loc[common["store"], list(OF_THE_DAY)]
     return common.assign(**{name: days[name].to_numpy() for name in OF_THE_DAY})

@@ -43,7 +43,7 @@ class RandomForest:
     pipeline: Pipeline
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """Return the mean sales of each row, (rows,)."""
+        """Return the sales forecast of each row, (rows,)."""
         residual = self.pipeline.predict(features[list(FEATURE_COLUMNS)])
         return np.asarray(np.exp(features["linear"].to_numpy(float) + residual))
 

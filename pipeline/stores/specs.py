@@ -163,7 +163,7 @@ def _champion_on(champion: Loaded, chain: Chain, run: Run, rows: pd.DataFrame) -
 
 
 def _plain(features: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as float64, which a model's signature knows."""
+    """Numbers as float64, which a model's signature requires."""
     return features.astype({name: "float64" for name in features.columns if features[name].dtype.kind == "f"})
 
 

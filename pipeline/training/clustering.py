@@ -1,4 +1,4 @@
-"""How good a clustering is, whatever was clustered: silhouette, bootstrap stability, smallest share, unique names."""
+"""Metrics of a clustering, for any kind of rows: silhouette, bootstrap stability, smallest share, unique names."""
 
 from __future__ import annotations
 

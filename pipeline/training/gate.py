@@ -1,9 +1,9 @@
-"""The gate: whether a challenger may become champion, by rules that are written down and verdicts that are kept.
+"""The gate: whether a challenger may become champion, by explicit rules whose results are stored.
 
 Pure arithmetic on metrics that the caller measured, for challenger, champion and naive baseline, on one frozen window.
-A rule passes only on a number that it has seen: a metric that is missing, NaN or infinite fails.
+A rule passes only on a finite number: a metric that is missing, NaN or infinite fails.
 A tie keeps the champion, because replacing a model costs something (people relearn segments, forecasts jump)
-and noise alone would otherwise do it every night; `Better.by` says how much better is worth that.
+and noise alone would otherwise do it every night; `Better.by` is the smallest improvement that is worth it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, float]
 
 NO_CHAMPION = "a number"
-"""What a comparison asks for while there is no champion."""
+"""What a comparison requires while there is no champion."""
 
 TIE = 1e-9
 """Relative difference below which two scores are the same score: the rounding of sums in another order."""
@@ -29,7 +29,7 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Window:
-    """The frozen rows on which everybody was scored: a table's version, up to a day."""
+    """The frozen rows on which challenger, champion and baseline were measured: a table's version, up to a day."""
 
     table: str
     version: int
@@ -58,7 +58,7 @@ class RuleResult:
 class Scores:
     """What a rule may look at. `champion` is None before there is one; `baseline` when none was scored.
 
-    `challenger_as_of` and `champion_as_of` are the days before which each of the two knows everything.
+    `challenger_as_of` and `champion_as_of` are the days up to which each of the two was trained.
     """
 
     challenger: Metrics
@@ -72,7 +72,7 @@ class Rule(Protocol):
     """One condition on a challenger."""
 
     def check(self, scores: Scores) -> RuleResult:
-        """Say yes or no, with the figures."""
+        """Check the metrics against the condition."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """At most this much. With `against_champion`, only asked where there is a champion."""
+    """An absolute maximum. With `against_champion`, any value passes while there is no champion."""
 
     metric: str
     at_most: float
@@ -165,7 +165,7 @@ class Better:
 
 @dataclass(frozen=True)
 class BeatsBaseline:
-    """Better than the naive baseline by a share of the baseline's score: 0.2 asks for 20 %.
+    """Better than the naive baseline by a share of the baseline's score: 0.2 means 20 %.
 
     A baseline that was not scored fails the rule: what was not measured was not beaten.
     """
@@ -189,7 +189,7 @@ class BeatsBaseline:
 
 @dataclass(frozen=True)
 class NotOlder:
-    """The challenger's as-of day is not before the champion's: who knows less does not replace who knows more."""
+    """The challenger's as-of day is not before the champion's, so a model on older data never replaces a newer one."""
 
     metric: str = "as_of"
 
@@ -263,7 +263,7 @@ def segmentation_rules(*, silhouette: float, stability: float) -> tuple[Rule, ..
         Floor("stability", stability),
         Floor("smallest_share", 0.02),
         NotWorse("stability", 0.05),
-        # Less than this is the error of the silhouette itself, and people would relearn their segments for nothing.
+        # A smaller gain is within the silhouette's sampling error and does not justify new segments.
         Better("silhouette", by=0.005),
     )
 

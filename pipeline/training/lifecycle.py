@@ -40,7 +40,7 @@ class Trained:
 
 
 def known_days(settings: Settings, domain: Domain, model: str) -> list[date]:
-    """The days that a training of a model may know, sorted: those of the domain's input table.
+    """The days that a training of a model may use, sorted: those of the domain's input table.
 
     For a model that is trained on a clean table they are that table's where the domain has no days of its own yet.
     """
@@ -70,7 +70,7 @@ def prepare(settings: Settings, domain: Domain, model: str, as_of: date) -> Tabl
 
 
 def evaluate_candidate(settings: Settings, spec: ModelSpec[Any], as_of: date, candidate: str) -> dict[str, float]:
-    """Evaluate a candidate on the newest days before a day, as if they were still ahead.
+    """Evaluate a candidate on the newest days before a day, held out of its training.
 
     Raises:
         UsageError: if there is no such candidate.

@@ -46,7 +46,7 @@ def write_report(settings: Settings, domain: Domain, as_of: date) -> str:
 
 
 class RegisteredChampions:
-    """The versions in use when this was made. A promotion meanwhile changes nothing of what it gives."""
+    """The versions in use when this object was made; a later promotion does not change them."""
 
     def __init__(self, settings: Settings, domain: Domain) -> None:
         self._settings, self._domain = settings, domain
@@ -75,7 +75,7 @@ class RegisteredChampions:
         return self._loaded[model]
 
     def artefacts(self, model: str) -> Mapping[str, Any]:
-        """The JSON files beside the model, verified; the model itself is not built.
+        """The JSON files stored with the model, verified; the model itself is not built.
 
         Raises:
             KeyError: if it has no champion.
