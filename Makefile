@@ -8,31 +8,31 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 # Where PyTorch's build without CUDA is: a page or folder of wheels.
 TORCH_WHEELS := https://download.pytorch.org/whl/cpu/torch/
-# pip, unlike uv, also looks where the machine's own configuration says: in a mirror, or a folder of wheels.
+# pip, unlike uv, reads the machine's own configuration, which may name a mirror or a folder of wheels.
 TORCH := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-torch.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint bench lock clean
 
-help: ## What there is to make
+help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-demo: $(VENV)/installed ## The whole pipeline on a simulated shop, in real Airflow, in a few minutes
+demo: $(VENV)/installed ## Run the whole pipeline on a simulated shop, in a real Airflow, in a few minutes
 	@$(BIN)/python -m deploy.local.demo
 
-up: $(VENV)/installed ## Airflow and MLflow, running until Ctrl-C
+up: $(VENV)/installed ## Run Airflow and MLflow until Ctrl-C
 	@$(BIN)/python -m deploy.local.up
 
-test: $(VENV)/installed-dev ## Every test
+test: $(VENV)/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: $(VENV)/installed-dev ## Style, types, imports; checks only, changes nothing
+lint: $(VENV)/installed-dev ## Check style, types and imports; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/installed-dev ## Seconds, memory and ratios of what is large (see benchmarks/README.md)
+bench: $(VENV)/installed-dev ## Measure speed and memory (see benchmarks/README.md)
 	@$(BIN)/python -m benchmarks
 
 lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
@@ -41,7 +41,7 @@ lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
 	@$(LOCK) requirements-serving.in --output-file requirements-serving.txt
 	@$(LOCK) requirements-torch.in --find-links $(TORCH_WHEELS) --no-emit-find-links --output-file requirements-torch.txt
 
-clean: ## Remove the environment and all that was made
+clean: ## Remove the environment and everything that was made
 	@rm -rf $(VENV) .aisle .airflow .airflow.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 $(VENV)/uv:
@@ -59,5 +59,5 @@ $(VENV)/installed: $(VENV)/uv requirements.txt pyproject.toml
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-torch.txt
 	@$(INSTALL) --require-hashes --requirements requirements-dev.txt
 	@$(TORCH) 2>/dev/null || $(TORCH) --find-links $(TORCH_WHEELS) \
-	  || echo "PyTorch is not to be had: the LSTM's tests will be skipped. make TORCH_WHEELS=FOLDER says where it is"
+	  || echo "PyTorch cannot be installed, so the LSTM's tests will be skipped. Give its place with make TORCH_WHEELS=FOLDER"
 	@touch $@

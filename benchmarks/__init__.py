@@ -1,1 +1,1 @@
-"""What measures speed and memory; run by hand or by `make bench`, never part of the tests."""
+"""Benchmarks of speed and memory, run by hand or by `make bench`; they are not part of the tests."""

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other, each in a process of its own."""
+"""`make bench`: run all benchmarks in sequence, each in its own process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BENCHMARKS = ("customers", "first_writers", "ingestion", "mutations", "open_data
 
 
 def main() -> int:
-    """Run them all; the first failure is the exit code."""
+    """Run all benchmarks; return the exit code of the first that fails, else 0."""
     codes = [subprocess.call([sys.executable, "-m", f"benchmarks.{name}"]) for name in BENCHMARKS]
     return next((code for code in codes if code), 0)
 

@@ -1,4 +1,4 @@
-"""Customer features: ours beside straightforward pandas on the real lines, and ours on 54 million simulated ones.
+"""Customer features: compared with plain pandas on the real rows, and measured on 54 million simulated rows.
 
 python -m benchmarks.customers [--data FOLDER] [--lines N] [--keep FOLDER]
 """
@@ -23,9 +23,7 @@ SIMULATED_AS_OF = dt.date(2024, 12, 31)  # the day after a window of 365 days
 HOME_COUNTRY = "United Kingdom"
 WINDOW_DAYS = 365
 MEMORY_GB = 4.0
-ENGINE_MEMORY = (
-    "3GB"  # DuckDB counts its buffers only; the rest of the 4 GB is for Python, the result and what it does not count
-)
+ENGINE_MEMORY = "3GB"  # DuckDB counts only its buffers; the rest of the 4 GB is for Python and the result
 LINES_A_CUSTOMER = 61.0  # of the simulated shop, in its first year
 
 
@@ -34,15 +32,15 @@ def main() -> None:
     args.add_argument(
         "--data", type=Path, default=os.environ.get("AISLE_DATA"), help="folder with online_retail.parquet"
     )
-    args.add_argument("--lines", type=float, default=54e6, help="simulated lines (0: leave that part out)")
-    args.add_argument("--keep", type=Path, help="keep the simulated lines here, and use those that are there")
+    args.add_argument("--lines", type=float, default=54e6, help="number of simulated rows (0: skip that part)")
+    args.add_argument("--keep", type=Path, help="folder in which the simulated rows are kept and reused")
     opts = args.parse_args()
     with tempfile.TemporaryDirectory(prefix="aisle-bench-") as folder:
         if opts.data and (opts.data / "online_retail.parquet").exists():
             against_pandas(opts.data / "online_retail.parquet", Path(folder))
         else:
             print(
-                "The part on real data is left out: name the folder of online_retail.parquet by --data or AISLE_DATA."
+                "The part on real data is skipped: give the folder of online_retail.parquet with --data or AISLE_DATA."
             )
         if opts.lines:
             at_scale(int(opts.lines), opts.keep or Path(folder) / "lines", Path(folder) / "features.parquet")
@@ -119,7 +117,7 @@ def _pandas(source: Path, out: Path) -> Stopwatch:
 
 
 def _clean(raw: Path, out: Path) -> Stopwatch:
-    """The open data, already typed, in the shape of the clean table."""
+    """Write the open data, which is typed already, with the columns of the clean table."""
     import ibis
 
     lines = ibis.read_parquet(raw).distinct()
@@ -128,7 +126,7 @@ def _clean(raw: Path, out: Path) -> Stopwatch:
 
 
 def _simulate(lines: int, folder: Path) -> Stopwatch:
-    """A file a day of the simulated shop, large enough to print about so many lines in a year."""
+    """Write one file for each day of a simulated shop that is large enough for about `lines` rows in a year."""
     import ibis
 
     from pipeline.simulate.shop import Shop
@@ -144,7 +142,7 @@ def _simulate(lines: int, folder: Path) -> Stopwatch:
 
 
 def _write(lines: ir.Table, out: Path) -> None:
-    """UCI's columns under the contract's names, with what the contract derives, as Parquet."""
+    """Write UCI's columns as Parquet, under the contract's names and with the contract's derived columns."""
     import ibis
     import pyarrow.parquet as pq
 
@@ -166,7 +164,7 @@ def _write(lines: ir.Table, out: Path) -> None:
 
 
 def assert_equal(ours: Path, theirs: Path) -> Stopwatch:
-    """The same customers with the same features, to 1e-9."""
+    """Assert that both files have the same customers with the same features, to 1e-9."""
     import pandas as pd
 
     left = pd.read_parquet(ours).set_index("customer_id").drop(columns="as_of").sort_index()

@@ -1,4 +1,4 @@
-"""The whole way of the real lines: raw CSV -> typed rows -> validation -> clean table -> features, beside pandas.
+"""Ingestion of the real rows (raw CSV -> typed rows -> validation -> clean table -> features), compared with pandas.
 
 python -m benchmarks.ingestion [--data FOLDER]
 """
@@ -26,7 +26,7 @@ def main() -> None:
     )
     data = args.parse_args().data
     if not data or not (Path(data) / "online_retail.parquet").exists():
-        print("Left out: name the folder of online_retail.parquet by --data or AISLE_DATA.")
+        print("Skipped: give the folder of online_retail.parquet with --data or AISLE_DATA.")
         return
     with tempfile.TemporaryDirectory(prefix="aisle-bench-") as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""A load generator: many connections, and the time of each request from the moment at which it was due.
+"""A load generator: many connections; the latency of a request counts from the time at which it was due.
 
 It knows only as much HTTP as it needs, so that the processor's time goes to the server. It runs in its own process.
 """
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Load:
-    """The result of a load. seconds: from first to last request; milliseconds: of each request answered by 200."""
+    """The result of a load.
+
+    Attributes:
+        seconds: from the first to the last request.
+        milliseconds: latency of each request that was answered with 200.
+    """
 
     seconds: float
     milliseconds: np.ndarray
@@ -29,11 +34,11 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Requests answered a second."""
+        """Answered requests per second."""
         return len(self.milliseconds) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """A percentile of the milliseconds."""
+        """A percentile of the latencies, in milliseconds."""
         return float(np.percentile(self.milliseconds, share))
 
 

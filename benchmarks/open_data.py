@@ -1,4 +1,4 @@
-"""The real lines as 305 daily files against the one file: the same table, and how long each takes.
+"""The real rows as 305 daily files and as one file: both give the same table; how long each takes.
 
 python -m benchmarks.open_data [--data FOLDER]
 """

@@ -1,4 +1,4 @@
-"""The rival: the same work in straightforward pandas, one groupby a feature, as open projects on this data write it."""
+"""The baseline: the same work in plain pandas, one groupby for each feature, as public projects on this data do it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = "customer_id"
 
 
 def clean(csv: Path) -> pd.DataFrame:
-    """Raw lines in, the clean table out: read, type, drop repeats, filter, tell kinds apart."""
+    """Make the clean table from raw rows: read, convert types, drop repeats, filter, classify the rows."""
     df = pd.read_csv(csv, dtype={"InvoiceNo": str, "StockCode": str, "CustomerID": str})
     df = df.drop_duplicates()
     df["InvoiceDate"] = pd.to_datetime(df["InvoiceDate"])
@@ -32,7 +32,7 @@ def clean(csv: Path) -> pd.DataFrame:
 
 
 def features(df: pd.DataFrame, as_of: dt.date, window_days: int, home_country: str) -> pd.DataFrame:
-    """One row a customer, indexed by it; the definitions are those of `pipeline.customers.features`."""
+    """Compute the features of `pipeline.customers.features`, one row for each customer, indexed by customer."""
     until = pd.Timestamp(as_of)
     df = df[(df["invoiced_at"] >= until - pd.Timedelta(days=window_days)) & (df["invoiced_at"] < until)]
     df = df[df["is_product"] & df["kind"].isin(["sale", "return"]) & df[KEY].notna()].copy()

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of a piece of work, measured in a process of its own."""
+"""Measure the seconds and the peak memory of a function in its own process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 class Stopwatch:
-    """Seconds of the steps of one piece of work; imports and preparation done before it is made are not in them.
+    """Times the steps of one function. Imports and preparation before the stopwatch is made are not counted.
 
-    steps: by the clock. cpu: of all the process's threads, which a busy machine stretches less.
+    Attributes:
+        steps: wall-clock seconds of each step.
+        cpu: processor seconds of each step, over all threads of the process.
     """
 
     def __init__(self) -> None:
@@ -26,17 +28,17 @@ class Stopwatch:
         self.restart()
 
     def restart(self) -> None:
-        """The next lap begins now."""
+        """Start the next step now."""
         self._last = perf_counter(), process_time()
 
     def lap(self, step: str) -> None:
-        """End a step, and begin the next."""
+        """End a step and start the next one."""
         now = perf_counter(), process_time()
         self.steps[step], self.cpu[step] = now[0] - self._last[0], now[1] - self._last[1]
         self._last = now
 
     def take(self, other: Stopwatch, step: str, *, out_of: str) -> None:
-        """Show a step that another watch timed within one of this watch's as a step of its own."""
+        """Take a step that another stopwatch timed out of the step of this one within which it ran."""
         for mine, theirs in ((self.steps, other.steps), (self.cpu, other.cpu)):
             mine[step] = theirs[step]
             mine[out_of] -= theirs[step]
@@ -44,7 +46,13 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Measured:
-    """steps, cpu: of the stopwatch. peak_mb: the most resident memory of the whole process, its imports included."""
+    """The result of a measurement.
+
+    Attributes:
+        steps: wall-clock seconds of each step.
+        cpu: processor seconds of each step.
+        peak_mb: peak resident memory of the whole process, including its imports, in megabytes.
+    """
 
     steps: dict[str, float]
     cpu: dict[str, float]
@@ -56,9 +64,9 @@ class Measured:
 
 
 def in_child(work: Callable[..., Stopwatch], *args: Any) -> Measured:
-    """Run `work(*args)` in a fresh interpreter, so that nothing of an earlier measurement is warm or counted.
+    """Run `work(*args)` in a fresh interpreter, so that earlier measurements do not influence it.
 
-    A child starts from its parent's peak: keep heavy imports and data out of the process that calls this.
+    A child process starts with its parent's peak memory, so the calling process must not hold large imports or data.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measured, work, *args).result()
@@ -71,7 +79,7 @@ def _measured(work: Callable[..., Stopwatch], *args: Any) -> Measured:
 
 
 def show(title: str, rows: list[tuple[str, ...]]) -> None:
-    """Print a small table; the first row is its head."""
+    """Print a table; its first row is the header."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     print(f"\n{title}\n")
     for row in rows:

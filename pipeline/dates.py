@@ -14,7 +14,7 @@ WORD = "undated"
 
 
 def format_day(day: date) -> str:
-    """A day or an as-of day as it is shown, sent between tasks and used in the names of pages."""
+    """Format a day or as-of day for messages, for passing it between tasks, and for the names of pages."""
     return WORD if day in (UNDATED, UNDATED_AS_OF) else day.isoformat()
 
 
@@ -30,9 +30,9 @@ def format_days(days: Iterable[date]) -> str:
 
 
 def parse_as_of(text: str) -> date:
-    """The inverse of `format_day`, for as-of days.
+    """Parse an as-of day as `format_day` writes it.
 
     Raises:
-        ValueError: if it is neither a day such as 2025-01-31 nor `undated`.
+        ValueError: if the text is neither a day such as 2025-01-31 nor `undated`.
     """
     return UNDATED_AS_OF if text == WORD else date.fromisoformat(text)

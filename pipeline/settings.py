@@ -1,4 +1,4 @@
-"""The one place that reads the environment: every setting is an `AISLE_*` variable."""
+"""The settings, read from environment variables `AISLE_*`. No other module reads the environment."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from upath import UPath
 from pipeline.errors import UsageError
 
 Scope = Literal["predict", "read", "admin"]
-"""What a key may do: ask for predictions; read models, metrics and reports; all of it, and have champions reloaded."""
+"""What a key allows: predictions; reading models, metrics and reports; everything, also reloading champions."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class ApiKey(BaseModel):
-    """A key of the prediction service, of which only the hash is kept (`aisle key` makes both)."""
+    """The hash and the scopes of a key of the prediction service; `aisle key` makes them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ class ApiKey(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Where things are and how much of the machine may be used.
+    """Locations, limits on memory and threads, and options of the pipeline and the prediction service.
 
     Relative local paths are relative to the working directory. `home` may be a bucket (`gs://…`, `s3://…`).
     """
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         description="The mapping file: where each table's deliveries are. Default: that of the working directory, "
         "else the package's, which simulates shops.",
     )
-    data: str = Field(".", description="What relative addresses in the mapping file are relative to.")
+    data: str = Field(".", description="Folder that relative addresses in the mapping file start from.")
     expectations: Path = Field(
         default_factory=lambda: _local_or_packaged("expectations"),
         description="Folder of the Great Expectations suites. Default: that of the working directory, else the "
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="JSON: name -> {sha256, scopes}. None: the service answers on loopback only."
     )
     serve_models: frozenset[str] = Field(
-        frozenset(), description="JSON list of what must be loaded to be ready; empty: whatever has a champion."
+        frozenset(), description="JSON list of models that must be loaded to be ready; empty: all with a champion."
     )
     serve_poll_seconds: float = Field(30, gt=0, description="How often the registry is polled for new champions.")
     serve_timeout_seconds: float = Field(10, gt=0, description="How long a request may take.")
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     @field_validator("home", "data")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        """Tasks run in other working directories, so a local folder is made absolute once, here."""
+        """Make a local folder absolute, because tasks run in other working directories."""
         return value if "://" in value else str(Path(value).expanduser().absolute())
 
     @field_validator("sources", "expectations")
@@ -94,12 +94,12 @@ class Settings(BaseSettings):
 
     @property
     def home_path(self) -> UPath:
-        """`home` as a path, local or in a bucket."""
+        """`home` as a path, which is local or in a bucket."""
         return UPath(self.home)
 
     @property
     def mlflow_uri(self) -> str:
-        """Where MLflow tracks: the configured server or database, else a SQLite file under a local home."""
+        """MLflow's tracking server or database: the configured one, else a SQLite file under a local home."""
         if self.tracking_uri:
             return self.tracking_uri
         if "://" in self.home:
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
 
     @property
     def artifacts_uri(self) -> str:
-        """Where MLflow keeps model files."""
+        """The folder or bucket of MLflow's model files."""
         return self.artifacts or str(self.home_path / "mlflow-artifacts")
 
 
@@ -125,7 +125,7 @@ def _local_or_packaged(name: str) -> Path:
 
 
 def load_settings(**changes: object) -> Settings:
-    """Read the settings from the environment; `changes` win over it.
+    """Read the settings from the environment; `changes` override it.
 
     Raises:
         UsageError: naming every variable whose value is not allowed.

@@ -1,8 +1,7 @@
 """Aisle's reports inside the Airflow UI: an entry in the navigation, and a tab on each DAG.
 
-The pages stay where the pipeline writes them, below `reports/` of AISLE_HOME, a folder or a bucket. Airflow does not
-guard what a plugin serves, so every request is authenticated here, by Airflow's own means: who may see DAGs may see
-their reports.
+The pages are read from `reports/` below AISLE_HOME, a folder or a bucket. Airflow does not authenticate requests to a
+plugin, so this plugin does, by Airflow's own means: a user who may see DAGs may see their reports.
 """
 
 from functools import cached_property
@@ -18,7 +17,7 @@ PREFIX = "/aisle"
 
 
 def folder_of(dag_id: str) -> str:
-    """Where a DAG's pages are below `reports/`."""
+    """The folder of a DAG's pages, below `reports/`."""
     for prefix, folder in (("ingest_", "validation"), ("train_", "drift")):
         if dag_id.startswith(prefix):
             return f"{folder}/{dag_id.removeprefix(prefix)}"
@@ -26,7 +25,7 @@ def folder_of(dag_id: str) -> str:
 
 
 def make_app() -> "FastAPI":
-    """The web application; imported here, so that only the API server pays for it."""
+    """Make the web application. Its imports are here, so that only the API server loads them."""
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.core_api.security import GetUserDep
     from fastapi import Depends, FastAPI, HTTPException, Request, status
@@ -38,9 +37,9 @@ def make_app() -> "FastAPI":
     from pipeline.reports.index import index_page, read_file
     from pipeline.settings import load_settings
 
-    # These are no string annotations: FastAPI would look for such names in the module.
+    # Not string annotations: FastAPI would look up their names in the module.
     def may_read(user: GetUserDep) -> None:
-        # Without naming a DAG, so that nobody gains by naming one.
+        # For DAGs in general, so that the answer does not depend on the DAG that a request names.
         if not get_auth_manager().is_authorized_dag(method="GET", user=user):
             raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
 
@@ -73,10 +72,10 @@ def make_app() -> "FastAPI":
 
 
 class AisleReports(AirflowPlugin):
-    """What Airflow takes from this file."""
+    """The plugin that Airflow registers."""
 
     name = "aisle_reports"
-    # Relative addresses: Airflow may be served below a path.
+    # Relative addresses, because Airflow may be served below a path.
     external_views = [  # noqa: RUF012 - the base class declares it so
         {
             "name": "Reports",

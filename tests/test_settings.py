@@ -56,8 +56,8 @@ def test_every_fault_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(f"AISLE_{name}", value)
     with pytest.raises(UsageError) as error:
         load_settings()
-    for said in ("AISLE_THREADS", "'none'", "AISLE_MEMORY_LIMIT", "'lots'", "AISLE_WINDOW_DAYS", "'0'"):
-        assert said in str(error.value)
+    for part in ("AISLE_THREADS", "'none'", "AISLE_MEMORY_LIMIT", "'lots'", "AISLE_WINDOW_DAYS", "'0'"):
+        assert part in str(error.value)
 
 
 @pytest.mark.parametrize("value", ["{secret", '{"key": {"secret": 1}}'])

@@ -1,4 +1,4 @@
-"""The plugin in Airflow's own API server: nobody sees a page without Airflow's word, and only pages are seen."""
+"""The plugin in Airflow's own API server: only users who may see DAGs see pages, and only pages are served."""
 
 from __future__ import annotations
 
