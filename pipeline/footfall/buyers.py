@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MODEL = "footfall_buyers"
 FIT_FILE = "fit.json"
-"""The file beside a registered model that holds its `Fit`."""
+"""The file, stored with a registered model, that holds its `Fit`."""
 MIN_DAYS = 10
 CONFIDENCE = 0.95
 MIN_P = 0.05

@@ -23,7 +23,7 @@ from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 REASONS = "_reasons"
-"""The column of an exported file that holds the reasons against each row; replay ignores it."""
+"""The column of an exported file that holds why each row was rejected; replay ignores it."""
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),

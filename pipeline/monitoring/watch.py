@@ -205,13 +205,13 @@ def _reference(lake: Lake, spec: ModelSpec[Any], version: ModelVersion) -> pd.Da
     """The data that the champion was trained on.
 
     Raises:
-        RefusedError: if the version is not known, or its files are gone.
+        RefusedError: if the version of its table is not recorded, or the files of that version are gone.
     """
     monitored, provenance = spec.monitored, version.provenance
     known = provenance.tables.get(monitored.table)
     try:
         if known is None:
-            raise RefusedError("The champion's tags do not name their version")
+            raise RefusedError(f"The champion's provenance has no version of the table {monitored.table!r}")
         return _rows(lake, monitored, known, provenance.as_of)
     except RefusedError as error:
         raise RefusedError(

@@ -36,7 +36,7 @@ FIELD_TYPES = {"float64": DataType.double, "str": DataType.string}
 ARTEFACTS = "artefacts"
 MODEL_FILE = "model.skops"
 SCHEMA_FILE = "schema.json"
-"""What a skops file, which is a zip archive, describes its types in."""
+"""The file inside a skops file (a zip archive) that describes its types."""
 # Written into the folder by MLflow when it downloads a model.
 _NOT_OURS = "registered_model_meta"
 

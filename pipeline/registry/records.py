@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAG = "aisle."
-"""What the names of our tags on a registered version begin with."""
+"""Prefix of the pipeline's own tags on a registered version."""
 
 PROMOTIONS_SCHEMA = pa.schema(
     [
@@ -87,7 +87,7 @@ class Provenance:
             )
         except KeyError as error:
             raise RefusedError(
-                "This model version does not say what it was made from",
+                "The tags of this model version lack its provenance",
                 observed=f"no tag {error}",
                 todo="register it with `aisle train`",
             ) from error

@@ -171,7 +171,7 @@ def place(entry: Any) -> str:
 
 
 FORMAT, PERCENT_BEFORE = "2", {"footfall_buyers": ("mape",)}
-"""The form of a version's tags; metrics that versions without it hold in per cent, where they are fractions now."""
+"""The format of a version's tags, and by model the metrics that versions without a format tag hold in per cent."""
 
 
 def describe(entry: Any, aliases: Mapping[str, int]) -> ModelVersion:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MODEL = "people_segments"
 SEGMENTS_FILE = "segments.json"
-"""The file beside a registered model that describes its segments."""
+"""The file, stored with a registered model, that describes its segments."""
 VARIANCE = 0.8
 """Fraction of the variance that the principal components hold."""
 STARTS, REFIT_STARTS = 10, 3

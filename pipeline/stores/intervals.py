@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 INTERVAL_LEVELS = (0.80, 0.95)
 INTERVALS_FILE = "intervals.json"
-"""The file beside a registered model that holds its `Intervals`."""
+"""The file, stored with a registered model, that holds its `Intervals`."""
 BAND_DAYS = 14
 """Days ahead that share their quantiles."""
 MIN_ROWS = 100
