@@ -67,6 +67,6 @@ def test_a_night_of_stores(run_dag: RunDag, home: Settings) -> None:
     run_dag("stores", {"from": None, "until": None}, RUN_DATE)
     forecasts = lake.read("store_forecasts")
     assert forecasts.num_rows == STORES * 42
-    assert set(forecasts["made_on"].to_pylist()) == {MORNING}
+    assert set(forecasts["as_of"].to_pylist()) == {MORNING}
     page = (home.home_path / f"reports/stores/{MORNING}.html").read_text()
     assert "gradient boosting" in page

@@ -75,7 +75,7 @@ STORES = date(2024, 7, 2)
 
 
 def forecasts(shop: Settings) -> pd.DataFrame:
-    rows: pd.DataFrame = Lake(shop).read("store_forecasts", where={"made_on": [STORES]}).to_pandas()
+    rows: pd.DataFrame = Lake(shop).read("store_forecasts", where={"as_of": [STORES]}).to_pandas()
     return rows.sort_values(["store", "day"], ignore_index=True)
 
 
