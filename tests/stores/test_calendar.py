@@ -8,7 +8,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stores.calendar import LONG_CLOSURE, MAX_DISTANCE, NO_COLUMN, Calendar, Plan
+from pipeline.stores.calendar import (
+    LONG_CLOSURE,
+    MAX_CLOSURE_LENGTH,
+    MAX_DISTANCE,
+    NO_COLUMN,
+    Calendar,
+    Plan,
+    limit_look_ahead,
+)
 
 AS_OF, DAYS = np.datetime64("2024-03-18"), 130
 seeds = st.integers(0, 2**32 - 1)
@@ -108,3 +116,17 @@ def test_dates_are_those_of_the_calendar() -> None:
     assert dates["days_to_month_end"][leap] == 1
     assert dates["easter_days"][easter - 2 : easter + 1].tolist() == [-2, -1, 0]
     assert dates["christmas_days"][days.index(dt.date(2023, 12, 24))] == -1
+
+
+def test_a_coming_closure_is_seen_once_enough_of_it_lies_within_the_horizon() -> None:
+    """Of a closure of twenty days only those before the end of the horizon are known: fewer than four are none."""
+    always = np.ones((1, 60), bool)
+    is_open = always.copy()
+    is_open[0, 20:40] = False
+    plan = Plan(AS_OF, 0, always, is_open, ~always, ~always, np.zeros((1, 60), np.int8))
+    last_day = Calendar.from_plan(plan).rows(np.array([0]), np.array([19]))
+    for horizon, closing, length in ((23, MAX_DISTANCE, 0), (24, 1, 4), (30, 1, 10), (60, 1, MAX_CLOSURE_LENGTH)):
+        seen = limit_look_ahead(last_day, 0, horizon)
+        assert (seen["closing"][0], seen["closing_length"][0]) == (closing, length), f"horizon of {horizon} days"
+    assert limit_look_ahead(last_day, 0, 20)["closed_until"][0] == MAX_DISTANCE
+    assert limit_look_ahead(last_day, 0, 21)["closed_until"][0] == 1
