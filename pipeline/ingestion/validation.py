@@ -42,6 +42,8 @@ EARLIEST, LATEST = datetime(1678, 1, 1), datetime(2262, 1, 1)
 """The range of nanosecond timestamps; times beyond it are validated as the nearest of the two."""
 POSITION = "position"
 MAX_SHOWN_CHARACTERS = 40
+NOT_SHOWN = ("column", "column_list", "condition_parser", "min_value", "max_value")
+"""Keywords of an expectation that are not listed among what it allows: some are shown in other ways."""
 SEPARATOR = ", "
 """Between the columns of one expectation, and between their values."""
 
@@ -198,26 +200,34 @@ def _refuse_failed_evaluation(outcome: Any, expectation: Mapping[str, Any], suit
 
 def _result(expectation: Mapping[str, Any], outcome: Any) -> ExpectationResult:
     kwargs = expectation["kwargs"]
-    not_bounds = ("column", "column_list", "condition_parser")
-    bounds = ", ".join(
-        f"{name} {value}" for name, value in kwargs.items() if name not in not_bounds and value is not None
-    )
     about_rows = _is_about_rows(expectation)
     return ExpectationResult(
         **_description(expectation),
         scope="row" if about_rows else "delivery",
-        bounds=bounds,
+        bounds=_bounds(kwargs),
         passed=bool(outcome.success),
         failing=int(outcome.result["unexpected_count"]) if about_rows and not outcome.success else 0,
         observed="" if about_rows else _as_text(outcome.result.get("observed_value", "")),
     )
 
 
-def _as_text(observed: Any) -> str:
-    """Format an observed value for people."""
-    if not isinstance(observed, float):
-        return str(observed)
-    return f"{observed:,.0f}" if abs(observed) >= 1e6 else f"{observed:,.6g}"
+def _bounds(kwargs: Mapping[str, Any]) -> str:
+    """Phrase what an expectation allows: `0.5 to 12.5`, `at least 1`, and further keywords with their values."""
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    parts = []
+    if low is not None and high is not None:
+        parts.append(f"{_as_text(low)} to {_as_text(high)}")
+    elif low is not None or high is not None:
+        parts.append(f"at least {_as_text(low)}" if high is None else f"at most {_as_text(high)}")
+    others = {k: v for k, v in kwargs.items() if k not in NOT_SHOWN and v is not None}
+    return ", ".join([*parts, *(f"{name} {value}" for name, value in others.items())])
+
+
+def _as_text(value: Any) -> str:
+    """Format an observed or allowed value for people."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1e5 else f"{value:,.6g}"
 
 
 def _undecided(expectation: Mapping[str, Any]) -> ExpectationResult:

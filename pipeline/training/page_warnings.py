@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dates import format_day
+from pipeline.dates import UNDATED, format_day, format_days
 from pipeline.ingestion.delivery_warnings import DeliveryWarnings, warnings_between
+from pipeline.ingestion.suites import reason_kind
 from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
@@ -15,13 +16,13 @@ from pipeline.reports.phrasing import counted, listed, readable
 from pipeline.training.monitored import DRIFT_TABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from pipeline.registry.records import ModelVersion
     from pipeline.settings import Settings
     from pipeline.training.spec import Domain
 
-MAX_DELIVERIES = 3
 MAX_COLUMNS = 4
 
 
@@ -35,22 +36,27 @@ def page_warnings(settings: Settings, domain: Domain, as_of: date) -> list[Notic
     migrate(lake)
     since = as_of - timedelta(days=settings.window_days)
     deliveries = warnings_between(lake, domain.input_table, since, as_of)
-    notices = [_of_delivery(delivery) for delivery in deliveries[:MAX_DELIVERIES]]
-    if len(deliveries) > MAX_DELIVERIES:
-        others = counted(len(deliveries) - MAX_DELIVERIES, "earlier delivery", "earlier deliveries")
-        notices.append(Notice(f"This page builds on {others} to {domain.input_table} with warnings as well."))
+    notices = [_of_deliveries(deliveries, since, as_of)] if deliveries else []
     registry = Registry(settings)
     champions = [version for name in domain.model_names if (version := registry.champion(name))]
     return notices + [notice for version in champions if (notice := _of_drift(lake, version, as_of))]
 
 
-def _of_delivery(delivery: DeliveryWarnings) -> Notice:
-    first, last = delivery.first_day, delivery.last_day
-    days = format_day(first) if first == last else f"{format_day(first)} to {format_day(last)}"
+def _of_deliveries(deliveries: Sequence[DeliveryWarnings], since: date, as_of: date) -> Notice:
+    """Describe unusual deliveries in one sentence; the observed values are on the page of each delivery."""
+    days = {
+        day
+        for found in deliveries
+        for number in range((found.last_day - found.first_day).days + 1)
+        if since <= (day := found.first_day + timedelta(days=number)) < as_of
+    }
+    of_days = "" if UNDATED in days else f", with rows of {format_days(days)}"
+    kinds = dict.fromkeys(reason_kind(reason) for found in reversed(deliveries) for reason in found.reasons)
+    table, newest = deliveries[0].table, deliveries[0].delivery
+    count = counted(len(deliveries), "unusual delivery", "unusual deliveries")
     return Notice(
-        f"This page builds on a delivery to {delivery.table} with rows of {days} that is unusual: "
-        f"{'; '.join(delivery.reasons)}.",
-        Link("The delivery", f"../validation/{delivery.table}/{delivery.delivery}.html"),
+        f"This page builds on {count} to {table}{of_days}: {'; '.join(kinds)}.",
+        Link("The delivery" if len(deliveries) == 1 else "The newest of them", f"../validation/{table}/{newest}.html"),
     )
 
 

@@ -70,9 +70,10 @@ def test_a_day_of_another_level_is_accepted_with_warnings(
 def test_a_warning_has_the_observed_and_the_allowed_values(week: Any) -> None:
     week.write(f"{DAYS[8]}.csv", lines_of(week, DAYS[8], price=250.0))
     warning = ingestion.ingest(week.settings, week.found(f"{DAYS[8]}.csv")).warnings[0]
-    assert warning == (
-        "the median price is out of line with the recent days (observed 250, allowed min_value 0.5, max_value 12.5)"
-    )
+    assert warning == ("the median price is out of line with the recent days (observed 250, allowed 0.5 to 12.5)")
+    week.write(f"{DAYS[7]}.csv", lines_of(week, DAYS[7], guests=20))
+    (warning,) = ingestion.ingest(week.settings, week.found(f"{DAYS[7]}.csv")).warnings
+    assert warning.endswith("(observed 0, allowed at least 0.2)")
     page = week.lake.path(f"reports/validation/transactions/till--{DAYS[8]}.csv.html").read_text()
     assert "the median price is out of line with the recent days (observed 250" in page
 
@@ -84,7 +85,7 @@ def test_without_severity_the_same_day_is_refused(week: Any) -> None:
         expectation.pop("severity", None)
     file.write_text(json.dumps(suite))
     before = week.clean()
-    with pytest.raises(RefusedError, match=r"the median price is out of line .*observed 250, allowed min_value 0.5"):
+    with pytest.raises(RefusedError, match=r"the median price is out of line .*observed 250, allowed 0.5 to 12.5"):
         week.deliver(f"{DAYS[8]}.csv", lines_of(week, DAYS[8], price=250.0))
     assert week.clean() == before
 

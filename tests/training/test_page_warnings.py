@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.customers.domain import DOMAIN
+from pipeline.dates import UNDATED, UNDATED_AS_OF
 from pipeline.ingestion.delivery_warnings import record_warnings
 from pipeline.lake.tables import Lake
 from pipeline.monitoring.watch import DRIFT_SCHEMA
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 AS_OF = date(2025, 3, 10)
-PRICE = "the median price is out of line"
+PRICE = "the median price is out of line (observed 250, allowed 0.5 to 12.5)"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def test_an_unusual_delivery_of_the_window_is_named_with_a_link(settings: Settin
     warn(settings, "till--a.csv", date(2025, 3, 9))
     (notice,) = page_warnings(settings, DOMAIN, AS_OF)
     assert notice.sentence == (
-        f"This page builds on a delivery to transactions with rows of 2025-03-09 that is unusual: {PRICE}."
+        "This page builds on 1 unusual delivery to transactions, with rows of 2025-03-09: the median price is out of "
+        "line."
     )
     assert notice.link is not None
     assert notice.link.href == "../validation/transactions/till--a.csv.html"
@@ -79,12 +81,24 @@ def test_a_delivery_that_comes_again_without_warnings_has_none(settings: Setting
     assert sentences(settings) == []
 
 
-def test_of_many_deliveries_the_newest_are_named(settings: Settings) -> None:
-    for day in range(1, 6):
-        warn(settings, f"{day}.csv", date(2025, 3, day))
-    found = sentences(settings)
-    assert [f"2025-03-0{day}" in sentence for day, sentence in zip((5, 4, 3), found, strict=False)] == [True] * 3
-    assert found[3:] == ["This page builds on 2 earlier deliveries to transactions with warnings as well."]
+def test_several_deliveries_are_one_sentence_with_each_reason_once(settings: Settings) -> None:
+    for day in (1, 2, 4):
+        warn(settings, f"{day}.csv", date(2025, 3, day), reasons=(PRICE.replace("250", str(day)),))
+    warn(settings, "5.csv", date(2025, 3, 5), date(2025, 3, 12), reasons=("few known customers",))
+    (notice,) = page_warnings(settings, DOMAIN, AS_OF)
+    assert notice.sentence == (
+        "This page builds on 4 unusual deliveries to transactions, with rows of 2025-03-01 to 2025-03-02, "
+        "2025-03-04 to 2025-03-09: the median price is out of line; few known customers."
+    )
+    assert notice.link is not None
+    assert notice.link.href == "../validation/transactions/5.csv.html"
+
+
+def test_rows_without_a_day_have_none(settings: Settings) -> None:
+    warn(settings, "a.csv", UNDATED)
+    assert sentences(settings, UNDATED_AS_OF) == [
+        "This page builds on 1 unusual delivery to transactions: the median price is out of line."
+    ]
 
 
 def check(settings: Settings, day: date, *drifted: str, version: int = 2, model: str = "customer_segments") -> None:
@@ -123,6 +137,6 @@ def test_any_domain_has_them_at_the_top_of_its_page(settings: Settings) -> None:
     warn(settings, "till--a.csv", date(2025, 3, 9))
     domain = replace(DOMAIN, steps=lambda: SimpleNamespace(write_report=write_report))  # type: ignore[arg-type,return-value]
     html = Lake(settings).path(scoring.write_report(settings, domain, AS_OF)).read_text()
-    assert html.index(PRICE) < html.index("<h2>One")
+    assert html.index("the median price") < html.index("<h2>One")
     assert '<a href="../validation/transactions/till--a.csv.html">The delivery</a>' in html
-    assert PRICE not in Lake(settings).path(write_report(settings, AS_OF)).read_text()
+    assert "the median price" not in Lake(settings).path(write_report(settings, AS_OF)).read_text()
