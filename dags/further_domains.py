@@ -1,8 +1,8 @@
 """
 ### Domains without a DAG file of their own
 
-Makes the DAGs of each table, domain and model that `pipeline.domains` lists and for which this folder has no file: they
-are wired like the others and only lack notes on what to do when they fail.
+Makes the Airflow DAGs of each table, domain and model that `pipeline.domains` lists and that has no file in this folder.
+They are wired like the others and only lack notes on what to do when they fail.
 """
 
 from __future__ import annotations
