@@ -1,7 +1,7 @@
 """
 ### Domains without a DAG file of their own
 
-Makes the Airflow DAGs of each table, domain and model that `pipeline.domains` lists and that has no file in this folder.
+Makes the Airflow DAGs of each table, domain and model of `pipeline.domains` that has no file in this folder.
 They are wired like the others and only lack notes on what to do when they fail.
 """
 

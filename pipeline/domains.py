@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.contracts import CONTRACTS
 from pipeline.customers.domain import DOMAIN as CUSTOMERS
 from pipeline.errors import UsageError
 from pipeline.footfall.domain import DOMAIN as FOOTFALL
@@ -20,7 +19,12 @@ if TYPE_CHECKING:
 
 DOMAINS: tuple[Domain, ...] = (CUSTOMERS, STORES, SHOPPERS, FOOTFALL)
 
-CONTRACTS.update({contract.table: contract for one in DOMAINS for contract in one.contracts})
+for one in DOMAINS:
+    if one.contracts:
+        # Only here: contracts import Arrow, and DAG files import this module whenever Airflow reads them.
+        from pipeline.contracts import CONTRACTS
+
+        CONTRACTS.update({contract.table: contract for contract in one.contracts})
 
 
 def find_domain(name: str) -> Domain:

@@ -23,7 +23,8 @@ import airflow.sdk
 from airflow.sdk import DAG, Param, dag, task
 for file in sys.argv[1:]:
     before = set(sys.modules)
-    exec(compile(open(file, encoding="utf-8").read(), file, "exec"), {"__name__": "probe", "__doc__": ""})
+    names = {"__name__": "probe", "__doc__": "", "__file__": file}
+    exec(compile(open(file, encoding="utf-8").read(), file, "exec"), names)
     print(json.dumps([file, sorted(set(sys.modules) - before)]))
 """
 
