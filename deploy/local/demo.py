@@ -33,7 +33,7 @@ HOME = PROJECT / ".aisle" / "demo"
 AIRFLOW_HOME = HOME / "airflow"
 TIMED_DAGS = ("ingest_transactions", "train_customer_segments")
 DAGS = ("customers", "watch", *TIMED_DAGS)
-PATIENCE = 240.0
+PATIENCE = 900.0
 """Seconds that one step may take."""
 
 
