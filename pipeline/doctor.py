@@ -9,9 +9,11 @@ from functools import partial
 from pipeline.contracts import CONTRACTS
 from pipeline.dates import format_days
 from pipeline.errors import AisleError
+from pipeline.ingestion import ledger
 from pipeline.ingestion.addresses import has_days
 from pipeline.ingestion.audit import audit
 from pipeline.ingestion.deliveries import absent_days
+from pipeline.ingestion.ledger import Status
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake.tables import Lake
 from pipeline.reports.phrasing import counted
@@ -40,7 +42,8 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
     tables = _configured(settings)
     checks += [(f"source of {table}", partial(_source, settings, table)) for table in tables]
     checks += [(f"ledger of {table}", partial(ledger_adds_up, settings, table)) for table in tables]
-    checks += [(f"days of {table}", partial(_days, settings, table)) for table in _with_days(settings, tables)]
+    dated = _sources_with_days(settings, tables)
+    checks += [(f"days of {table}", partial(_days, settings, table, source)) for table, source in dated.items()]
     checks.append(("registry", lambda: _registry(settings)))
     return list(_run(checks))
 
@@ -92,20 +95,26 @@ def ledger_adds_up(settings: Settings, table: str) -> str:
     return detail
 
 
-def _with_days(settings: Settings, tables: list[str]) -> list[str]:
-    """Return the tables with rows whose source names the days of its deliveries."""
+def _sources_with_days(settings: Settings, tables: list[str]) -> dict[str, str]:
+    """Return, for each table with deliveries of a source whose files name their days, that source."""
     try:
         sources, lake = load_sources(settings), Lake(settings)
-        return [name for name in tables if has_days(sources.get(name).spec.address) and lake.days(name)]
+        used = {(entry.table, entry.source) for entry in ledger.entries(lake) if entry.status is Status.COMMITTED}
     except Exception:  # noqa: BLE001 - whatever cannot be read is the finding of other checks
-        return []
+        return {}
+    found = {}
+    for table in tables:
+        names = [name for name in sources.spec.tables[table] if (table, name) in used]
+        if (dated := [name for name in names if has_days(sources.get(table, name).spec.address)]) and lake.days(table):
+            found[table] = dated[0]
+    return found
 
 
-def _days(settings: Settings, table: str) -> str:
+def _days(settings: Settings, table: str, source: str) -> str:
     """Say on which days from the first to the last a table has no rows, although the shop is not known to be closed."""
     days = Lake(settings).days(table)
     first, last = days[0], days[-1]
-    missing = absent_days(load_sources(settings).get(table), set(days), first, last).missing
+    missing = absent_days(load_sources(settings).get(table, source), set(days), first, last).missing
     if not missing:
         return f"{first} to {last}, rows of every day on which the shop is open"
     return (

@@ -54,6 +54,12 @@ def test_days_without_rows_are_named(well: Settings, till: Any) -> None:
     )
 
 
+def test_files_that_name_no_days_lack_none(till: Any, home: Settings) -> None:
+    till.deliver("files/any.csv", [till.line(day=day) for day in ("2025-03-03", "2025-03-07")])
+    settings = till.settings.model_copy(update={"tracking_uri": home.mlflow_uri})
+    assert "days of transactions" not in {f.what for f in examine(lambda: settings)}
+
+
 def test_one_fault_does_not_hide_the_next(well: Settings) -> None:
     broken = well.model_copy(update={"home": "/proc/nowhere", "sources": well.sources.with_name("none.yaml")})
     broken = broken.model_copy(update={"tracking_uri": "nonsense://"})
