@@ -54,3 +54,14 @@ def test_missing_days_are_not_part_of_a_closure(by_hand, plain_days) -> None:
     assert list(found["reopened"][20:22]) == [1, 2]
     assert found["closes_in"][20:].isna().all(), "a gap in the rows is no closure"
     assert np.isnan(found["reopened"][0])
+
+
+def test_three_closed_days_are_no_long_closure(by_hand, plain_days) -> None:
+    con, table = by_hand
+    for closed, expected in ((3, False), (4, True)):
+        records = plain_days(40)
+        for k in range(20, 20 + closed):
+            records[k] |= {"open": False, "sales": 0.0}
+        found = open_days(con, table(records)).to_pandas()
+        assert found["reopened"].notna().any() == expected
+        assert found["closes_in"].notna().any() == expected

@@ -60,3 +60,10 @@ def test_days_on_which_few_stores_are_open_are_no_trading_days() -> None:
     assert (measure_autocorrelation(daily).days, measure_autocorrelation(daily).week) == (60, 6)
     daily.loc[sunday, "stores"] = 50
     assert (measure_autocorrelation(daily).days, measure_autocorrelation(daily).week) == (70, 7)
+
+
+def test_growth_needs_two_whole_years_of_52_weeks(by_hand, plain_days) -> None:
+    con, table = by_hand
+    for days, known in ((727, False), (728, True)):
+        opened = open_days(con, table(plain_days(days, "2022-01-03")))
+        assert (measure_seasonality(opened, daily_means(opened)).growth is not None) is known
