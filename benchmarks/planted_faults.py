@@ -38,8 +38,8 @@ INGESTION = (
     PlantedFault(
         "an interrupted delivery counts as complete",
         STEPS,
-        "Status.COMMITTED and not interrupted:",
-        "Status.COMMITTED:",
+        "Status.COMMITTED and not interrupted and not force:",
+        "Status.COMMITTED and not force:",
         _tests("ingestion/test_kill", "after_an_interrupted"),
     ),
     PlantedFault(
@@ -52,8 +52,8 @@ INGESTION = (
     PlantedFault(
         "days that a corrected delivery no longer has keep its old rows",
         STEPS,
-        "            | days_of(con, lake, table, [entry.delivery, *corrections])\n",
-        "",
+        "sorted(own_days | days_of(con, lake, table, [entry.delivery, *corrections]))",
+        "sorted(own_days)",
         _tests("ingestion/test_steps", "changed_bytes or nothing_good"),
     ),
     PlantedFault(
@@ -87,7 +87,7 @@ INGESTION = (
     PlantedFault(
         "a failed expectation on the delivery does not refuse it",
         ASSESSMENT,
-        "    if validation.refusals:\n        raise",
+        "    if refusals:\n        raise",
         "    if False:\n        raise",
         _tests("ingestion/test_validation", "volume"),
     ),
@@ -106,11 +106,11 @@ INGESTION = (
         _tests("ingestion/test_steps", "planted_row or quarantine"),
     ),
     PlantedFault(
-        "three recent days are enough to expect a volume",
-        ASSESSMENT,
+        "three recent days are enough to compare with",
+        "pipeline/ingestion/levels.py",
         "MIN_RECENT_DAYS = 7",
         "MIN_RECENT_DAYS = 3",
-        _tests("ingestion/test_validation", "volume"),
+        _tests("ingestion/test_levels", "fewer"),
     ),
     PlantedFault(
         "an expectation that only warns rejects rows",
