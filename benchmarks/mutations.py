@@ -50,7 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
         errors = [error for fault in faults if (error := _error_in_list(tree, fault))]
         for tests in dict.fromkeys(fault.tests for fault in faults) if not errors else ():
-            if code := _run(tree, tests, given.seconds):
+            code = _run(tree, tests, given.seconds)
+            print(
+                f"{'passed' if code == PASSED else f'exit code {code}'} without a fault: {' '.join(tests)}", flush=True
+            )
+            if code != PASSED:
                 errors.append(f"without a fault, pytest {' '.join(tests)} ends with exit code {code}")
         if errors:
             print("\n".join(errors))
