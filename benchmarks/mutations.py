@@ -21,13 +21,16 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import cache_from_source
 from pathlib import Path
+from typing import Any
 
 from benchmarks.planted_faults import FAULTS, PlantedFault
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".aisle*", ".airflow*", "__pycache__", ".*_cache", ".hypothesis")
-LIBRARIES = ("deltalake", "evidently", "fastapi", "great_expectations", "hypothesis", "ibis", "mlflow", "pandas")
-LIBRARIES += ("pyarrow.compute", "pytest", "scipy.stats", "sklearn.cluster", "skops.io", "uvicorn")
+LIBRARIES = (
+    *("deltalake", "evidently", "fastapi", "great_expectations", "hypothesis", "ibis", "mlflow", "pandas"),
+    *("pyarrow.compute", "pytest", "scipy.stats", "sklearn.cluster", "skops.io", "uvicorn"),
+)
 NO_TELEMETRY = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "GX_ANALYTICS_ENABLED": "false"}
 PASSED, FAILED, TIMED_OUT = 0, 1, -signal.SIGALRM
 """Exit codes of a run. Any other means that pytest ran no test or failed itself."""
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
         errors = [error for fault in faults if (error := _error_in_list(tree, fault))]
         for tests in dict.fromkeys(fault.tests for fault in faults) if not errors else ():
-            code = _run(tree, tests, given.seconds)
+            code, _ = _run(tree, tests, given.seconds)
             print(
                 f"{'passed' if code == PASSED else f'exit code {code}'} without a fault: {' '.join(tests)}", flush=True
             )
@@ -79,12 +82,13 @@ def _is_caught(tree: Path, fault: PlantedFault, seconds: int) -> bool:
     original = file.read_text(encoding="utf-8")
     _write(file, original.replace(fault.old, fault.new))
     try:
-        code = _run(tree, fault.tests, seconds)
+        code, failed = _run(tree, fault.tests, seconds)
     finally:
         _write(file, original)
     # A fault that keeps pytest from running the tests does not show what they notice.
     caught = code in (FAILED, TIMED_OUT)
-    print(f"{'caught' if caught else f'NOT CAUGHT (exit code {code})'}: {fault.name}", flush=True)
+    result = f"caught by {failed or 'a run that did not end'}" if caught else f"NOT CAUGHT (exit code {code})"
+    print(f"{fault.name}: {result}", flush=True)
     return caught
 
 
@@ -94,16 +98,36 @@ def _write(file: Path, text: str) -> None:
     Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
 
-def _run(tree: Path, tests: Sequence[str], seconds: int) -> int:
-    """Run tests in a copy of the tree, in a process of their own and up to the first failure; the exit code."""
+class _Failures:
+    """A plugin of pytest that writes the failed test to a pipe."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Called by pytest for each result."""
+        if report.failed:
+            os.write(self._pipe, str(report.nodeid).encode())
+
+
+def _run(tree: Path, tests: Sequence[str], seconds: int) -> tuple[int, str]:
+    """Run tests in a copy of the tree, in a process of their own and up to the first failure.
+
+    Returns:
+        The exit code, and the test that failed.
+    """
+    reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        _become_pytest(tree, tests, seconds)
+        _become_pytest(tree, tests, seconds, writing)
+    os.close(writing)
     _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
+    with os.fdopen(reading, "rb") as pipe:
+        failed = pipe.read().decode()
+    return os.waitstatus_to_exitcode(status), failed
 
 
-def _become_pytest(tree: Path, tests: Sequence[str], seconds: int) -> None:
+def _become_pytest(tree: Path, tests: Sequence[str], seconds: int, pipe: int) -> None:
     """Turn this process, a fresh fork, into a run of tests. It never returns."""
     import pytest
 
@@ -117,7 +141,7 @@ def _become_pytest(tree: Path, tests: Sequence[str], seconds: int) -> None:
     os.dup2(nowhere, 2)
     code = 3
     try:
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={tree}", *tests]))
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={tree}", *tests], [_Failures(pipe)]))
     finally:
         os._exit(code)
 

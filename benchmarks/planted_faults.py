@@ -47,7 +47,7 @@ INGESTION = (
         STEPS,
         "if e.sha256 == blob.sha256 and e.status is not Status.REPLACED]",
         "if e.sha256 == blob.sha256]",
-        _tests("ingestion/test_overlap"),
+        _tests("ingestion/test_overlap", "return"),
     ),
     PlantedFault(
         "days that a corrected delivery no longer has keep its old rows",
@@ -75,7 +75,7 @@ INGESTION = (
         "pipeline/ingestion/overlap.py",
         "received.spoken_at.desc()",
         "received.spoken_at.asc()",
-        _tests("ingestion/test_overlap"),
+        _tests("ingestion/test_overlap", "corrected_overlap or hid"),
     ),
     PlantedFault(
         "equal lines of one delivery become one line",
@@ -95,8 +95,8 @@ INGESTION = (
         "events far in the future are accepted",
         ASSESSMENT,
         "CLOCK_TOLERANCE = timedelta(days=1)",
-        "CLOCK_TOLERANCE = timedelta(days=36500)",
-        _tests("ingestion/test_steps", "planted_row"),
+        "CLOCK_TOLERANCE = timedelta(days=365_000)",
+        _tests("ingestion/test_steps", "after_its_arrival"),
     ),
     PlantedFault(
         "a cell that could not be typed is also reported as missing",
@@ -310,11 +310,11 @@ DRIFT = (
         _tests("monitoring/test_request_log", "champion"),
     ),
     PlantedFault(
-        "the requests of the checked day count",
+        "what version 11 answered counts as version 1",
         REQUEST_LOG,
-        "log.day < ibis.date(day)",
-        "log.day <= ibis.date(day)",
-        _tests("monitoring/test_request_log", "weeks"),
+        """log.versions.contains(f"{entry},") | log.versions.contains(f"{entry}}}"),""",
+        "log.versions.contains(entry),",
+        _tests("monitoring/test_request_log", "champion"),
     ),
 )
 

@@ -115,3 +115,14 @@ def test_two_equal_lines_of_one_till_are_two_lines_beside_an_overlap(new_till: C
     till.deliver("files/month.csv", text(till, TRUTH[:1]))
     till.deliver("2025-03-03.csv", text(till, twice))
     assert shown(till) == sorted(tuple(map(str, line)) for line in twice)
+
+
+def test_bytes_that_return_are_newer_than_what_arrived_in_between(new_till: Callable[[], Any]) -> None:
+    till = new_till()
+    first, others = [till.line(1, price=1.5)], [till.line(1, price=2.5)]
+    till.deliver("files/a.csv", first)
+    till.deliver("files/a.csv", others)
+    till.deliver("2025-03-03.csv", [till.line(1, price=3.5)])
+    assert till.clean("unit_price") == [(3.5,)]
+    till.deliver("files/a.csv", first)
+    assert till.clean("unit_price") == [(1.5,)]

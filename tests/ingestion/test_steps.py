@@ -318,3 +318,9 @@ def test_raw_bytes_are_kept_as_they_came(till: Any) -> None:
     sizes = [len(till.lake.open_blob(entry.blob).read()) for entry in (first, second)]
     assert sizes == [first.size, second.size]
     assert first.blob != second.blob
+
+
+def test_a_line_dated_long_after_its_arrival_is_quarantined(till: Any) -> None:
+    lines = [till.line(n) for n in range(1, 11)]
+    entry = till.deliver("files/a.csv", [*lines, till.line(11, day="2150-01-01")])
+    assert (entry.clean, entry.quarantined) == (10, 1)
