@@ -103,7 +103,7 @@ INGESTION = (
         ASSESSMENT,
         " if column not in typing]",
         "]",
-        _tests("ingestion/test_steps", "planted_row or quarantine"),
+        _tests("ingestion/test_steps", "has_one_reason"),
     ),
     PlantedFault(
         "three recent days are enough to compare with",
@@ -368,7 +368,7 @@ FEATURES = (
         STORES,
         'np.where(days["t"] + days[name] >= end, MAX_DISTANCE, days[name])',
         "days[name]",
-        _tests("stores/test_features", "horizon or later"),
+        _tests("stores/test_calendar", "coming_closure"),
     ),
     PlantedFault(
         "a day without a row counts as closed",

@@ -42,6 +42,12 @@ def test_what_is_committed_replaces_what_the_delivery_brought_before(lake: Lake)
     assert [(e.sha256, e.status) for e in ledger.entries(lake)] == [("aa", Status.REPLACED), ("bb", Status.COMMITTED)]
 
 
+def test_the_same_bytes_under_other_rules_are_another_entry(lake: Lake) -> None:
+    ledger.record(lake, replace(ENTRY, status=Status.COMMITTED))
+    ledger.record(lake, replace(ENTRY, rules="other", status=Status.COMMITTED))
+    assert {e.rules: e.status for e in ledger.entries(lake)} == {"rules": Status.REPLACED, "other": Status.COMMITTED}
+
+
 def test_what_was_refused_stays_refused(lake: Lake) -> None:
     ledger.record(lake, replace(ENTRY, status=Status.REFUSED))
     ledger.record(lake, replace(ENTRY, sha256="bb", status=Status.COMMITTED))

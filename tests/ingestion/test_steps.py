@@ -324,3 +324,10 @@ def test_a_line_dated_long_after_its_arrival_is_quarantined(till: Any) -> None:
     lines = [till.line(n) for n in range(1, 11)]
     entry = till.deliver("files/a.csv", [*lines, till.line(11, day="2150-01-01")])
     assert (entry.clean, entry.quarantined) == (10, 1)
+
+
+def test_a_cell_that_cannot_be_read_has_one_reason(till: Any) -> None:
+    till.deliver("files/a.csv", [*(till.line(n) for n in range(1, 11)), till.line(11, quantity="x")])
+    (reasons,) = till.lake.read("transactions.quarantine")["reasons"].to_pylist()
+    assert len(reasons) == 1
+    assert reasons[0].startswith("quantity: ")
