@@ -180,13 +180,13 @@ INGESTION = (
         "pipeline/ingestion/joins.py",
         'if c["counts"] > 1]',
         'if c["counts"] > 2]',
-        _tests("ingestion/test_steps", "join"),
+        _tests("contracts/test_stores", "fit or join"),
     ),
     PlantedFault(
         "two first writers of a table both create it",
         "pipeline/lake/tables.py",
-        'isinstance(error, CommitFailedError) or "already exists" in str(error).lower()',
-        "isinstance(error, CommitFailedError)",
+        "CommitProperties(custom_metadata=metadata, max_commit_retries=0)",
+        "CommitProperties(custom_metadata=metadata)",
         _tests("lake/test_tables", "another_writer_creates"),
     ),
 )
