@@ -180,7 +180,7 @@ INGESTION = (
         "pipeline/ingestion/joins.py",
         'if c["counts"] > 1]',
         'if c["counts"] > 2]',
-        _tests("contracts/test_stores", "fit or join"),
+        _tests("contracts/test_stores", "cannot_be_joined"),
     ),
     PlantedFault(
         "two first writers of a table both create it",
