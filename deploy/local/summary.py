@@ -62,8 +62,7 @@ class DemoSummary:
         ]
         total = sum(revenue for _, _, revenue in self.segments) or 1.0
         segments = [
-            f"{name:<14} {size:>5,} customers {revenue:>12,.0f} revenue {revenue / total:>4.0%}"
-            for name, size, revenue in self.segments
+            f"{name:<14} {size:>9,} {revenue:>12,.0f} {revenue / total:>5.0%}" for name, size, revenue in self.segments
         ]
         models = [
             line
@@ -73,7 +72,7 @@ class DemoSummary:
         drift = [f"as of {day}: {', '.join(columns) or 'none'}" for day, columns in sorted(self.drift.items())]
         return [
             ("rows", counts),
-            (f"segments as of {self.as_of}", segments),
+            ("segments", [f"{f'as of {self.as_of}':<16}customers {'revenue':>10} share", *segments]),
             ("model", models),
             ("drift", drift or ["not checked"]),
             ("the planted fault", self._fault_lines()),
