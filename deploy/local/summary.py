@@ -62,7 +62,7 @@ class DemoSummary:
         ]
         total = sum(revenue for _, _, revenue in self.segments) or 1.0
         segments = [
-            f"{name:<14} {size:>9,} {revenue:>12,.0f} {revenue / total:>5.0%}" for name, size, revenue in self.segments
+            f"{name:<16} {size:>9,} {revenue:>12,.0f} {revenue / total:>5.0%}" for name, size, revenue in self.segments
         ]
         models = [
             line
@@ -72,7 +72,7 @@ class DemoSummary:
         drift = [f"as of {day}: {', '.join(columns) or 'none'}" for day, columns in sorted(self.drift.items())]
         return [
             ("rows", counts),
-            ("segments", [f"{f'as of {self.as_of}':<16}customers {'revenue':>10} share", *segments]),
+            ("segments", [f"{f'as of {self.as_of}':<16} customers {'revenue':>12} share", *segments]),
             ("model", models),
             ("drift", drift or ["not checked"]),
             ("the planted fault", self._fault_lines()),
