@@ -15,6 +15,7 @@ from pipeline.ingestion.audit import audit
 from pipeline.ingestion.deliveries import absent_days
 from pipeline.ingestion.ledger import Status
 from pipeline.ingestion.sources import load_sources
+from pipeline.ingestion.suites import load_suite
 from pipeline.lake.tables import Lake
 from pipeline.reports.phrasing import counted
 from pipeline.settings import Settings
@@ -39,8 +40,11 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
     """Check everything. A fault does not keep the other checks from being made."""
     settings = load()
     checks: list[tuple[str, Callable[[], str]]] = [("home", lambda: _home(settings))]
+    checks.append(("sources.yaml", partial(_mapping, settings)))
     tables = _configured(settings)
-    checks += [(f"source of {table}", partial(_source, settings, table)) for table in tables]
+    for table, name, label in _sources(settings, tables):
+        checks.append((label, partial(_source, settings, table, name)))
+    checks += [(f"suite of {table}", partial(_suite, settings, table)) for table in tables]
     checks += [(f"ledger of {table}", partial(ledger_adds_up, settings, table)) for table in tables]
     dated = _sources_with_days(settings, tables)
     checks += [(f"days of {table}", partial(_days, settings, table, source)) for table, source in dated.items()]
@@ -69,8 +73,29 @@ def _home(settings: Settings) -> str:
     return settings.home
 
 
-def _source(settings: Settings, table: str) -> str:
-    return load_sources(settings, table).get(table).spec.address
+def _mapping(settings: Settings) -> str:
+    return f"{settings.sources}: {counted(len(load_sources(settings).spec.tables), 'table')}"
+
+
+def _sources(settings: Settings, tables: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield table, name and label of every source; none if sources.yaml cannot be read, which is a finding itself."""
+    try:
+        mapped = load_sources(settings).spec.tables
+    except AisleError:
+        return
+    for table in tables:
+        for name in mapped[table]:
+            yield table, name, f"source of {table}" if len(mapped[table]) == 1 else f"source {name} of {table}"
+
+
+def _source(settings: Settings, table: str, name: str) -> str:
+    """Check a source's address, and return it."""
+    return load_sources(settings, table, name).get(table, name).spec.address
+
+
+def _suite(settings: Settings, table: str) -> str:
+    file = settings.expectations / f"{table}.json"
+    return f"{file}: {counted(len(load_suite(file).expectations), 'expectation')}"
 
 
 def ledger_adds_up(settings: Settings, table: str) -> str:
@@ -114,11 +139,11 @@ def _days(settings: Settings, table: str, source: str) -> str:
     """Say on which days from the first to the last a table has no rows, although the shop is not known to be closed."""
     days = Lake(settings).days(table)
     first, last = days[0], days[-1]
-    missing = absent_days(load_sources(settings).get(table, source), set(days), first, last).missing
-    if not missing:
+    absent = absent_days(load_sources(settings).get(table, source), set(days), first, last).missing
+    if not absent:
         return f"{first} to {last}, rows of every day on which the shop is open"
     return (
-        f"{first} to {last}; no rows of {counted(len(missing), 'day')}: {format_days(missing)}. "
+        f"{first} to {last}; no rows of {counted(len(absent), 'day')}: {format_days(absent)}. "
         "Ask the source for them, or name them below closed_on in sources.yaml"
     )
 

@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from pipeline.contracts import CONTRACTS
 from pipeline.doctor import examine, ledger_adds_up
 from pipeline.errors import AisleError
 from pipeline.ingestion import ledger
@@ -20,6 +20,7 @@ from pipeline.ingestion.ledger import Status
 from pipeline.ingestion.quarantine import export
 from pipeline.ingestion.repair import repair
 from pipeline.ingestion.replay import replay
+from pipeline.ingestion.sources import load_sources
 from pipeline.settings import Settings
 
 NAME = "2025-03-03.csv"
@@ -38,9 +39,19 @@ def well(till: Any, home: Settings) -> Settings:
 def test_all_is_well(well: Settings) -> None:
     findings = examine(lambda: well)
     assert {f.what: f.well for f in findings} == dict.fromkeys(
-        ("home", "source of transactions", "ledger of transactions", "days of transactions", "registry"), True
+        (
+            "home",
+            "sources.yaml",
+            *(f"source {name} of transactions" for name in load_sources(well).spec.tables["transactions"]),
+            "suite of transactions",
+            "ledger of transactions",
+            "days of transactions",
+            "registry",
+        ),
+        True,
     )
-    assert "1 delivery, 2 rows read" in findings[2].detail
+    (ledger_finding,) = (finding for finding in findings if finding.what == "ledger of transactions")
+    assert "1 delivery, 2 rows read" in ledger_finding.detail
 
 
 def test_days_without_rows_are_named(well: Settings, till: Any) -> None:
@@ -66,10 +77,17 @@ def test_one_fault_does_not_hide_the_next(well: Settings) -> None:
     found = {f.what: f for f in examine(lambda: broken)}
     assert [what for what, f in found.items() if not f.well] == [
         "home",
-        *(f"source of {table}" for table in CONTRACTS),
+        "sources.yaml",
         "registry",
-    ]
+    ], "the fault of the mapping file is named once, not once a table"
     assert all(f.detail for f in found.values())
+
+
+def test_a_missing_folder_and_a_missing_suite_are_found(well: Settings, tmp_path: Path) -> None:
+    elsewhere = well.model_copy(update={"data": str(tmp_path / "absent"), "expectations": tmp_path})
+    faults = {finding.what: finding.detail for finding in examine(lambda: elsewhere) if not finding.well}
+    assert any(what.startswith("source ") and "absent" in detail for what, detail in faults.items())
+    assert "AISLE_EXPECTATIONS" in faults["suite of transactions"]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
-from pipeline.stores import evaluations
+from pipeline.stores import evaluation_store
 from pipeline.stores.backtest import HORIZON, error_metrics
 from pipeline.stores.backtest import backtest as run_backtest
 from pipeline.stores.candidates import BASELINE, CANDIDATES, TRUSTED_TYPES, load_fit
@@ -65,7 +65,7 @@ def content(chain: Chain) -> list[pd.DataFrame]:
 
 def evaluate_candidate(run: Run, candidate: str) -> dict[str, float]:
     """Evaluate a candidate on the newest six weeks before a day, and keep its forecasts."""
-    return evaluations.find_or_make(run, candidate).metrics
+    return evaluation_store.find_or_make(run, candidate).metrics
 
 
 def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG001 (the shape of every fit)
@@ -73,9 +73,9 @@ def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG
 
     Only candidates that were evaluated for that day take part; if none was, the first of `CANDIDATES` is.
     """
-    found = {name: evaluations.find(run, name) for name in CANDIDATES}
+    found = {name: evaluation_store.find(run, name) for name in CANDIDATES}
     evaluated = {name: evaluation for name, evaluation in found.items() if evaluation} or {
-        CANDIDATES[0]: evaluations.find_or_make(run, CANDIDATES[0])
+        CANDIDATES[0]: evaluation_store.find_or_make(run, CANDIDATES[0])
     }
     best = min(evaluated, key=lambda name: evaluated[name].metrics["rmspe"])
     chosen = evaluated[best]
@@ -108,7 +108,7 @@ def compare(contest: Contest[Chain]) -> Scores:
     the same candidate then tie and the champion stays, because no unseen data are left to compare them on.
     """
     evidence = contest.challenger.artefacts[EVIDENCE_FILE]
-    evaluation = evaluations.find_or_make(contest.run, evidence["candidate"], evidence["made_from"])
+    evaluation = evaluation_store.find_or_make(contest.run, evidence["candidate"], evidence["made_from"])
     rows = newest_fold(evaluation.forecasts)
     sales = rows["sales"].to_numpy(float)
     challenger, other = evaluation.metrics, None
@@ -157,7 +157,7 @@ def _champion_on(champion: Loaded, chain: Chain, run: Run, rows: pd.DataFrame) -
         forecasts = features.assign(mean=champion.model.predict(features))
     else:
         candidate = champion.artefacts[EVIDENCE_FILE]["candidate"]
-        forecasts = newest_fold(evaluations.find_or_make(run, candidate).forecasts)
+        forecasts = newest_fold(evaluation_store.find_or_make(run, candidate).forecasts)
     matched = rows[keys].merge(forecasts[[*keys, "mean"]], on=keys, how="left")["mean"].to_numpy(float)
     return np.asarray(matched)
 
