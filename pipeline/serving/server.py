@@ -9,7 +9,7 @@ import uvicorn
 
 from pipeline.serving.app import create_app
 from pipeline.serving.keys import check_host
-from pipeline.serving.log_config import CONFIG
+from pipeline.serving.log_config import log_config
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -35,7 +35,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         create_app(settings),
         host=host,
         port=port,
-        log_config=CONFIG,
+        log_config=log_config(settings.log_level),
         access_log=False,
         server_header=False,
         # Clients are identified by their keys, so no forwarded address is trusted.

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pythonjsonlogger.json import JsonFormatter
 
 from pipeline.lake.tables import Lake
-from pipeline.serving.log_config import CONFIG
+from pipeline.serving.log_config import log_config
 from pipeline.serving.prediction_log import PREDICTIONS
 from pipeline.settings import Settings
 from tests.serving.helpers import HANG_SECONDS, bearer, keys, until
@@ -93,7 +93,7 @@ def test_a_request_is_logged_without_payload_or_key(empty: Settings, caplog: pyt
         client.post(f"{PATH}?token=hidden", json=body, headers=bearer("till") | {"X-Request-ID": "r-1"})
     # The service has ended, so the line, which is written after the answer, is there.
     (line,) = (record for record in caplog.records if getattr(record, "request_id", "") == "r-1")
-    formatter = CONFIG["formatters"]["json"]
+    formatter = log_config("INFO")["formatters"]["json"]
     fields = json.loads(JsonFormatter(formatter["fmt"], rename_fields=formatter["rename_fields"]).format(line))
     assert {name: fields[name] for name in ("level", "route", "status", "key", "method", "request_id")} == {
         "level": "INFO",
