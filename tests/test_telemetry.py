@@ -33,8 +33,8 @@ USE = {
 from datetime import date
 import numpy as np, pandas as pd
 from sklearn.cluster import KMeans
-from pipeline.models import Provenance
-from pipeline.registry import Registry
+from pipeline.registry.client import Registry
+from pipeline.registry.records import Provenance
 from pipeline.settings import Settings
 rows = pd.DataFrame(np.random.default_rng(7).random((20, 2)), columns=["a", "b"])
 registry = Registry(Settings(home="{home}"))
@@ -46,7 +46,8 @@ registry.load("m")
 """,
     "evidently": """
 import numpy as np, pandas as pd
-from pipeline.drift import Method, compare
+from pipeline.monitoring.drift import compare
+from pipeline.training.monitored import Method
 rows = pd.DataFrame({{"a": np.random.default_rng(7).random(600)}})
 compare(rows, rows, {{"a": Method("wasserstein", 0.2)}}, seed=7, sample=1000, minimum_rows=500)
 """,

@@ -19,6 +19,7 @@ from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap, assign
 from pipeline.customers.segments import SEGMENT_FEATURES, TRUSTED_TYPES
 from pipeline.endpoints import Answer, Day, EndpointSpec, Predictions, RowError, Strict, columns_of, flatten
 from pipeline.errors import RefusedError
+from pipeline.ingestion.source_schema import SourceFile
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake import engine
 from pipeline.lake.query import CompiledQuery
@@ -97,7 +98,8 @@ class SegmentPredictor:
         self._version = champion.version.version
         self._map = SegmentMap.from_record(champion.artefacts[SEGMENTS_FILE])
         self._window = settings.window_days
-        self._home = load_sources(settings).spec.home_country
+        spec = load_sources(settings).spec
+        self._home, self._options = spec.home_country, _options(spec)
         self._con = engine.connect(settings)
         self._assign = CompiledQuery(self._con, _SCORED, lambda rows: assign(rows, self._map))
         self._features = lru_cache(MAX_COMPILED)(self._features_as_of)
@@ -138,7 +140,7 @@ class SegmentPredictor:
                 by_day[row.as_of] += [(at, line) for line in row.lines]
         features: dict[int, dict[str, float]] = {}
         for as_of, lines in by_day.items():
-            found = self._features(as_of)(_lines(lines)).to_pylist()
+            found = self._features(as_of)(_lines(lines, self._options)).to_pylist()
             features |= {int(row["customer_id"]): {name: row[name] for name in FEATURE_COLUMNS} for row in found}
         return features
 
@@ -165,12 +167,19 @@ _SCORED = pa.schema(
 )
 
 
-def _lines(lines: Sequence[tuple[int, InvoiceLine]]) -> pa.Table:
+def _options(spec: SourceFile) -> Mapping[str, str]:
+    """The options by which the first source's lines are derived; a request's lines are derived alike."""
+    sources = spec.tables.get(DOMAIN.input_table, {})
+    first = next(iter(sources.values()), None)
+    return {**CONTRACTS[DOMAIN.input_table].options, **(first.options if first else {})}
+
+
+def _lines(lines: Sequence[tuple[int, InvoiceLine]], options: Mapping[str, str]) -> pa.Table:
     """Lines in the schema of the clean table, derived columns included; the customer id is the row's position."""
     contract = CONTRACTS[DOMAIN.input_table]
     rows = [line.model_dump() | {"customer_id": str(position)} for position, line in lines]
     plain = pa.schema([(column.name, column.arrow_type) for column in contract.columns])
-    table = contract.derive(pa.Table.from_pylist(rows, schema=plain), contract.options)
+    table = contract.derive(pa.Table.from_pylist(rows, schema=plain), options)
     for field in contract.schema:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(rows), field.type))

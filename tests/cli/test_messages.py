@@ -70,16 +70,18 @@ def deliveries(till: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_one_is_singular(deliveries: Any) -> None:
     one = run("ingest", "transactions", "--day", "2025-03-03").output
     assert one.startswith("transactions: 1 delivery, 1 row read = 1 clean + 0 quarantined + 0 exact repeats")
-    assert "transactions: 3 deliveries, 3 rows read" in run("ingest", "transactions", "--all").output
+    assert (
+        "transactions: 3 deliveries (1 already committed), 3 rows read" in run("ingest", "transactions", "--all").output
+    )
 
 
 def test_ctrl_c_says_what_was_and_what_was_not_done(deliveries: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole: Callable[..., Any] = steps.ingest
 
-    def interrupted(settings: Settings, delivery: Any) -> Any:
+    def interrupted(settings: Settings, delivery: Any, **options: Any) -> Any:
         if delivery.id.endswith("2025-03-05.csv"):
             raise KeyboardInterrupt
-        return whole(settings, delivery)
+        return whole(settings, delivery, **options)
 
     monkeypatch.setattr(steps, "ingest", interrupted)
     done = run("ingest", "transactions", "--all")

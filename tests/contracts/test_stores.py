@@ -300,9 +300,9 @@ def test_a_corrected_store_keeps_its_joined_columns(chain: Chain) -> None:
     assert line.endswith("1,c,a,-1,1,2008,0,,,,HE")
     replay(chain.settings, "stores", entry.delivery, text.replace(",-1,", ",1,"))
     assert [(row["state"], row["competition_distance"]) for row in chain.clean("stores")] == [
-        ("HE", 1.0),
         ("HB,NI", 5.0),
-    ]
+        ("HE", 1.0),
+    ], "in the order of the deliveries' names: what was corrected comes after"
 
 
 def test_a_delivery_is_ingested_again_when_the_joined_file_changes(chain: Chain) -> None:

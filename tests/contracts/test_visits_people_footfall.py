@@ -149,7 +149,7 @@ def test_visits_each_bad_row_with_its_reason(house: House) -> None:
 def test_a_corrected_visit_is_accepted(house: House) -> None:
     entry = house.deliver("visits", "x,1,0,0,2,1.5,2.5,0,1", "y,1,0,0,0,1.5,2.5,0,1")
     text = export(house.settings, "visits", entry.delivery)
-    assert text.splitlines()[0] == "_row," + HEADERS["visits"]
+    assert text.splitlines()[0] == "_row,_reasons," + HEADERS["visits"]
     done = replay(house.settings, "visits", entry.delivery, text.replace("x,1,0,0,2", "x,1,0,0,0"))
     assert (done.read, done.clean) == (1, 1)
     assert [row["person"] for row in house.clean("visits")] == ["y", "x"]

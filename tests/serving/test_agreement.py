@@ -251,7 +251,10 @@ def test_refused_rows_do_not_affect_the_others(client: httpx.Client) -> None:
 
 
 def test_a_store_without_any_planned_day_is_refused_as_such(shop: Settings) -> None:
-    loaded = {model: Registry(shop).load(model, 1) for model in store_sales.ENDPOINT.models}
+    loaded = {
+        model: Registry(shop).load(model, 1, store_sales.ENDPOINT.trusted_types)
+        for model in store_sales.ENDPOINT.models
+    }
     predictor = store_sales.StoreSalesPredictor(loaded, shop)
     state = predictor._state
     known = state.plan.known.copy()
@@ -268,7 +271,10 @@ def test_a_store_without_any_planned_day_is_refused_as_such(shop: Settings) -> N
 
 
 def test_a_day_outside_the_plan_can_be_forecast_if_the_row_has_all_fields(shop: Settings) -> None:
-    loaded = {model: Registry(shop).load(model, 1) for model in store_sales.ENDPOINT.models}
+    loaded = {
+        model: Registry(shop).load(model, 1, store_sales.ENDPOINT.trusted_types)
+        for model in store_sales.ENDPOINT.models
+    }
     predictor = store_sales.StoreSalesPredictor(loaded, shop)
     state = predictor._state
     predictor._state = replace(state, plan=replace(state.plan, known=np.zeros_like(state.plan.known)))

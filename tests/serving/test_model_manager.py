@@ -102,7 +102,7 @@ def test_a_champion_whose_files_were_changed_is_not_taken(swapping: tuple[Settin
     settings, client = swapping
     before = predict(client)
     version = register(settings, 70.0)
-    entry = Registry(settings)._entry(MODEL, version)
+    entry = Registry(settings)._store.entry(MODEL, version)
     changed = Path(entry.source.removeprefix("file://")) / "artefacts" / FIT_FILE
     changed.write_text(changed.read_text() + " ")
     promote(settings, version)
