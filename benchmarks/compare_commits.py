@@ -33,12 +33,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What was renamed knowingly, by its old name. A commit that has the old name is read as if it had the new one.
 TABLES: Mapping[str, str] = {}
-COLUMNS: Mapping[tuple[str, str], str] = {("store_forecasts", "made_on"): "as_of"}
+COLUMNS: Mapping[tuple[str, str], str] = {("store_forecasts", "made_on"): "as_of", ("drift", "checked_on"): "as_of"}
 METRICS: Mapping[str, tuple[str, float]] = {}
 """Old name of a metric -> its new name, and what the old value is multiplied with where the unit is another."""
 
-DIFFERS = {"at", "landed_at", "spoken_at", "seconds", "peak_mb", "page", "aisle.sha256"}
-WORDS = {"reason", "reasons", "allowed"}
+DIFFERS = {"at", "landed_at", "spoken_at", "seconds", "peak_mb", "page", "rules"}
+DIFFERS |= {f"aisle.{tag}" for tag in ("sha256", "fingerprint", "format")}
+ADDED = {"already_committed", "missing", "closed", "warnings"}
+"""Keys of JSON that later commits add."""
+WORDS = {"reason", "reasons", "allowed", "sentence"}
 """Columns and keys of JSON that are not compared; of a quarantine, whose reasons are names, they are."""
 
 CLI = "from pipeline.cli import main; main()"
@@ -202,15 +205,25 @@ def simulated(tree: Path, folder: Path, domains: Iterable[str]) -> Side:
 def plain(value: Any) -> Any:
     """JSON without what differs with each run and what people read, under the names of today."""
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item) for item in value if not _added_rule(item)]
     if not isinstance(value, dict):
         return value
-    kept = {key: plain(item) for key, item in value.items() if key not in DIFFERS | WORDS}
+    kept = {key: plain(item) for key, item in value.items() if key not in DIFFERS | WORDS | ADDED}
     if kept.get("metric") in METRICS:
         kept["metric"], factor = METRICS[kept["metric"]]
         kept["observed"] = _times(kept["observed"], factor)
     renamed = {METRICS[key][0]: _times(item, METRICS[key][1]) for key, item in kept.items() if key in METRICS}
     return {key: item for key, item in kept.items() if key not in METRICS} | renamed
+
+
+def _added_rule(item: Any) -> bool:
+    """Whether this is the result of a rule that later commits add, or ask where it does not apply."""
+    if not isinstance(item, dict):
+        return False
+    return item.get("rule") == "NotOlder" or (item.get("metric"), item.get("observed", 0)) == (
+        "rmspe_difference_high",
+        None,
+    )
 
 
 def _times(value: Any, factor: float) -> Any:
