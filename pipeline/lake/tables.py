@@ -27,8 +27,8 @@ from pipeline.lake.partitions import Partition, as_json, predicate, single_day
 from pipeline.settings import Settings
 
 CONFLICT_RETRIES = 20
-DAY_COLUMNS = ("day", "as_of")
-"""Names of the column by which a table with one partition per day is partitioned."""
+DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
+"""Names of the column by which a table with a partition per day is partitioned; the last two in earlier releases."""
 
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
@@ -211,16 +211,40 @@ class Lake(Files):
             names: old name -> new name.
 
         Returns:
-            Whether it had any of the old names; a table that does not exist has none.
+            Whether this call renamed any; a table that does not exist has none of the old names.
+
+        Raises:
+            RefusedError: if conflicting commits of other writers outlast the retries.
         """
-        if not self.exists(table) or not set(names) & set(self.schema(table).names):
-            return False
-        target = self._open(table)
-        rows = self.read(table, target.version())
-        renamed = rows.rename_columns([names.get(name, name) for name in rows.column_names])
-        partition = [names.get(name, name) for name in self.partition_columns(table)]
-        write_deltalake(target, renamed, mode="overwrite", schema_mode="overwrite", partition_by=partition)
-        return True
+        lost: DeltaError | None = None
+        for attempt in range(CONFLICT_RETRIES):
+            if not self.exists(table) or not set(names) & set(self.schema(table).names):
+                return False
+            target = self._open(table)
+            version = target.version()
+            rows = self.read(table, version)
+            renamed = rows.rename_columns([names.get(name, name) for name in rows.column_names])
+            partition = [names.get(name, name) for name in self.partition_columns(table)]
+            try:
+                # Delta would repeat a commit that came too late, and leave another writer's rows under the old columns.
+                write_deltalake(
+                    target,
+                    renamed,
+                    mode="overwrite",
+                    schema_mode="overwrite",
+                    partition_by=partition,
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
+                return True
+            except DeltaError as error:
+                if self.version(table) == version:
+                    raise
+                lost = error
+                _wait(attempt)
+        what = "Other writers kept changing the table"
+        raise RefusedError(
+            what, where=f"table {table}", todo="run the step again when nothing else writes it"
+        ) from lost
 
     def append(self, table: str, rows: pa.Table, partition: Sequence[str] = ()) -> TableRef:
         """Append rows to a table, which is created if it does not exist."""

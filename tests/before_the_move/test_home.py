@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipeline.domains import DOMAINS, find_domain, model_names, spec_of
@@ -66,17 +68,41 @@ def test_renamed_columns_are_migrated_once_and_rows_stay(old: Settings) -> None:
     assert {table: lake.version(table) for table in before} == versions
 
 
+@pytest.mark.parametrize("other", ["migrates too", "writes a row"])
+def test_a_migration_that_another_writer_overtakes_loses_nothing(
+    old: Settings, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    lake, table, names = Lake(old), "store_forecasts", {"made_on": "as_of"}
+    expected, whole = lake.read(table).num_rows, Lake.read
+    more = lake.read(table)[:1] if other == "writes a row" else None
+
+    def overtaken(self: Lake, *args: Any, **kwargs: Any) -> pa.Table:
+        rows = whole(self, *args, **kwargs)
+        monkeypatch.setattr(Lake, "read", whole)
+        if more is None:
+            assert Lake(old).rename_columns(table, names)
+        else:
+            Lake(old).append(table, more)
+        return rows
+
+    monkeypatch.setattr(Lake, "read", overtaken)
+    lake.rename_columns(table, names)
+    assert "made_on" not in lake.schema(table).names
+    assert lake.read(table).num_rows == expected + (0 if more is None else 1)
+
+
 def test_pages_are_written_from_what_was_scored_before(old: Settings) -> None:
+    scored = {domain.name: Lake(old).days(domain.results_table) for domain in DOMAINS}
     assert checked_days(Lake(old), ["footfall_buyers"])
     for domain in DOMAINS:
-        days = Lake(old).days(domain.results_table)
+        days = scored[domain.name]
+        assert days == Lake(old).days(domain.results_table), "the same before the migration and after it"
         assert days, domain.name
         assert (old.home_path / scoring.write_report(old, domain, days[-1])).exists()
 
 
 def test_the_next_day_is_scored_beside_the_old_ones(old: Settings) -> None:
     stores = find_domain("stores")
-    migrate(Lake(old))
     days = Lake(old).days(stores.results_table)
     lifecycle.build_features(old, stores, AS_OF)
     assert scoring.score(old, stores, AS_OF) is not None
