@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from pipeline.contracts import CONTRACTS
 from pipeline.dates import format_days
 from pipeline.errors import AisleError
-from pipeline.ingestion import ledger
-from pipeline.ingestion.addresses import has_days
 from pipeline.ingestion.audit import audit
-from pipeline.ingestion.deliveries import absent_days
-from pipeline.ingestion.ledger import Status
+from pipeline.ingestion.missing_days import DayCoverage, day_coverage
 from pipeline.ingestion.sources import load_sources
 from pipeline.ingestion.suites import load_suite
 from pipeline.lake.tables import Lake
@@ -46,8 +44,7 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
         checks.append((label, partial(_source, settings, table, name)))
     checks += [(f"suite of {table}", partial(_suite, settings, table)) for table in tables]
     checks += [(f"ledger of {table}", partial(ledger_adds_up, settings, table)) for table in tables]
-    dated = _sources_with_days(settings, tables)
-    checks += [(f"days of {table}", partial(_days, settings, table, source)) for table, source in dated.items()]
+    checks += [(f"days of {table}", partial(_days, coverage)) for table, coverage in _dated(settings, tables)]
     checks.append(("registry", lambda: _registry(settings)))
     return list(_run(checks))
 
@@ -120,30 +117,21 @@ def ledger_adds_up(settings: Settings, table: str) -> str:
     return detail
 
 
-def _sources_with_days(settings: Settings, tables: list[str]) -> dict[str, str]:
-    """Return, for each table with deliveries of a source whose files name their days, that source."""
-    try:
-        sources, lake = load_sources(settings), Lake(settings)
-        used = {(entry.table, entry.source) for entry in ledger.entries(lake) if entry.status is Status.COMMITTED}
-    except Exception:  # noqa: BLE001 - whatever cannot be read is the finding of other checks
-        return {}
-    found = {}
+def _dated(settings: Settings, tables: list[str]) -> Iterator[tuple[str, DayCoverage]]:
+    """Yield each table of which a missing day can be noticed, and its days."""
     for table in tables:
-        names = [name for name in sources.spec.tables[table] if (table, name) in used]
-        if (dated := [name for name in names if has_days(sources.get(table, name).spec.address)]) and lake.days(table):
-            found[table] = dated[0]
-    return found
+        with suppress(Exception):  # whatever cannot be read is the finding of other checks
+            if coverage := day_coverage(settings, table):
+                yield table, coverage
 
 
-def _days(settings: Settings, table: str, source: str) -> str:
+def _days(coverage: DayCoverage) -> str:
     """Say on which days from the first to the last a table has no rows, although the shop is not known to be closed."""
-    days = Lake(settings).days(table)
-    first, last = days[0], days[-1]
-    absent = absent_days(load_sources(settings).get(table, source), set(days), first, last).missing
-    if not absent:
-        return f"{first} to {last}, rows of every day on which the shop is open"
+    range_of_days = f"{coverage.first} to {coverage.last}"
+    if not coverage.missing:
+        return f"{range_of_days}, rows of every day on which the shop is open"
     return (
-        f"{first} to {last}; no rows of {counted(len(absent), 'day')}: {format_days(absent)}. "
+        f"{range_of_days}; no rows of {counted(len(coverage.missing), 'day')}: {format_days(coverage.missing)}. "
         "Ask the source for them, or name them below closed_on in sources.yaml"
     )
 

@@ -1,4 +1,4 @@
-"""What the readers of a domain's page must know first: warnings of the deliveries it builds on, and drift."""
+"""What the readers of a domain's page must know first: unusual deliveries, days without rows, and drift."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.dates import UNDATED, format_day, format_days
 from pipeline.ingestion.delivery_warnings import DeliveryWarnings, warnings_between
+from pipeline.ingestion.missing_days import day_coverage
 from pipeline.ingestion.suites import reason_kind
 from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake
@@ -30,13 +31,17 @@ def page_warnings(settings: Settings, domain: Domain, as_of: date) -> list[Notic
     """Return the warnings for the top of a domain's page, with links that are relative to `reports/<domain>/`.
 
     These are the warnings of deliveries to the domain's input table with rows in the `window_days` before the as-of
-    day, and the newest drift check up to that day of each champion, if it found drift.
+    day, the days among these without rows, and the newest drift check up to that day of each champion, if it found
+    drift.
     """
     lake = Lake(settings)
     migrate(lake)
     since = as_of - timedelta(days=settings.window_days)
     deliveries = warnings_between(lake, domain.input_table, since, as_of)
     notices = [_of_deliveries(deliveries, since, as_of)] if deliveries else []
+    coverage = day_coverage(settings, domain.input_table, since, as_of)
+    if coverage and coverage.missing:
+        notices.append(_of_missing_days(domain.input_table, coverage.missing))
     registry = Registry(settings)
     champions = [version for name in domain.model_names if (version := registry.champion(name))]
     return notices + [notice for version in champions if (notice := _of_drift(lake, version, as_of))]
@@ -57,6 +62,13 @@ def _of_deliveries(deliveries: Sequence[DeliveryWarnings], since: date, as_of: d
     return Notice(
         f"This page builds on {count} to {table}{of_days}: {'; '.join(kinds)}.",
         Link("The delivery" if len(deliveries) == 1 else "The newest of them", f"../validation/{table}/{newest}.html"),
+    )
+
+
+def _of_missing_days(table: str, missing: Sequence[date]) -> Notice:
+    return Notice(
+        f"This page lacks {counted(len(missing), 'day')}: {table} has no rows of {format_days(missing)}. Ask the "
+        "source for them; days on which the shop is closed belong below closed_on in sources.yaml."
     )
 
 

@@ -101,6 +101,19 @@ def test_rows_without_a_day_have_none(settings: Settings) -> None:
     ]
 
 
+def test_days_without_rows_are_named_up_to_the_day_before_the_page(settings: Settings, till: Any) -> None:
+    """The shop is closed on Sunday the 9th, and nothing came in before the 3rd."""
+    for day in ("2025-03-03", "2025-03-05", "2025-03-07"):
+        till.deliver(f"{day}.csv", [till.line(day=day)])
+    (sentence,) = sentences(till.settings)
+    assert sentence.startswith(
+        "This page lacks 3 days: transactions has no rows of 2025-03-04, 2025-03-06, 2025-03-08. Ask the source"
+    )
+    assert sentences(till.settings, date(2025, 3, 4)) == []
+    till.deliver("2025-03-04.csv", [till.line(day="2025-03-04")])
+    assert sentences(till.settings, date(2025, 3, 6)) == []
+
+
 def check(settings: Settings, day: date, *drifted: str, version: int = 2, model: str = "customer_segments") -> None:
     row = {"as_of": day, "model": model, "model_version": version, "kind": "data", "method": "psi", "threshold": 0.1}
     row |= {"score": 0.2, "reference_rows": 9, "current_rows": 9}
