@@ -15,6 +15,7 @@ from pipeline.ingestion.missing_days import DayCoverage, day_coverage
 from pipeline.ingestion.sources import load_sources
 from pipeline.ingestion.suites import load_suite
 from pipeline.lake.tables import Lake
+from pipeline.redaction import redact
 from pipeline.reports.phrasing import counted
 from pipeline.settings import Settings
 
@@ -60,9 +61,9 @@ def _configured(settings: Settings) -> list[str]:
 def _run(checks: list[tuple[str, Callable[[], str]]]) -> Iterator[Finding]:
     for what, check in checks:
         try:
-            yield Finding(what, True, check())
+            yield Finding(what, True, redact(check()))
         except Exception as error:  # noqa: BLE001 - whatever fails in one check, the others are made
-            yield Finding(what, False, str(error) or repr(error))
+            yield Finding(what, False, redact(str(error) or repr(error)))
 
 
 def _home(settings: Settings) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import AisleError
+from pipeline.redaction import redact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,4 +173,5 @@ def shown(value: object) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = redact(text[: 10 * MAX_SHOWN_CHARACTERS])
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 1]}…"

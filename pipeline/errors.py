@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.redaction import redact
+
 
 class AisleError(Exception):
     """A failure a person can act on.
@@ -12,21 +14,24 @@ class AisleError(Exception):
         observed: the value or state that was seen.
         allowed: what would have been accepted.
         todo: what the reader can do next.
+
+    Passwords in addresses are replaced in all of them, see `pipeline.redaction`.
     """
 
     def __init__(
         self, what: str, *, where: str = "", observed: object = None, allowed: object = None, todo: str = ""
     ) -> None:
-        self.what, self.where, self.observed, self.allowed, self.todo = what, where, observed, allowed, todo
-        parts = [what]
+        self.what, self.where, self.todo = redact(what), redact(where), redact(todo)
+        self.observed, self.allowed = (redact(v) if isinstance(v, str) else v for v in (observed, allowed))
+        parts = [self.what]
         if where:
-            parts.append(f"where: {where}")
+            parts.append(f"where: {self.where}")
         if observed is not None:
-            parts.append(f"observed: {observed}")
+            parts.append(f"observed: {redact(observed)}")
         if allowed is not None:
-            parts.append(f"allowed: {allowed}")
+            parts.append(f"allowed: {redact(allowed)}")
         if todo:
-            parts.append(f"do next: {todo}")
+            parts.append(f"do next: {self.todo}")
         super().__init__("\n  ".join(parts))
 
 

@@ -2,7 +2,7 @@
 
 Every line is `event key=value key=value …`. The fields also travel on the log record as `fields`, so that a JSON
 formatter can write them as they are. Values are names, days, counts, versions and seconds; never rows, keys or
-personal data.
+personal data. Passwords in addresses are replaced here, and by `RedactingFormatter` in what other libraries log.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from pipeline.redaction import redact
 
 LOGGERS = ("pipeline", "aisle_dags")
 """The loggers whose level the setting `AISLE_LOG_LEVEL` gives: the library's, and that of the DAGs' own lines."""
@@ -25,10 +27,18 @@ def set_level(level: str) -> None:
         logging.getLogger(name).setLevel(level)
 
 
+class RedactingFormatter(logging.Formatter):
+    """Formats a record, its traceback included, without the passwords of addresses."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        return redact(super().format(record))
+
+
 def log_to_stderr(level: str) -> None:
     """Write log lines of `level` and above on standard error, one line of text each."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger("pipeline").handlers = [handler]
     set_level(level)
 
@@ -42,7 +52,9 @@ def log_event(logger: logging.Logger, event: str, level: int = logging.INFO, /, 
         level: a level of `logging`.
         fields: what there is to say of it.
     """
-    known = {name: value for name, value in fields.items() if value is not None}
+    known = {
+        name: redact(value) if isinstance(value, str) else value for name, value in fields.items() if value is not None
+    }
     text = " ".join([event, *(f"{name}={_quoted(value)}" for name, value in known.items())])
     logger.log(level, "%s", text, extra={"event": event, "fields": known}, stacklevel=2)
 
@@ -68,5 +80,5 @@ def log_step(logger: logging.Logger, step: str, /, **fields: object) -> Iterator
 
 def _quoted(value: object) -> str:
     """A value as one word: text with blanks or quotes is quoted and escaped, so that a line stays one line."""
-    text = str(value)
+    text = redact(value)
     return text if text and not any(c.isspace() or c in "\"'=\\" for c in text) else repr(text)

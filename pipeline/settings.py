@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from upath import UPath
 
+from pipeline import redaction
 from pipeline.errors import UsageError
 
 Scope = Literal["predict", "read", "admin"]
@@ -91,6 +93,21 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_path(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _remember_secrets(self) -> Self:
+        """Have the passwords in these settings hidden in whatever people get to see."""
+        options = self.storage_options
+        addresses = (self.home, self.data, self.tracking_uri, self.artifacts, str(self.sources), *options.values())
+        redaction.remember(secret for address in addresses for secret in redaction.secrets_of(address))
+        redaction.remember(value for name, value in options.items() if redaction.SECRET_NAME.search(name))
+        return self
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The settings without passwords, for tracebacks and debuggers."""
+        hidden = {"storage_options", "api_keys"}
+        for name, value in super().__repr_args__():
+            yield name, redaction.HIDDEN if name in hidden else redaction.redact(value)
 
     @property
     def home_path(self) -> UPath:

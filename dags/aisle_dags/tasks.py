@@ -9,9 +9,11 @@ import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import get_current_context
+from airflow.sdk.log import mask_secret
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.logs import log_event, set_level
+from pipeline.redaction import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,9 @@ def step(function: Callable[..., R]) -> Callable[..., R]:
         start, outcome = time.monotonic(), "failed"
         try:
             set_level(load_settings().log_level)
+            # Airflow writes the tracebacks of tasks, and this is its own means to hide what they hold.
+            for secret in remembered():
+                mask_secret(secret)
             log_event(log, "task started", **fields)
             result = function(*args, **kwargs)
             outcome = "finished"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +18,7 @@ from pipeline.cli.options import Verbose
 from pipeline.cli.output import interruptible, print_error
 from pipeline.errors import AisleError, RefusedError
 from pipeline.logs import log_to_stderr
+from pipeline.redaction import redact
 from pipeline.settings import load_settings
 
 HELP = """Run any step of the pipeline by hand, for any day, without Airflow.
@@ -90,11 +94,17 @@ def assemble() -> typer.Typer:
     return app
 
 
+def _print_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an error that nobody expected, without the passwords of addresses."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+
 app = assemble()
 
 
 def main() -> None:
     """Run the command line; errors are printed with what to do next, without a traceback."""
+    sys.excepthook = _print_unexpected
     try:
         app(standalone_mode=True)
     except AisleError as error:

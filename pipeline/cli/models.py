@@ -23,6 +23,7 @@ from pipeline.cli.output import (
 from pipeline.dates import format_day
 from pipeline.domains import DOMAINS, domain_of, find_domain, model_names, spec_of
 from pipeline.errors import RefusedError, UsageError
+from pipeline.redaction import redact
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def score(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
         "as_of": as_of,
         "features": features.as_dict(),
         "scores": scored.as_dict(),
-        "page": str(settings.home_path / page),
+        "page": redact(settings.home_path / page),
         "seconds": seconds_since(start),
     }
     print_result(result, as_json, f"{domain} as of {format_day(as_of)}: {result['page']}, {result['seconds']} s")
@@ -153,7 +154,7 @@ def report(domain: DomainName, day: Day = None, as_json: Json = False) -> None:
             allowed=f"a scored day, the last of which is {format_day(scored[-1])}",
             todo=f"aisle score {domain} --day {format_day(as_of)}",
         )
-    page = str(settings.home_path / scoring.write_report(settings, found, as_of))
+    page = redact(settings.home_path / scoring.write_report(settings, found, as_of))
     print_result({"domain": domain, "as_of": as_of, "page": page}, as_json, page)
 
 

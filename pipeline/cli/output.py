@@ -15,6 +15,7 @@ from rich.measure import Measurement
 from rich.table import Column, Table
 
 from pipeline.dates import format_day
+from pipeline.redaction import redact
 
 if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that read the registry import it.
@@ -65,10 +66,10 @@ def interruptible(done: list[str] | None = None) -> Iterator[None]:
 
 
 def print_error(label: str, message: object) -> None:
-    """Print `label: message` on standard error."""
+    """Print `label: message` on standard error, without the passwords of addresses."""
     err.print(f"[bold red]{label}:[/]", end=" ")
     # A source's names of files and columns may contain brackets, which are not markup.
-    err.print(message, highlight=False, soft_wrap=True, markup=False)
+    err.print(redact(message), highlight=False, soft_wrap=True, markup=False)
 
 
 def seconds_since(start: float) -> float:

@@ -13,6 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.ingestion.source_checks import address_faults, contract_faults
 from pipeline.ingestion.source_schema import Source, SourceFile
 from pipeline.ingestion.yaml_lines import Document, Fault, nearest_line, parse_yaml
+from pipeline.redaction import remember, secrets_of
 from pipeline.settings import Settings
 
 
@@ -100,6 +101,8 @@ def load_sources(settings: Settings, table: str | None = None, name: str | None 
         raise _all_faults(file, [*faults, *_schema_faults(error, document.lines)]) from error
     if faults:
         raise _all_faults(file, faults)
+    for sources in spec.tables.values():
+        remember(secret for source in sources.values() for secret in secrets_of(source.address))
     return Sources(file, spec, document.lines)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import jinja2
 
 from pipeline.lake.tables import Lake
+from pipeline.redaction import redact
 
 Tone = Literal["", "good", "bad", "wait"]
 """The colour of a key figure or of a table cell."""
@@ -156,7 +157,12 @@ def render_page(
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.reports", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("pipeline.reports", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # A reason, a warning or a source's address may hold a password.
+        finalize=lambda value: redact(value) if type(value) is str else value,
     )
     return environment.get_template("page.html")
 

@@ -49,12 +49,11 @@ class Endpoint:
             ProblemError: 503 while no champion is loaded, 429 when the queue is full.
         """
         if self._models.champion(self.spec.name) is None:
-            last = self._models.last_reloads.get(self.spec.name)
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "No champion is loaded for this endpoint",
                 where=self.spec.path,
-                observed=last.text if last else "the registry has not answered yet",
+                observed=self._models.public_state(self.spec.name),
                 todo="try again later; /health/ready says when it is loaded",
                 headers={"Retry-After": "10"},
             )

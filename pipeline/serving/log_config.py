@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from pythonjsonlogger.json import JsonFormatter
+
+from pipeline.redaction import redact
+
 FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class RedactingJsonFormatter(JsonFormatter):
+    """Writes a record as JSON without the passwords of addresses, also those of libraries' lines and tracebacks."""
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """The fields of the line."""
+        return {name: _redacted(value) for name, value in super().process_log_record(log_data).items()}
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    return {name: _redacted(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def log_config(level: str) -> dict[str, Any]:
@@ -18,7 +36,7 @@ def log_config(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "json": {
-                "()": "pythonjsonlogger.json.JsonFormatter",
+                "()": RedactingJsonFormatter,
                 "fmt": FIELDS,
                 "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
             }

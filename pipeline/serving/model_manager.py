@@ -18,12 +18,19 @@ from pipeline.dates import UNDATED_AS_OF
 from pipeline.endpoints import EndpointSpec, Predictor, RowError
 from pipeline.errors import AisleError, RefusedError, UsageError
 from pipeline.logs import log_event
+from pipeline.redaction import redact
 from pipeline.registry.client import CHALLENGER, CHAMPION, Registry
 from pipeline.registry.records import Loaded
 from pipeline.serving.metrics import Metrics
 from pipeline.settings import Settings
 
 Outcome = Literal["loaded", "unchanged", "none", "failed"]
+_PUBLIC: Mapping[Outcome, str] = {
+    "loaded": "A champion is loaded.",
+    "unchanged": "A champion is loaded.",
+    "none": "There is no champion yet.",
+    "failed": "The champion could not be loaded; the log of the service and GET /model say why.",
+}
 log = logging.getLogger(__name__)
 
 
@@ -94,6 +101,13 @@ class ModelManager:
     def challenger(self, name: str) -> LoadedModel | None:
         """The challenger of an endpoint; None unless the settings ask for challengers and there is one."""
         return self._challengers.get(name)
+
+    def public_state(self, name: str) -> str:
+        """A fixed sentence about an endpoint, for those who may not read `last_reloads`."""
+        if name in self._champions:
+            return "A champion is loaded."
+        last = self.last_reloads.get(name)
+        return _PUBLIC[last.outcome] if last else "The registry has not been asked yet."
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -263,4 +277,7 @@ def _versions_text(versions: Mapping[str, int]) -> str:
 
 def _summary(error: Exception) -> str:
     """An error in one line."""
-    return error.what if isinstance(error, AisleError) else str(error).split("\n")[0][:300] or type(error).__name__
+    if isinstance(error, AisleError):
+        return error.what
+    # Before it is cut, because half an address is not recognised as one.
+    return redact(error).split("\n")[0][:300] or type(error).__name__

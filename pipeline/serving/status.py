@@ -28,11 +28,14 @@ class Reload(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether every required endpoint has its champions loaded, and the last reload of each endpoint."""
+    """Whether every required endpoint has its champions loaded, and a sentence for each endpoint.
+
+    Anyone may ask, so the sentences are fixed; `GET /model` has the details, for those who may read.
+    """
 
     ready: bool
     required: list[str]
-    routes: dict[str, Reload | None]
+    routes: dict[str, str]
 
 
 class ModelState(BaseModel):
@@ -84,7 +87,8 @@ def router(manager: ModelManager, specs: Sequence[EndpointSpec], metrics: Metric
     async def ready(response: Response) -> Ready:
         if not manager.ready:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return Ready(ready=manager.ready, required=list(manager.required), routes=_last_reloads(manager, specs))
+        sentences = {spec.name: manager.public_state(spec.name) for spec in specs}
+        return Ready(ready=manager.ready, required=list(manager.required), routes=sentences)
 
     @routes.get("/model", summary="Every model in use", responses=problems(*COMMON))
     async def models() -> Models:

@@ -1,0 +1,1 @@
+"""Attacks on a running installation: `python -m benchmarks.attack`."""
