@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     seed: int = Field(7, description="Random seed.")
     log_level: LogLevel = Field("INFO", description="Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
+    preload: bool = Field(True, description="Whether Airflow's scheduler imports the libraries of its tasks once.")
     code_version: str = Field("", description="Commit of the running code, recorded with every model.")
 
     api_keys: dict[str, ApiKey] = Field(

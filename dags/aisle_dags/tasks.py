@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,6 +52,7 @@ def step(function: Callable[..., R]) -> Callable[..., R]:
             # Airflow writes the tracebacks of tasks, and this is its own means to hide what they hold.
             for secret in remembered():
                 mask_secret(secret)
+            _use_all_cores()
             log_event(log, "task started", **fields)
             result = function(*args, **kwargs)
             outcome = "finished"
@@ -65,6 +67,16 @@ def step(function: Callable[..., R]) -> Callable[..., R]:
             log_event(log, f"task {outcome}", level, **fields, seconds=round(time.monotonic() - start, 3))
 
     return run
+
+
+def _use_all_cores() -> None:
+    """Undo the limit of one thread under which `airflow_local_settings` loads BLAS: a matrix product on one thread has
+    other last digits, and a task should give the result of the command line.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    given = os.environ.get("OPENBLAS_NUM_THREADS")
+    threadpool_limits(int(given) if given else len(os.sched_getaffinity(0)), user_api="blas")
 
 
 def _fail(message: str) -> Exception:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
 
 from pipeline.contracts import CONTRACTS
 from pipeline.dates import format_day
@@ -19,6 +19,9 @@ from pipeline.ingestion.received import received_table
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
 
 MAX_SHOWN_DAYS = 5
 DIGEST_MODULUS = 2**31 - 1

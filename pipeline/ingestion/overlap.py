@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 
 from pipeline.contracts import Contract
 from pipeline.ingestion.received import received_table
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
 
 
 def current_rows(con: Backend, lake: Lake, contract: Contract, days: list[date]) -> pa.Table:

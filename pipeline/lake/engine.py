@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
 
 from pipeline.lake.tables import DAY_COLUMNS, Lake
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
 
 
 def connect(settings: Settings) -> Backend:

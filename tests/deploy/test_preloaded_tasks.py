@@ -1,0 +1,79 @@
+"""Tasks of a real Airflow find their modules already imported, and the libraries work in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from deploy.local.airflow_api import AirflowApi
+from deploy.local.installation import LocalAirflow
+
+DAG_FILE = """
+import sys
+
+LOADED = set(sys.modules)
+
+from airflow.sdk import dag, task
+
+
+@dag(schedule=None, params={"folder": ""})
+def libraries():
+    @task
+    def use(folder: str) -> None:
+        import json
+        from datetime import date
+        from pathlib import Path
+
+        import lightgbm
+        import mlflow
+        import numpy as np
+        import pyarrow as pa
+
+        from pipeline.lake import engine
+        from pipeline.lake.tables import Lake
+        from pipeline.settings import load_settings
+
+        settings = load_settings(home=folder)
+        lake = Lake(settings)
+        days = pa.array([date(2025, 1, 1)] * 1000, pa.date32())
+        lake.replace("numbers", {"day": [date(2025, 1, 1)]}, pa.table({"day": days, "number": range(1000)}))
+        total = engine.table(engine.connect(settings), lake, "numbers").number.sum().to_pyarrow().as_py()
+        x = np.arange(2000.0).reshape(-1, 1)
+        booster = lightgbm.train({"verbose": -1, "num_threads": 2}, lightgbm.Dataset(x, x[:, 0]), 20)
+        mlflow.set_tracking_uri(settings.mlflow_uri)
+        with mlflow.start_run() as run:
+            mlflow.log_metric("error", 0.5)
+        found = {
+            "loaded": sorted(LOADED & {"pipeline.ingestion.steps", "evidently", "lightgbm", "mlflow", "duckdb"}),
+            "total": total,
+            "product": float((x.T @ x).item()),
+            "learned": bool(booster.predict([[1500.0]])[0] > booster.predict([[500.0]])[0]),
+            "metric": mlflow.get_run(run.info.run_id).data.metrics["error"],
+        }
+        Path(folder, "found.json").write_text(json.dumps(found))
+
+    use("{{ params.folder }}")
+
+
+libraries()
+"""
+
+
+def test_a_task_finds_its_modules_and_the_libraries_work(tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "libraries.py").write_text(DAG_FILE)
+    results = tmp_path / "results"
+    results.mkdir()
+    settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
+    with LocalAirflow(tmp_path / "airflow", settings) as airflow, AirflowApi(airflow.url, airflow.check) as api:
+        api.wait_for_dags({"libraries"}, timeout=120)
+        api.unpause("libraries")
+        api.wait_run("libraries", api.trigger("libraries", {"folder": str(results)}), timeout=300)
+    found = json.loads((results / "found.json").read_text())
+    assert found == {
+        "loaded": ["evidently", "lightgbm", "mlflow", "pipeline.ingestion.steps"],
+        "total": 499500,
+        "learned": True,
+        "product": sum(n * n for n in range(2000)),
+        "metric": 0.5,
+    }
