@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     seed: int = Field(7, description="Random seed.")
     log_level: LogLevel = Field("INFO", description="Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
+    keep_versions_days: int = Field(30, ge=7, description="How long replaced versions of tables stay, in days.")
+    keep_reports_days: int = Field(400, ge=7, description="How long report pages stay, in days.")
     preload: bool = Field(True, description="Whether Airflow's scheduler imports the libraries of its tasks once.")
     code_version: str = Field("", description="Commit of the running code, recorded with every model.")
 

@@ -31,6 +31,7 @@ TAGS = {
     "domain": "makes features, scores and a report from clean tables",
     "training": "trains models and promotes them",
     "monitoring": "detects drift of the champions",
+    "housekeeping": "removes what is no longer needed",
     "customers": "about customers",
     "transactions": "about invoice lines",
     "shoppers": "about visits, purchases and how they respond to prices",

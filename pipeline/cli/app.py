@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, Iterable[Callable[..., None]]] = {
         models.promote,
         models.rollback,
     ),
-    "Service": (service.serve, service.key, service.doctor),
+    "Service": (service.serve, service.key, service.doctor, service.housekeeping),
 }
 """The commands under each heading of the help."""
 QUARANTINE: Mapping[str, Callable[..., None]] = {

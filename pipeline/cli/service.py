@@ -1,15 +1,16 @@
-"""The commands about the prediction service and the installation: serve, key and doctor."""
+"""The commands about the prediction service and the installation: serve, key, doctor and housekeeping."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
 from pipeline.cli.options import Json, KeyScope
-from pipeline.cli.output import print_result
+from pipeline.cli.output import number, print_result
 from pipeline.settings import load_settings
 
 
@@ -53,3 +54,23 @@ def doctor(as_json: Json = False) -> None:
     print_result({"findings": [vars(finding) for finding in findings]}, as_json, shown)
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
+
+
+def housekeeping(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Join small files, and remove old versions of tables, leftovers of killed processes and old pages."""
+    from pipeline.housekeeping import keep_house
+    from pipeline.reports.phrasing import counted
+
+    done = keep_house(load_settings(), dry_run=dry_run)
+    shown = Table("what", number("files"), number("MB"))
+    for what, removed in (*done.versions.items(), ("leftovers", done.leftovers), ("pages", done.reports)):
+        if removed.files:
+            shown.add_row(what, f"{removed.files:,}", f"{removed.size / 1e6:,.1f}")
+    total = f"{counted(done.removed.files, 'file')}, {done.removed.size / 1e6:,.1f} MB"
+    joined = counted(sum(done.joined.values()), "small file")
+    verbs = ("would be removed", "would be joined") if dry_run else ("removed", "joined")
+    shown.caption = f"{total} {verbs[0]}; {joined} {verbs[1]}"
+    print_result(asdict(done) | {"dry_run": dry_run}, as_json, shown if shown.row_count else shown.caption)

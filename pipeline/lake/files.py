@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from upath import UPath
@@ -29,6 +32,26 @@ class Blob:
     size: int
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A file below home.
+
+    Attributes:
+        path: where it is, relative to home.
+        size: number of bytes.
+        written: when it was written, in UTC.
+    """
+
+    path: str
+    size: int
+    written: datetime
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return PurePosixPath(self.path).name
+
+
 class Files:
     """Files below one home, which is a folder or a bucket."""
 
@@ -38,6 +61,16 @@ class Files:
     def path(self, *parts: str) -> UPath:
         """Return a path below home."""
         return self.home.joinpath(*parts)
+
+    def files_below(self, folder: str) -> list[StoredFile]:
+        """List all files below a folder, however deep; none if it does not exist."""
+        root = self.home / folder
+        # fsspec caches a bucket's listing for the life of the process, which is weeks for a server.
+        root.fs.invalidate_cache()
+        return [
+            StoredFile(f"{folder}/{PurePosixPath(address).relative_to(root.path)}", info["size"], _written(info))
+            for address, info in root.fs.find(root.path, detail=True).items()
+        ]
 
     def write_blob(self, path: str, data: bytes) -> UPath:
         """Write a file below home. Readers see the old content or the new, never a part."""
@@ -93,3 +126,9 @@ class Files:
 
 def _is_local(path: UPath) -> bool:
     return path.protocol in ("", "file")
+
+
+def _written(info: Mapping[str, Any]) -> datetime:
+    """Return when a file was written; local and GCS, S3, and in-memory file systems use different keys."""
+    written = next(info[name] for name in ("mtime", "LastModified", "created") if name in info)
+    return written.astimezone(UTC) if isinstance(written, datetime) else datetime.fromtimestamp(written, UTC)

@@ -17,7 +17,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.dates import format_day, parse_as_of
@@ -32,6 +32,10 @@ DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
 
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
+
+KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+"""By default Delta removes the commits before a checkpoint after 30 days, and with them the versions of a table that
+registered models were trained on."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,7 @@ class Lake(Files):
                     mode="overwrite",
                     predicate=predicate(where),
                     commit_properties=CommitProperties(custom_metadata=metadata),
+                    post_commithook_properties=KEEP_LOG,
                 )
                 return TableRef(table, int(target.version()), day)
             except DeltaError as error:
@@ -196,12 +201,7 @@ class Lake(Files):
                     raise
                 lost = error
                 _wait(attempt)
-        raise RefusedError(
-            "Other writers kept changing the same partitions",
-            where=f"table {table}, {dict(where)}",
-            observed=f"{CONFLICT_RETRIES} conflicting commits",
-            todo="run the step again; if it persists, look for a task that writes in a loop",
-        ) from lost
+        raise _overtaken(table, str(dict(where))) from lost
 
     def rename_columns(self, table: str, names: Mapping[str, str]) -> bool:
         """Rewrite a table with some columns renamed, also those it is partitioned by, in one commit.
@@ -234,6 +234,7 @@ class Lake(Files):
                     schema_mode="overwrite",
                     partition_by=partition,
                     commit_properties=CommitProperties(max_commit_retries=0),
+                    post_commithook_properties=KEEP_LOG,
                 )
                 return True
             except DeltaError as error:
@@ -247,20 +248,26 @@ class Lake(Files):
         ) from lost
 
     def append(self, table: str, rows: pa.Table, partition: Sequence[str] = ()) -> TableRef:
-        """Append rows to a table, which is created if it does not exist."""
+        """Append rows to a table, which is created if it does not exist.
+
+        Raises:
+            RefusedError: if conflicting commits of other writers outlast the retries.
+        """
+        lost: DeltaError | None = None
         for attempt in range(CONFLICT_RETRIES):
-            if self.exists(table):
-                break
             try:
-                self._create(table, rows, list(partition))
-                return TableRef(table, 0)
+                if not self.exists(table):
+                    self._create(table, rows, list(partition))
+                    return TableRef(table, 0)
+                target = self._open(table)
+                write_deltalake(target, rows, mode="append", post_commithook_properties=KEEP_LOG)
+                return TableRef(table, int(target.version()))
             except DeltaError as error:
                 if not _is_conflict(error):
                     raise
+                lost = error
                 _wait(attempt)
-        target = self._open(table)
-        write_deltalake(target, rows, mode="append")
-        return TableRef(table, int(target.version()))
+        raise _overtaken(table, "all partitions") from lost
 
     def _create(self, table: str, rows: pa.Table, partition: list[str], metadata: dict[str, str] | None = None) -> None:
         """Create a table with its first rows, as version 0.
@@ -300,6 +307,15 @@ class Lake(Files):
 def _wait(attempt: int) -> None:
     # The random delay keeps two writers from colliding again; it does not affect what is written.
     time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311
+
+
+def _overtaken(table: str, where: str) -> RefusedError:
+    return RefusedError(
+        "Other writers kept changing the same partitions",
+        where=f"table {table}, {where}",
+        observed=f"{CONFLICT_RETRIES} conflicting commits",
+        todo="run the step again; if it persists, look for a task that writes in a loop",
+    )
 
 
 def _is_conflict(error: DeltaError) -> bool:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import quote
 
 from pipeline.lake.tables import Lake
@@ -43,15 +41,12 @@ class Page:
 
 def find_pages(lake: Lake) -> dict[str, list[Page]]:
     """Return folder -> its pages, newest first."""
-    root = lake.path(REPORTS)
-    # fsspec caches a bucket's listing for the life of the process, which is weeks for a server.
-    root.fs.invalidate_cache()
     by_folder: dict[str, list[Page]] = {}
-    for address, info in root.fs.find(root.path, detail=True).items():
-        path = PurePosixPath(address).relative_to(root.path)
+    for file in lake.files_below(REPORTS):
+        path = PurePosixPath(file.path).relative_to(REPORTS)
         if path.suffix == ".html" and not path.name.startswith("."):
             folder = "" if path.parent == PurePosixPath() else str(path.parent)
-            by_folder.setdefault(folder, []).append(Page(folder, path.stem, _written(info)))
+            by_folder.setdefault(folder, []).append(Page(folder, path.stem, file.written))
     return {
         folder: sorted(by_folder[folder], key=lambda page: page.order, reverse=True) for folder in sorted(by_folder)
     }
@@ -115,9 +110,3 @@ def _section(name: str, pages: list[Page], folder: str) -> Section:
 def _heading(folder: str) -> str:
     text = folder.replace("/", " · ").replace("_", " ")
     return text[:1].upper() + text[1:]
-
-
-def _written(info: Mapping[str, Any]) -> datetime:
-    """Return when a file was written; local and GCS, S3, and in-memory file systems use different keys."""
-    written = next(info[name] for name in ("mtime", "LastModified", "created") if name in info)
-    return written.astimezone(UTC) if isinstance(written, datetime) else datetime.fromtimestamp(written, UTC)

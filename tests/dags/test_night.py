@@ -67,6 +67,9 @@ def test_a_night_from_a_delivery_to_a_drift_report(run_dag: RunDag, shop: Settin
     run("ingest_transactions", {"from": str(NEXT), "until": "2025-03-04"}, 4)
     assert {table: lake.version(table) for table in before} == before
 
+    run("housekeeping", {}, 5)
+    assert lake.row_counts("transactions", "day")[str(NEXT)] > 0
+
 
 @pytest.mark.usefixtures("airflow_database")
 def test_days_in_the_wrong_order_fail_the_run(dags: dict[str, DAG], shop: Settings) -> None:

@@ -1,0 +1,85 @@
+"""`aisle housekeeping`: join small files, and remove what is no longer needed.
+
+Raw bytes, the ledger, the logs of the tables and the registry are never removed: with them everything else can be made
+again. Versions of tables that a registered model was trained on stay readable, however old they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pipeline.lake.maintenance import NOTHING, Maintenance, Removed
+from pipeline.logs import log_event, log_step
+from pipeline.registry.client import Registry
+from pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Housekeeping:
+    """What was done, or would be.
+
+    Attributes:
+        joined: number of files that were joined, by table.
+        versions: data files of old versions, and of writers that were killed, by table.
+        leftovers: incomplete raw files and pages.
+        reports: old pages.
+    """
+
+    joined: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, Removed] = field(default_factory=dict)
+    leftovers: Removed = NOTHING
+    reports: Removed = NOTHING
+
+    @property
+    def removed(self) -> Removed:
+        """All files that were removed."""
+        return sum(self.versions.values(), self.leftovers + self.reports)
+
+
+def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | None = None) -> Housekeeping:
+    """Join small files, and remove old versions, leftovers of killed processes and old pages.
+
+    It may run beside writers: it removes no file that is younger than a week, and leaves partitions alone that are
+    being written.
+
+    Args:
+        settings: the settings; `keep_versions_days` and `keep_reports_days` say what is old.
+        dry_run: whether to say only what would be done.
+        now: the time that ages are measured from.
+
+    Raises:
+        AisleError: if the registry does not say which versions are needed; then nothing is removed.
+    """
+    now = now or datetime.now(UTC)
+    needed = _needed_versions(settings)
+    maintenance = Maintenance(settings, dry_run=dry_run)
+    done = Housekeeping()
+    with log_step(log, "housekeeping", dry_run=dry_run) as results:
+        for table in maintenance.tables():
+            if joined := maintenance.join_small_files(table):
+                done.joined[table] = joined
+            age = timedelta(days=settings.keep_versions_days)
+            removed = maintenance.remove_old_versions(table, needed[table], age)
+            if removed.files:
+                done.versions[table] = removed
+                log_event(log, "versions removed", table=table, files=removed.files, bytes=removed.size)
+        done.leftovers = maintenance.remove_leftovers(now)
+        done.reports = maintenance.remove_reports(now, timedelta(days=settings.keep_reports_days))
+        results |= {"files": done.removed.files, "bytes": done.removed.size}
+    return done
+
+
+def _needed_versions(settings: Settings) -> defaultdict[str, set[int]]:
+    """Return the versions of each table that any registered model was trained on."""
+    registry = Registry(settings)
+    needed: defaultdict[str, set[int]] = defaultdict(set)
+    for model in registry.models():
+        for version in registry.versions(model.name):
+            for table, number in version.provenance.tables.items():
+                needed[table].add(number)
+    return needed

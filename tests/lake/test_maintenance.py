@@ -1,0 +1,175 @@
+"""Maintenance removes what nobody needs, and nothing else, also beside a writer."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import RefusedError
+from pipeline.lake.maintenance import MANY_FILES, MIN_RETENTION, NOTHING, Maintenance, Removed
+from pipeline.lake.tables import Lake
+from pipeline.settings import Settings, load_settings
+
+DAY = date(2025, 3, 3)
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(home=str(tmp_path))
+
+
+def rows(*values: int) -> pa.Table:
+    return pa.table({"day": pa.array([DAY] * len(values), pa.date32()), "value": pa.array(values, pa.int64())})
+
+
+def values(settings: Settings, table: str = "t", version: int | None = None) -> list[int]:
+    found: list[int] = sorted(Lake(settings).read(table, version)["value"].to_pylist())
+    return found
+
+
+def age(settings: Settings, days: float) -> None:
+    """Make every file of the table older, as Delta sees it: the log says when a file was replaced."""
+    seconds = time.time() - days * 86400
+    for file in Path(settings.home, "lake", "t").rglob("*"):
+        if file.suffix == ".json":
+            text = re.sub(r'"(deletionTimestamp|timestamp)":\d+', rf'"\1":{int(seconds * 1000)}', file.read_text())
+            file.write_text(text)
+        os.utime(file, (seconds, seconds))
+
+
+def test_versions_stay_readable_however_old_the_log_is(settings: Settings) -> None:
+    """Delta itself removes commits that are older than 30 days whenever it writes a checkpoint, each 100 commits."""
+    lake = Lake(settings)
+    for number in range(60):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    age(settings, 60)
+    for number in range(60, 160):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    assert list(Path(settings.home, "lake", "t", "_delta_log").glob("*.checkpoint.parquet"))
+    assert values(settings, version=3) == [3]
+
+
+def test_only_versions_that_nobody_needs_are_removed(settings: Settings) -> None:
+    lake = Lake(settings)
+    for number in range(5):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    age(settings, 40)
+    month = timedelta(days=30)
+    expected = Maintenance(settings, dry_run=True).remove_old_versions("t", {2}, month)
+    assert values(settings, version=0) == [0]
+    assert Maintenance(settings).remove_old_versions("t", {2}, month) == expected
+    assert expected.files == 3
+    assert expected.size > 0
+    assert (values(settings), values(settings, version=2)) == ([4], [2])
+    with pytest.raises(RefusedError):
+        values(settings, version=1)
+    assert Maintenance(settings).remove_old_versions("t", {2}, month) == NOTHING
+
+
+def test_young_versions_and_versions_that_are_no_longer_known_do_not_matter(settings: Settings) -> None:
+    lake = Lake(settings)
+    for number in range(3):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    assert Maintenance(settings).remove_old_versions("t", {999}, MIN_RETENTION) == NOTHING
+    assert values(settings, version=0) == [0]
+    with pytest.raises(ValueError, match="7 days"):
+        Maintenance(settings).remove_old_versions("t", (), timedelta(days=6))
+
+
+def test_a_file_of_a_writer_that_was_killed_is_removed_when_it_is_old(settings: Settings) -> None:
+    Lake(settings).replace("t", {"day": [DAY]}, rows(1))
+    orphan = Path(settings.home, "lake", "t", f"day={DAY}", "part-00000-orphan.parquet")
+    orphan.write_bytes(b"half")
+    assert Maintenance(settings).remove_old_versions("t", (), MIN_RETENTION) == NOTHING
+    age(settings, 8)
+    assert Maintenance(settings).remove_old_versions("t", (), MIN_RETENTION) == Removed(1, 4)
+    assert not orphan.exists()
+    assert values(settings) == [1]
+
+
+@pytest.mark.parametrize("partition", [["day"], []], ids=["by day", "not partitioned"])
+def test_many_small_files_of_a_partition_are_joined(settings: Settings, partition: list[str]) -> None:
+    lake = Lake(settings)
+    for number in range(MANY_FILES - 1):
+        lake.append("t", rows(number), partition)
+    assert Maintenance(settings).join_small_files("t") == 0
+    lake.append("t", rows(99), partition)
+    assert Maintenance(settings, dry_run=True).join_small_files("t") == MANY_FILES
+    assert len(lake.files("t")) == MANY_FILES
+    assert Maintenance(settings).join_small_files("t") == MANY_FILES
+    assert len(lake.files("t")) == 1
+    assert values(settings) == [*range(MANY_FILES - 1), 99]
+    assert Maintenance(settings).join_small_files("t") == 0
+
+
+def test_beside_writers_nothing_is_lost_or_doubled(settings: Settings) -> None:
+    """One thread appends, one replaces its own day, while files are joined and old versions removed."""
+    lake, other = Lake(settings), date(2025, 3, 4)
+    lake.append("t", rows(0), ["day"])
+    stop = threading.Event()
+
+    def append() -> None:
+        for number in range(1, 40):
+            lake.append("t", rows(number), ["day"])
+
+    def replace() -> None:
+        for number in range(40):
+            day = pa.array([other], pa.date32())
+            lake.replace("t", {"day": [other]}, pa.table({"day": day, "value": pa.array([1000 + number])}))
+
+    def keep() -> None:
+        maintenance = Maintenance(settings)
+        while not stop.is_set():
+            maintenance.join_small_files("t")
+            maintenance.remove_old_versions("t", (), MIN_RETENTION)
+
+    with ThreadPoolExecutor() as threads:
+        keeper, writers = threads.submit(keep), [threads.submit(append), threads.submit(replace)]
+        wait(writers)
+        stop.set()
+    for done in (keeper, *writers):
+        done.result()
+    assert values(settings) == [*range(40), 1039]
+
+
+def test_leftovers_of_killed_processes_are_removed_when_they_are_old(settings: Settings) -> None:
+    lake = Lake(settings)
+    page = lake.write_blob("reports/customers/2025-03-03.html", b"page")
+    left = [page.with_name(".2025-03-03.html." + "a" * 32), lake.path("raw", "t", "d", ".x.csv." + "0" * 32)]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half")
+    assert Maintenance(settings).remove_leftovers(NOW) == NOTHING
+    later = NOW + timedelta(days=8)
+    assert Maintenance(settings, dry_run=True).remove_leftovers(later) == Removed(2, 8)
+    assert all(file.exists() for file in left)
+    assert Maintenance(settings).remove_leftovers(later) == Removed(2, 8)
+    assert page.exists()
+    assert not any(file.exists() for file in left)
+
+
+def test_old_pages_are_removed_and_the_shared_script_stays(settings: Settings) -> None:
+    lake = Lake(settings)
+    page = lake.write_blob("reports/customers/2025-03-03.html", b"page")
+    script = lake.write_blob("reports/assets/plotly.min.js", b"script")
+    raw = lake.write_blob("raw/t/d/0-x.csv", b"raw")
+    assert Maintenance(settings).remove_reports(NOW + timedelta(days=300), timedelta(days=400)) == NOTHING
+    assert Maintenance(settings).remove_reports(NOW + timedelta(days=401), timedelta(days=400)) == Removed(1, 4)
+    assert not page.exists()
+    assert script.exists()
+    assert raw.exists()
+
+
+def test_an_empty_home_has_no_tables(settings: Settings) -> None:
+    assert Maintenance(settings).tables() == []
+    Lake(settings).replace("t.received", {"day": [DAY]}, rows(1))
+    assert Maintenance(settings).tables() == ["t.received"]
