@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pipeline.redaction import redact
 
+MAX_CHARACTERS = 10_000
+"""How much of each part of a message is shown; what was observed may have megabytes."""
+
 
 class AisleError(Exception):
     """A failure a person can act on.
@@ -32,7 +35,8 @@ class AisleError(Exception):
             parts.append(f"allowed: {redact(allowed)}")
         if todo:
             parts.append(f"do next: {self.todo}")
-        super().__init__("\n  ".join(parts))
+        shown = (part if len(part) <= MAX_CHARACTERS else f"{part[:MAX_CHARACTERS]} …" for part in parts)
+        super().__init__("\n  ".join(shown))
 
 
 class UsageError(AisleError):

@@ -18,6 +18,9 @@ Scope = Literal["predict", "read", "admin"]
 """What a key allows: predictions; reading models, metrics and reports; everything, also reloading champions."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+MAX_DELIVERY_BYTES = 4 << 30
+"""How many bytes a delivery may have by default when it is unpacked."""
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -54,6 +57,9 @@ class Settings(BaseSettings):
     artifacts: str = Field("", description="Where MLflow keeps model files; empty: a folder under `home`.")
     storage_options: dict[str, str] = Field(
         default_factory=dict, description="JSON of options that Delta Lake needs to reach a bucket (see docs)."
+    )
+    max_delivery_bytes: int = Field(
+        MAX_DELIVERY_BYTES, ge=1, description="How many bytes a delivery may have when it is unpacked; more refuse it."
     )
     memory_limit: str = Field(
         "4GB",

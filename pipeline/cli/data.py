@@ -221,7 +221,7 @@ def quarantine_show(
     if file is None:
         typer.echo(text, nl=False)
     else:
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(text.encode())
         err.print(
             f"{file}: correct the values and keep _row as it is, then\n"
             f"aisle quarantine replay {table} {delivery} --csv {file}",
@@ -243,7 +243,7 @@ def quarantine_replay(
     from pipeline.ingestion.replay import replay
 
     try:
-        corrected = file.read_text(encoding="utf-8-sig") if file else None
+        corrected = file.read_bytes().decode("utf-8-sig") if file else None
     except UnicodeDecodeError as error:
         raise UsageError(
             "The corrected file is not UTF-8", where=str(file), observed=error, todo="save it as UTF-8"

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from fnmatch import translate
+from pathlib import Path
 
 from upath import UPath
-
-from pipeline.errors import RefusedError
 
 SIMULATED = "simulate://"
 DAY = "{day}"
@@ -47,33 +46,49 @@ def missing(address: str) -> str | None:
     """The reason why the address cannot match any file, or None if its fixed part exists."""
     if is_simulated(address):
         return None
-    fixed = fixed_part(address)
-    return None if fixed.exists() else f"{fixed} does not exist"
+    if fault := malformed(address):
+        return fault
+    try:
+        fixed = fixed_part(address)
+        return None if fixed.exists() else f"{fixed} does not exist"
+    except ImportError as error:
+        return f"{address.partition('://')[0]}:// needs a package that is not installed ({error}); see docs/sources.md"
+    except (ValueError, NotImplementedError, OSError) as error:
+        return f"{address} cannot be reached ({error})"
+
+
+def malformed(address: str) -> str | None:
+    """The reason why an address is none, or None if it is one."""
+    if not address.isprintable():
+        return f"{address!r} has a character that cannot be seen"
+    if any("**" in part and part != "**" for part in address.split("/")):
+        return f"{address}: ** stands for any folders, and so for a whole part between two /"
+    return None
 
 
 def matches(address: str, day: date | None = None) -> Iterator[tuple[UPath, str, date | None]]:
     """Find the files that an address matches, in the order of their names.
 
-    Files whose name begins with a dot are left out: they are temporary files of whoever writes them.
+    Files whose name begins with a dot are left out: they are temporary files of whoever writes them. What is neither a
+    file nor a folder is not left out, so that it can be refused by its name (`pipeline.ingestion.safe_files`).
 
     Args:
         day: only this day's files, where the address has `{day}`.
 
     Yields:
-        The file, its name below the fixed part of the address, and its day where the address has `{day}`.
-
-    Raises:
-        RefusedError: if a file's name has a date that does not exist, such as 2025-02-30.
+        The file, its name below the fixed part of the address, and its day where the address has `{day}`: None if
+        that day does not exist, such as 2025-02-30.
     """
     base = fixed_part(address)
     if not is_pattern(address):
-        if base.exists():
+        if base.exists() or (isinstance(base, Path) and base.is_symlink()):
             yield base, base.name, None
         return
     pattern = address[len(str(base)) :].strip("/") if address.startswith(str(base)) else address.split("/")[-1]
     glob = pattern.replace(DAY, day.isoformat() if day else "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]")
     for path in sorted(base.glob(glob), key=str):
-        if path.name.startswith(".") or not path.is_file():
+        # `is_file` is false for a pipe or a device, and follows a symbolic link.
+        if path.name.startswith(".") or (path.is_dir() if isinstance(path, Path) else not path.is_file()):
             continue
         name = str(path)[len(str(base)) :].strip("/")
         yield path, name, _day_of(pattern, name)
@@ -86,11 +101,5 @@ def _day_of(pattern: str, name: str) -> date | None:
     found = re.match(regex, name)
     try:
         return date.fromisoformat(found.group(1)) if found else None
-    except ValueError as error:
-        raise RefusedError(
-            "A file's name has a date that does not exist",
-            where=name,
-            observed=str(error),
-            allowed=f"names like {pattern}, with a day such as 2025-01-31",
-            todo="rename the file, or move it away",
-        ) from error
+    except ValueError:
+        return None

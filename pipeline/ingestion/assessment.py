@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 
 from pipeline.contracts import CONTRACTS
-from pipeline.errors import RefusedError
+from pipeline.errors import AisleError, RefusedError
 from pipeline.ingestion.deliveries import Delivery, is_closed
 from pipeline.ingestion.joins import left_join
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.ingestion.levels import recent_levels, recent_rows
 from pipeline.ingestion.mapping import ROW, MappedRows, exact_repeats, map_rows
-from pipeline.ingestion.quarantine import quarantined_rows
+from pipeline.ingestion.quarantine import quarantined_rows, source_name
 from pipeline.ingestion.readers import read_rows
 from pipeline.ingestion.received import effective_at, received_rows
 from pipeline.ingestion.report import write_refusal_page, write_validation_page
@@ -108,7 +109,7 @@ def assess_rows(
     The arguments are those of `assess`.
 
     Raises:
-        RefusedError: if the rows cannot be read or mapped.
+        RefusedError: if the rows cannot be read, mapped or validated, for whatever reason.
         UsageError: if the suite is missing or malformed.
     """
     # Great Expectations takes seconds to import, and no other step needs it.
@@ -117,18 +118,21 @@ def assess_rows(
     source = source_of(settings, delivery)
     contract = CONTRACTS[delivery.table]
     suite = load_suite(settings.expectations / f"{delivery.table}.json")
-    rows = _read(lake, delivery, entry, joined, source)
-    mapped = map_rows(rows, source, contract)
-    repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
-    distinct = _without(mapped.rows, repeated)
+    with _refusing_on_failure(delivery):
+        rows = _read(settings, lake, delivery, entry, joined, source)
+        mapped = map_rows(rows, source, contract)
+        repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
+        distinct = _without(mapped.rows, repeated)
     parameters = Parameters(
         not_after=entry.landed_at + CLOCK_TOLERANCE,
         last_day=_last_day(delivery, source),
         recent_rows=recent_rows(lake, delivery),
         recent_levels=recent_levels(settings, lake, delivery, contract, suite, distinct),
     )
-    validation = validate(distinct, suite, parameters, contract.measures)
-    faults = _faults(rows, mapped, distinct, validation.faults)
+    with _refusing_on_failure(delivery):
+        validation = validate(distinct, suite, parameters, contract.measures)
+        faults = _faults(rows, mapped, distinct, validation.faults)
+        rejected = quarantined_rows(rows, faults, delivery)
     if delivery.corrects is None:
         # Rows of a correction were in quarantine before, so it may well be that most of them still are.
         share = quarantined_share(suite, faults, rows.total_rows - len(repeated))
@@ -136,7 +140,7 @@ def assess_rows(
     return Assessment(
         read=rows.total_rows,
         accepted=received_rows(_without(distinct, faults), delivery, effective_at(lake, entry), contract),
-        rejected=quarantined_rows(rows, faults, delivery),
+        rejected=rejected,
         repeats=len(repeated),
         validation=validation,
         warnings=(*mapped.warnings, *(r.sentence for r in validation.warnings)),
@@ -156,18 +160,45 @@ def source_of(settings: Settings, delivery: Delivery) -> NamedSource:
     return replace(source, spec=source.spec.model_copy(update={"format": form, "join": None}))
 
 
-def _read(lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None, source: NamedSource) -> Rows:
-    with lake.open_blob(entry.blob) as stream:
-        rows = read_rows(stream.read(), delivery.name, source.spec.format)
+@contextmanager
+def _refusing_on_failure(delivery: Delivery) -> Iterator[None]:
+    """Refuse the delivery if anything fails on its rows in a way that no check foresees, so that others go on.
+
+    Errors of the storage pass, because another attempt may succeed.
+    """
+    try:
+        yield
+    except (AisleError, OSError):
+        raise
+    except Exception as error:
+        log.warning("unforeseen failure table=%s delivery=%s", delivery.table, delivery.id, exc_info=True)
+        raise RefusedError(
+            "The delivery's rows cannot be processed",
+            where=f"{delivery.table}, {delivery.id}",
+            observed=f"{type(error).__name__}: {error}",
+            todo="ask the source what it sent; the log has the place of the failure",
+        ) from error
+
+
+def _read(
+    settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None, source: NamedSource
+) -> Rows:
+    most = settings.max_delivery_bytes
+    rows = read_rows(_bytes(lake, entry.blob, most), delivery.name, source.spec.format, most)
     join = source.spec.join
     if join and joined:
-        with lake.open_blob(joined) as stream:
-            more = read_rows(stream.read(), joined, join.format)
-        rows = left_join(rows, more, join.by, source.where)
+        rows = left_join(rows, read_rows(_bytes(lake, joined, most), joined, join.format, most), join.by, source.where)
     if delivery.corrects:
         # The number of the corrected row matters only to the quarantine; here the rows are like all others.
-        rows = replace(rows, table=rows.table.drop_columns([ROW]))
+        table = rows.table.drop_columns([ROW])
+        rows = replace(rows, table=table.rename_columns([source_name(name) for name in table.column_names]))
     return rows
+
+
+def _bytes(lake: Lake, path: str, most: int) -> bytes:
+    """Read a landed file; one larger than `most` only so far that it is known to be."""
+    with lake.open_blob(path) as stream:
+        return stream.read(most + 1)
 
 
 def _faults(

@@ -13,11 +13,18 @@ import pyarrow.compute as pc
 from pipeline.contracts.contract import ARROW_TYPES, ColumnType
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
+PLACEHOLDER = r"^(?i)(nan|nat|none|null|<na>)$"
+"""What programs write in place of a missing value; no customer is called so."""
+UNSEEN = r"[\x00-\x1f\x7f-\x9f\x{ad}\x{61c}\x{180e}\x{200b}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}]"
+"""Control characters, and those that have no width or change the direction of the text: two identifiers that differ in
+them look alike. The joiners that some scripts need (U+200C, U+200D) are not among them."""
 YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
 """The years of Python's calendar, 1 to 9999."""
 ISO_8601 = rf"^{YEAR}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?)?$"
 BOOLEANS = {True: r"^(?i)(true|t|yes|y|1|1\.0)$", False: r"^(?i)(false|f|no|n|0|0\.0)$"}
 WEEKDAY_DIRECTIVE = re.compile("%[uwaA]")
+MAX_FORMAT = 100
+"""Characters of a strptime format."""
 LEADING_ZEROS = r"\b0+(?=\d)"
 MAX_EXACT_INTEGER = 2**53
 """The largest number up to which a float holds every whole number exactly."""
@@ -34,6 +41,12 @@ def joined(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     if len(columns) == 1:
         return columns[0]
     return trimmed(pc.binary_join_element_wise(*map(_identifiers, columns), " ", null_handling="replace"))
+
+
+def without_placeholders(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Make the words that programs write for a missing value missing; for identifiers, because a text may be a word."""
+    placeholder = pc.match_substring_regex(text, PLACEHOLDER)
+    return _where(text, pc.invert(placeholder)) if pc.any(placeholder).as_py() else text
 
 
 def replaced(text: pa.ChunkedArray, values: Mapping[str, str | None]) -> pa.ChunkedArray:
@@ -67,7 +80,9 @@ def parse(
         case ColumnType.TEXT:
             return text
         case ColumnType.IDENTIFIER:
-            return _identifiers(text)
+            identifiers = without_placeholders(_identifiers(text))
+            unseen = pc.match_substring_regex(identifiers, UNSEEN)
+            return _where(identifiers, pc.invert(unseen)) if pc.any(unseen).as_py() else identifiers
         case ColumnType.NUMBER:
             return _numbers(text, decimal)
         case ColumnType.INTEGER:
@@ -78,6 +93,18 @@ def parse(
             return _timestamps(text, form).cast(pa.date32(), safe=False) if day_one is None else _days(text, day_one)
         case ColumnType.BOOLEAN:
             return _booleans(text)
+
+
+def format_fault(form: str) -> str | None:
+    """Return why a strptime format cannot be used, or None if it can."""
+    if len(form) > MAX_FORMAT:
+        return f"it is longer than {MAX_FORMAT} characters"
+    try:
+        _timestamps(pa.chunked_array([pa.array(["2025-01-31 10:00:00", "2025 05"])]), form)
+    except Exception as error:  # noqa: BLE001
+        # pandas compiles it into a regular expression, and what that raises depends on the directive.
+        return f"{error}"
+    return None
 
 
 def integers(numbers: pa.ChunkedArray, tolerance: float = 0.0) -> pa.ChunkedArray:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import csv as text_csv
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 
 from pipeline.errors import RefusedError
+from pipeline.ingestion.limits import refuse_columns
 from pipeline.ingestion.rows import Malformed, Rows, empty_delivery
 from pipeline.ingestion.source_schema import Format
 
 MAX_ROW_BYTES = 1 << 26
+MAX_HEADER_BYTES = 1 << 24
+MAX_MALFORMED = 1_000_000
+"""How many lines may have the wrong number of fields. Each is kept as an object, which takes far more memory than two
+bytes of a file."""
+# Python's reader, which reads the header, has a limit of its own for a cell.
+text_csv.field_size_limit(2**31 - 1)
 _SENTINEL = "\x1eend of delivery\x1e"
 """A line added at the end. If it is not read as a line of its own, the delivery ends inside a quoted field."""
 
@@ -26,9 +35,11 @@ def read_csv(data: bytes, name: str, form: Format) -> Rows:
         form: its delimiter and encoding, and whether its last line must have an end.
 
     Raises:
-        RefusedError: if it is truncated, or has another encoding or delimiter.
+        RefusedError: if it is truncated, has another encoding or delimiter, too many columns or too many lines that
+            cannot be split.
     """
     data = _as_utf8(data, name, form.encoding)
+    _refuse_wide_header(data, name, form.delimiter)
     ended = data.endswith((b"\n", b"\r"))
     table, malformed = _split(data + (b"" if ended else b"\n") + _SENTINEL.encode() + b"\n", name, form)
     if table.column_names == [_SENTINEL]:
@@ -52,6 +63,8 @@ def _split(data: bytes, name: str, form: Format) -> tuple[pa.Table, list[Malform
     malformed: list[Malformed] = []
 
     def note(row: csv.InvalidRow) -> str:
+        if len(malformed) == MAX_MALFORMED:
+            return "error"
         fault = f"{row.actual_columns} fields instead of {row.expected_columns}"
         malformed.append(Malformed(row.number - 1, row.text, fault))
         return "skip"
@@ -72,6 +85,14 @@ def _split(data: bytes, name: str, form: Format) -> tuple[pa.Table, list[Malform
             ),
         )
     except pa.ArrowInvalid as error:
+        if len(malformed) == MAX_MALFORMED:
+            raise RefusedError(
+                "Too many lines of the delivery have the wrong number of fields",
+                where=name,
+                observed=f"more than {MAX_MALFORMED:,}, the first in row {malformed[0].row}: {malformed[0].fault}",
+                allowed=f"{MAX_MALFORMED:,}",
+                todo="ask the source to put cells with separators in quotes, or set format.delimiter in sources.yaml",
+            ) from error
         raise RefusedError(
             "The delivery is not readable as CSV",
             where=name,
@@ -79,6 +100,35 @@ def _split(data: bytes, name: str, form: Format) -> tuple[pa.Table, list[Malform
             allowed=f"rows of at most {MAX_ROW_BYTES} bytes, separated by {form.delimiter!r}",
         ) from error
     return table, malformed
+
+
+def _refuse_wide_header(data: bytes, name: str, delimiter: str) -> None:
+    """Check the number of columns before Arrow makes a builder of several kilobytes for each.
+
+    Raises:
+        RefusedError: if there are too many, or the header does not end.
+    """
+    first = data[: data.find(b"\n") + 1 or None] if data.find(b"\n", 0, MAX_HEADER_BYTES) >= 0 else data
+    if b'"' not in first and b"\r" not in first[:-2] and first.strip():
+        refuse_columns(first.count(delimiter.encode()) + 1, name)
+        return
+
+    def lines() -> Iterator[str]:
+        stream, left = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline=""), MAX_HEADER_BYTES
+        while line := stream.readline(left):
+            yield line
+            left -= len(line)
+            if left <= 0:
+                raise RefusedError(
+                    "The delivery's header is too long, or a quote in it is never closed",
+                    where=f"{name}, line 1",
+                    observed=f"more than {MAX_HEADER_BYTES:,} characters",
+                    allowed=f"{MAX_HEADER_BYTES:,} characters",
+                    todo="ask the source to send it again",
+                )
+
+    header = next((row for row in text_csv.reader(lines(), delimiter=delimiter) if row), [])
+    refuse_columns(len(header), name)
 
 
 def _as_utf8(data: bytes, name: str, encoding: str) -> bytes:

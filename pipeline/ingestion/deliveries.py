@@ -14,14 +14,18 @@ from typing import Any, BinaryIO, Self
 from upath import UPath
 
 from pipeline.dates import format_days
-from pipeline.errors import RefusedError, UsageError
-from pipeline.ingestion.addresses import has_days, is_simulated, matches, resolve
+from pipeline.errors import UsageError
+from pipeline.ingestion.addresses import DAY, fixed_part, has_days, is_pattern, is_simulated, matches, resolve
+from pipeline.ingestion.safe_files import fault_of, open_safely, printable, refusal
 from pipeline.ingestion.source_schema import WEEKDAYS
 from pipeline.ingestion.sources import NamedSource
 from pipeline.logs import log_event
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
+
+MAX_ID = 200
+"""Characters of a delivery's id. File systems take 255, of which temporary files and corrections need some."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Delivery:
         address: the file, or the simulator's address.
         first, until: the days it covers where its address names them; `until` is exclusive.
         corrects: the delivery whose quarantined rows it brings again, corrected.
+        fault: why the file is refused by its name and must not be opened; None for all others.
     """
 
     table: str
@@ -43,6 +48,7 @@ class Delivery:
     first: date | None = None
     until: date | None = None
     corrects: str | None = None
+    fault: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The delivery as a dictionary that JSON can hold."""
@@ -109,7 +115,6 @@ def find_deliveries(
 
     Raises:
         UsageError: if the source is a simulated one and a bound is missing.
-        RefusedError: if a file's name has a date that does not exist.
     """
     address = resolve(source.spec.address, settings.data)
     if is_simulated(address):
@@ -125,13 +130,29 @@ def find_deliveries(
 
 
 def _files(source: NamedSource, address: str, since: date | None, until: date | None) -> list[Delivery]:
-    found = []
+    found, folder = [], folder_of(address)
     for path, name, day in matches(address, since if since and until == since + timedelta(days=1) else None):
+        fault = fault_of(path, folder)
+        if day is None and DAY in address:
+            if since or until:
+                continue  # it belongs to no day of the range
+            fault = fault or "its name has a date that does not exist"
         if day and ((since and day < since) or (until and day >= until)):
             continue
         last = day + timedelta(days=1) if day else None
-        found.append(Delivery(source.table, source.name, _id(source.name, name), path.name, str(path), day, last))
+        identity = _id(source.name, name)
+        if len(identity) > MAX_ID:
+            fault = fault or f"its name is too long: with the source's it makes more than {MAX_ID} characters"
+            identity = f"{identity[: MAX_ID - 9]}-{_digest(name)}"
+        shown = printable(path.name), printable(str(path))
+        found.append(Delivery(source.table, source.name, identity, *shown, day, last, fault=fault))
     return found
+
+
+def folder_of(address: str) -> UPath:
+    """The folder that an address names; its files are in it or below it."""
+    fixed = fixed_part(address)
+    return fixed if is_pattern(address) else fixed.parent
 
 
 def is_closed(source: NamedSource, day: date) -> bool:
@@ -143,12 +164,18 @@ def is_closed(source: NamedSource, day: date) -> bool:
     return day in source.spec.closed_on or WEEKDAYS[day.weekday()] in source.spec.closed_on
 
 
-def open_delivery(delivery: Delivery) -> BinaryIO:
+def open_delivery(delivery: Delivery, folder: UPath | None = None) -> BinaryIO:
     """Open the delivery's bytes for reading.
 
+    Args:
+        delivery: the delivery.
+        folder: the folder that its source names; its file's own folder if None.
+
     Raises:
-        RefusedError: if the file no longer exists.
+        RefusedError: if the file no longer exists, or must not be opened.
     """
+    if delivery.fault:
+        raise refusal(delivery.address, delivery.fault)
     if is_simulated(delivery.address):
         if delivery.first is None or delivery.until is None:
             raise UsageError("A simulated delivery needs its days", where=delivery.id)
@@ -156,11 +183,8 @@ def open_delivery(delivery: Delivery) -> BinaryIO:
         from pipeline.simulate.deliveries import delivery_bytes
 
         return io.BytesIO(delivery_bytes(delivery.address, delivery.first, delivery.until))
-    try:
-        stream: BinaryIO = UPath(delivery.address).open("rb")
-    except FileNotFoundError as error:
-        raise RefusedError("The delivery is no longer there", where=delivery.address, todo="put it back") from error
-    return stream
+    path = UPath(delivery.address)
+    return open_safely(path, folder or path.parent)
 
 
 def _simulated(source: NamedSource, address: str, since: date | None, until: date | None) -> list[Delivery]:
@@ -181,5 +205,9 @@ def _id(source: str, name: str) -> str:
     """A delivery's id: readable, unique, and valid as the name of a folder in any file system."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
     if slug != name:
-        slug += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+        slug += "-" + _digest(name)
     return f"{source}--{slug}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipeline.contracts import Column, Contract
 from pipeline.contracts.contract import ColumnType
 from pipeline.errors import RefusedError
-from pipeline.ingestion.casting import integers, joined, parse, replaced, trimmed
+from pipeline.ingestion.casting import integers, joined, parse, replaced, trimmed, without_placeholders
 from pipeline.ingestion.formulas import Formula, evaluate, parse_formula
 from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.source_schema import ANY_COLUMN, MappedColumn
@@ -25,6 +25,7 @@ MAX_QUOTED = 40
 MAX_ROUNDING_ERROR = 1e-9
 """Relative error up to which a formula's result counts as a whole number: 15.3 / 2.55 is 6.000000000000001."""
 EXPECTED = {
+    ColumnType.IDENTIFIER: "has a character that cannot be seen",
     ColumnType.INTEGER: "is not a whole number",
     ColumnType.NUMBER: "is not a finite number",
     ColumnType.TIMESTAMP: "is not a date and time of the form {form}",
@@ -129,7 +130,7 @@ def _computed(
     numbers = pa.table(operands).filter(without).to_pylist()
     faults: dict[int, str] = {}
     for position, text, number, result, by_zero in zip(
-        pc.indices_nonzero(without).to_pylist(),
+        _positions(without),
         texts,
         numbers,
         results.filter(without).to_pylist(),
@@ -152,17 +153,29 @@ def _computed(
     return values, faults
 
 
+def _positions(mask: pa.ChunkedArray) -> list[int]:
+    """The positions at which a mask is true."""
+    # Without a chunk, as when no line could be split into columns, `indices_nonzero` ends the process (Arrow 25).
+    positions: list[int] = pc.indices_nonzero(mask.combine_chunks()).to_pylist()
+    return positions
+
+
 def _parse_cells(
     cells: Sequence[pa.ChunkedArray], of_type: ColumnType, mapping: MappedColumn, source: NamedSource
 ) -> tuple[pa.ChunkedArray, dict[int, str]]:
-    text = replaced(joined([trimmed(column) for column in cells]), mapping.values)
+    parts = [trimmed(column) for column in cells]
+    if of_type is ColumnType.IDENTIFIER and len(parts) > 1:
+        parts = [without_placeholders(part) for part in parts]
+    text = replaced(joined(parts), mapping.values)
+    if of_type is ColumnType.IDENTIFIER:
+        text = without_placeholders(text)
     values = parse(text, of_type, decimal=source.spec.format.decimal, form=mapping.format, day_one=mapping.day_one)
     unreadable = pc.and_(pc.is_valid(text), pc.is_null(values))
     iso = "YYYY-MM-DD HH:MM:SS" if of_type is ColumnType.TIMESTAMP else "YYYY-MM-DD"
     form = f"1, 2, … (1 is {mapping.day_one})" if mapping.day_one else mapping.format or iso
     expected = EXPECTED.get(of_type, "").format(form=form)
     reasons = [f"{cell[:MAX_QUOTED]!r} {expected}" for cell in text.filter(unreadable).to_pylist()]
-    faults = dict(zip(pc.indices_nonzero(unreadable).to_pylist(), reasons, strict=True))
+    faults = dict(zip(_positions(unreadable), reasons, strict=True))
     if of_type is ColumnType.TIMESTAMP and mapping.time_zone not in (None, source.time_zone):
         values = _to_shop_time(values, str(mapping.time_zone), source.time_zone)
     return values, faults
@@ -171,6 +184,8 @@ def _parse_cells(
 def _as_maps(columns: Mapping[str, pa.ChunkedArray], map_type: pa.MapType) -> pa.ChunkedArray:
     """Several columns of equal length as one column of maps, from each column's key to its value."""
     rows, width = len(next(iter(columns.values()))), len(columns)
+    if not rows:
+        return pa.chunked_array([pa.array([], map_type)])
     # The columns one after another, reordered row by row: the n-th value of every column, then the next.
     order = pa.array(np.arange(rows * width).reshape(width, rows).T.ravel())
     values = pa.concat_arrays([part for column in columns.values() for part in column.chunks]).take(order)

@@ -1,8 +1,9 @@
-"""A Parquet file as rows of text."""
+"""A Parquet file as columns of text."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from contextlib import suppress
 
 import pyarrow as pa
@@ -10,25 +11,40 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import RefusedError
-from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.limits import refuse_cells, refuse_size
 
+BYTES_PER_BYTE, BYTES_PER_CELL = 8, 48
+"""How much memory reading takes at most, for each unpacked byte and each cell."""
 MAX_EXACT_INTEGER = 2**53
 """The largest number up to which a float holds every whole number exactly."""
 
 
-def read_parquet(data: bytes, name: str) -> Rows:
+def read_parquet(data: bytes, name: str, max_bytes: int, allow: Callable[[int], None]) -> pa.Table:
     """Read a Parquet file.
 
     Args:
         data: its bytes.
         name: its file name, for messages.
+        max_bytes: how many bytes it may have when it is unpacked.
+        allow: is told how much memory the file may need, in bytes, before its rows are read.
+
+    Returns:
+        Its columns as text.
 
     Raises:
-        RefusedError: if it is damaged or truncated.
+        RefusedError: if it is damaged or truncated, has text that is not UTF-8, or is too large.
     """
     try:
+        # Arrow limits what the metadata itself may hold.
+        metadata = pq.read_metadata(io.BytesIO(data))
+        refuse_cells(metadata.num_rows, metadata.num_columns, len(data), name)
+        groups = [metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)]
+        unpacked = sum(max(size, 0) for size in groups)
+        refuse_size(unpacked, name, max_bytes)
+        allow(BYTES_PER_BYTE * unpacked + BYTES_PER_CELL * max(metadata.num_rows, 0) * metadata.num_columns)
         table = pq.read_table(io.BytesIO(data))
-        text = [_column_text(column) for column in table.columns]
+        text = pa.table([_column_text(column) for column in table.columns], table.column_names)
+        text.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise RefusedError(
             "The delivery is not readable as Parquet, or ends early",
@@ -36,7 +52,7 @@ def read_parquet(data: bytes, name: str) -> Rows:
             observed=str(error),
             todo="ask the source to send it again",
         ) from error
-    return Rows(pa.table(text, table.column_names), pa.array(range(1, table.num_rows + 1), pa.int64()))
+    return text
 
 
 def _column_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.sources import load_sources
 from pipeline.ingestion.suites import reason_kind
 from pipeline.lake.tables import Lake
+from pipeline.reports.csv_text import write_csv
 from pipeline.settings import Settings
 
 REASONS = "_reasons"
 """The column of an exported file that holds why each row was rejected; replay ignores it."""
+_OWN_COLUMN = re.compile(f"({ROW}|{REASONS})_*")
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
@@ -50,9 +51,10 @@ def quarantined_rows(rows: Rows, faults: Mapping[int, list[str]], delivery: Deli
         delivery: the delivery.
     """
     rejected = pa.array(sorted(faults), pa.int64())
-    found = rows.table.append_column(ROW, rows.numbers).filter(pa.compute.is_in(rows.numbers, value_set=rejected))
-    raw = {record.pop(ROW): record for record in found.to_pylist()}
-    raw |= {line.row: {"": line.text} for line in rows.malformed}
+    is_rejected = pa.compute.is_in(rows.numbers, value_set=rejected)
+    # Not as a column of the rows: a source may have one of any name.
+    numbers, records = rows.numbers.filter(is_rejected).to_pylist(), rows.table.filter(is_rejected).to_pylist()
+    raw = dict(zip(numbers, records, strict=True)) | {line.row: {"": line.text} for line in rows.malformed}
     return pa.Table.from_pylist(
         [
             {
@@ -125,23 +127,37 @@ def export(settings: Settings, table: str, delivery: str) -> str:
     """Export the quarantined rows of a delivery as a CSV with the source's own columns, so that they can be corrected.
 
     The column `_row` holds the number of the row in the delivery and must not be changed; `_reasons` holds the reasons
-    against the row and is ignored by replay.
+    against the row and is ignored by replay. A column of the source with one of these names gets a `_` at its end. A
+    cell that a spreadsheet would take for a formula begins with an apostrophe, which replay takes off.
 
     Raises:
         RefusedError: if no row of the delivery is in quarantine.
     """
     rows = open_rows(Lake(settings), table, delivery)
     cells = [json.loads(row["raw"]) for row in rows]
-    columns = list(dict.fromkeys(name for record in cells for name in record if name))
+    columns = list(dict.fromkeys(name for record in cells if not _is_malformed(record) for name in record))
     columns = columns or _source_columns(settings, table, delivery)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([ROW, REASONS, *columns])
+    lines: list[list[object]] = [[ROW, REASONS, *(_exported_name(name) for name in columns)]]
     for row, record in zip(rows, cells, strict=True):
         # A line that could not be split into columns is written whole into the first one.
-        values = [record.get("", ""), *[""] * (len(columns) - 1)] if "" in record else [record[c] for c in columns]
-        writer.writerow([row["row"], "; ".join(row["reasons"]), *values])
-    return out.getvalue()
+        whole = _is_malformed(record)
+        values = [record[""], *[""] * (len(columns) - 1)] if whole else [record.get(name) for name in columns]
+        lines.append([row["row"], "; ".join(row["reasons"]), *values])
+    return write_csv(lines)
+
+
+def source_name(exported: str) -> str:
+    """Return the source's own name of an exported column."""
+    return exported.removesuffix("_") if _OWN_COLUMN.fullmatch(exported) else exported
+
+
+def _exported_name(name: str) -> str:
+    return f"{name}_" if _OWN_COLUMN.fullmatch(name) else name
+
+
+def _is_malformed(record: Mapping[str, Any]) -> bool:
+    """Tell whether a quarantined row is a whole line; a source may have a column without a name beside others."""
+    return record.keys() == {""}
 
 
 def _source_columns(settings: Settings, table: str, delivery: str) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import logging
 from dataclasses import dataclass, replace
 from datetime import date
@@ -31,6 +29,7 @@ from pipeline.lake import engine
 from pipeline.lake.files import Blob
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_event, log_step
+from pipeline.reports.csv_text import split_cells
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -191,8 +190,8 @@ def _with_replays(lake: Lake, entry: LedgerEntry, rejected: pa.Table) -> pa.Tabl
         path = lake.path(replay_file(entry.table, entry.delivery, name))
         committed = any(e.status is Status.COMMITTED for e in ledger.entries(lake, entry.table, name))
         if committed and path.exists():
-            lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-            replayed |= {int(line[ROW]): name for line in lines}
+            header, *lines = split_cells(path.read_bytes().decode(), name)
+            replayed |= {int(line[header.index(ROW)]): name for line in lines}
     rows: list[dict[str, Any]] = rejected.to_pylist()
     for row in rows:
         row["replayed_in"] = replayed.get(row["row"])

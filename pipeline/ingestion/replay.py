@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import logging
+import re
 
 import pyarrow as pa
 
@@ -13,7 +12,7 @@ from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import ledger
 from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.ledger import CORRECTION, LedgerEntry, Status
-from pipeline.ingestion.mapping import ROW
+from pipeline.ingestion.mapping import MAX_QUOTED, ROW
 from pipeline.ingestion.quarantine import (
     QUARANTINE_SCHEMA,
     REASONS,
@@ -25,9 +24,14 @@ from pipeline.ingestion.quarantine import (
 from pipeline.ingestion.steps import ingest
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_step
+from pipeline.reports.csv_text import join_cells, read_csv
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"\s*([0-9]{1,18})(?:\.0+)?\s*")
+"""The number of a row, also as spreadsheets write whole numbers."""
+MAX_LISTED = 20
 
 
 def replay(settings: Settings, table: str, delivery: str, corrected: str | None = None) -> LedgerEntry:
@@ -48,7 +52,7 @@ def replay(settings: Settings, table: str, delivery: str, corrected: str | None 
 
     Raises:
         RefusedError: if the delivery has no rows in quarantine, or is not committed.
-        UsageError: if `corrected` has rows that are not in quarantine.
+        UsageError: if `corrected` is no CSV, or has rows that are not in quarantine.
     """
     lake = Lake(settings)
     open_numbers = {row["row"] for row in open_rows(lake, table, delivery)}
@@ -59,8 +63,9 @@ def replay(settings: Settings, table: str, delivery: str, corrected: str | None 
             where=f"{table}, {delivery}",
             todo="ingest it again, then replay",
         )
-    text = _without_reasons(corrected if corrected is not None else export(settings, table, delivery))
-    replayed = _row_numbers(text, open_numbers, delivery)
+    text, replayed = corrected_rows(
+        corrected if corrected is not None else export(settings, table, delivery), open_numbers, delivery
+    )
     # A correction of a correction counts as part of the delivery that came first, too.
     first = original.corrects or delivery
     name = f"{first}{CORRECTION}{hashlib.sha256(f'{delivery} {text}'.encode()).hexdigest()[:8]}"
@@ -81,15 +86,52 @@ def replay(settings: Settings, table: str, delivery: str, corrected: str | None 
     return entry
 
 
-def _without_reasons(text: str) -> str:
+def corrected_rows(text: str, open_numbers: set[int], delivery: str) -> tuple[str, set[int]]:
+    """Read a corrected file: a CSV as `export` writes it, which a spreadsheet may have saved.
+
+    Args:
+        text: its content.
+        open_numbers: the numbers of the rows that may be replayed.
+        delivery: the delivery whose rows they are, for messages.
+
+    Returns:
+        The rows as a CSV for the reader of deliveries, and their numbers.
+
+    Raises:
+        UsageError: if it is no CSV, or has rows other than these.
+    """
+    header, *lines = _without_reasons(_rectangular(read_csv(text, delivery), delivery))
+    numbers = _row_numbers(header, lines, open_numbers, delivery)
+    for line, number in zip(lines, numbers, strict=True):
+        line[header.index(ROW)] = str(number)
+    return join_cells([header, *lines]), set(numbers)
+
+
+def _rectangular(rows: list[list[str]], delivery: str) -> list[list[str]]:
+    """Give each row as many cells as the header has: some editors leave out empty cells at the end, or add some.
+
+    Raises:
+        UsageError: if the file is empty, or a row has more cells than the header.
+    """
+    width = len(rows[0]) if rows else 0
+    long = next((n for n, row in enumerate(rows, 1) if any(row[width:])), None)
+    if not width or long is not None:
+        raise UsageError(
+            "The corrected file has a line with more cells than its header" if width else "The corrected file is empty",
+            where=f"{delivery}, line {long}" if long else delivery,
+            observed=f"{len(rows[long - 1])} cells" if long else None,
+            allowed=f"{width} cells" if width else None,
+            todo="put cells with commas in quotes; start from `aisle quarantine show --csv`",
+        )
+    return [[*row, *[""] * (width - len(row))][:width] for row in rows]
+
+
+def _without_reasons(rows: list[list[str]]) -> list[list[str]]:
     """Drop the column of reasons, which is for people and no column of the source."""
-    rows = list(csv.reader(io.StringIO(text)))
-    if not rows or REASONS not in rows[0]:
-        return text
+    if REASONS not in rows[0]:
+        return rows
     position = rows[0].index(REASONS)
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(row[:position] + row[position + 1 :] for row in rows)
-    return out.getvalue()
+    return [row[:position] + row[position + 1 :] for row in rows]
 
 
 def replay_file(table: str, delivery: str, correction: str) -> str:
@@ -97,25 +139,30 @@ def replay_file(table: str, delivery: str, correction: str) -> str:
     return f"raw/{table}/{delivery}/{correction}.csv"
 
 
-def _row_numbers(text: str, open_numbers: set[int], delivery: str) -> set[int]:
-    """Read which rows of the quarantine a corrected file holds, and check that each of them is open."""
-    reader = csv.DictReader(io.StringIO(text))
-    if ROW not in (reader.fieldnames or []):
+def _row_numbers(header: list[str], lines: list[list[str]], open_numbers: set[int], delivery: str) -> list[int]:
+    """Read which row of the quarantine each line holds, and check that each of them is open."""
+    if header.count(ROW) != 1:
         raise UsageError(
-            "The corrected file has no column with the row numbers",
+            "The corrected file has no column with the row numbers, or two",
             where=delivery,
-            observed=f"columns {', '.join(reader.fieldnames or [])}",
-            allowed=f"the column {ROW}, as `aisle quarantine show --csv` writes it",
+            observed=f"columns {_listed(header)}",
+            allowed=f"the column {ROW} once, as `aisle quarantine show --csv` writes it",
         )
-    cells = [record[ROW] for record in reader]
-    numbers = {int(cell) for cell in cells if cell.isdigit()}
-    unknown = sorted({cell for cell in cells if not cell.isdigit() or int(cell) not in open_numbers})
-    if unknown or len(numbers) != len(cells):
+    cells = [line[header.index(ROW)] for line in lines]
+    numbers = [int(match[1]) for cell in cells if (match := _NUMBER.fullmatch(cell))]
+    unknown = sorted({c for c in cells if not (match := _NUMBER.fullmatch(c)) or int(match[1]) not in open_numbers})
+    if unknown or not lines or len(set(numbers)) != len(lines):
         raise UsageError(
-            "The corrected file has rows that are not in quarantine, or one row twice",
+            "The corrected file has rows that are not in quarantine, one row twice, or none",
             where=delivery,
-            observed=f"{ROW} {', '.join(unknown) or 'twice'}",
+            observed=f"{ROW} {_listed(unknown)}" if unknown else "one row twice" if lines else "no row",
             allowed=f"each of {len(open_numbers)} rows at most once",
             todo="start from `aisle quarantine show --csv`",
         )
     return numbers
+
+
+def _listed(cells: list[str]) -> str:
+    """Quote the first few of several cells, which may be of any length."""
+    shown = ", ".join(cell[:MAX_QUOTED] for cell in cells[:MAX_LISTED])
+    return shown + (" …" if len(cells) > MAX_LISTED or any(len(c) > MAX_QUOTED for c in cells[:MAX_LISTED]) else "")

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from pipeline.ingestion.addresses import is_pattern, is_simulated
+from pipeline.ingestion.casting import MAX_FORMAT, format_fault
 from pipeline.ingestion.formulas import parse_formula
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -35,12 +36,21 @@ class Format(_Model):
     sheet: str | None = None
     final_newline: Literal["required", "optional"] = "required"
 
+    @field_validator("delimiter")
+    @classmethod
+    def _check_delimiter(cls, value: str) -> str:
+        if not value.isascii() or value in '"\r\n\0':
+            raise ValueError(
+                f"{value!r} cannot separate cells; allowed is one ASCII character other than a quote or line end"
+            )
+        return value
+
     @field_validator("encoding")
     @classmethod
     def _check_encoding(cls, value: str) -> str:
         try:
             "".encode(value)
-        except LookupError as error:
+        except (LookupError, ValueError) as error:
             raise ValueError(f"{value!r} is not an encoding that Python knows (utf-8, cp1252, …)") from error
         return value
 
@@ -136,9 +146,13 @@ class MappedColumn(_Model):
 
     @field_validator("format")
     @classmethod
-    def _refuse_offsets(cls, value: str | None) -> str | None:
-        if value is not None and re.search("%[zZ]", value):
+    def _check_format(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if re.search("%[zZ]", value):
             raise ValueError("offsets (%z, %Z) are not read; name the clock's zone as time_zone")
+        if fault := format_fault(value):
+            raise ValueError(f"{value[:MAX_FORMAT]!r} is no strptime format: {fault}")
         return value
 
 
@@ -209,6 +223,6 @@ def _as_tuple(value: Any) -> Any:
 def _existing_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is not a time zone (Europe/London, UTC, …)") from error
     return name

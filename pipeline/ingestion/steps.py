@@ -16,23 +16,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Self
 
-from upath import UPath
-
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import ledger
-from pipeline.ingestion.addresses import has_days, resolve
+from pipeline.ingestion.addresses import has_days
 from pipeline.ingestion.assessment import assess, source_of
-from pipeline.ingestion.deliveries import Delivery, find_deliveries, open_delivery
+from pipeline.ingestion.deliveries import Delivery, find_deliveries
 from pipeline.ingestion.delivery_warnings import record_warnings
 from pipeline.ingestion.fingerprint import rules_fingerprint
+from pipeline.ingestion.landing import record_unread, store_bytes
 from pipeline.ingestion.ledger import LedgerEntry, Status, corrections_of
 from pipeline.ingestion.overlap import current_rows, days_of
 from pipeline.ingestion.quarantine import quarantine_table
 from pipeline.ingestion.received import received_table
-from pipeline.ingestion.sources import NamedSource, load_sources
+from pipeline.ingestion.sources import load_sources
 from pipeline.lake import engine
-from pipeline.lake.files import Blob
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.logs import log_event, log_step
 from pipeline.settings import Settings
@@ -150,16 +148,16 @@ def land(settings: Settings, delivery: Delivery, *, force: bool = False) -> Land
 
     The arguments are those of `ingest`.
 
-    Raises:
-        RefusedError: if the delivery or the file to be joined to it no longer exists.
+    A delivery that cannot be opened is recorded as refused; `check` then raises the error, as for all other refusals.
     """
     lake = Lake(settings)
     with log_step(log, "land", table=delivery.table, delivery=delivery.id) as results:
         source = source_of(settings, delivery)
-        with open_delivery(delivery) as stream:
-            blob = lake.land(delivery.table, delivery.id, delivery.name, stream)
+        try:
+            blob, joined = store_bytes(settings, lake, delivery, source)
+        except RefusedError as refusal:
+            return Landed(delivery, record_unread(lake, delivery, source, refusal), unchanged=False)
         results["bytes"] = blob.size
-        joined = _land_joined(settings, lake, delivery, source)
         rules = rules_fingerprint(settings, source, joined)
         known = ledger.entries(lake, delivery.table, delivery.id)
         same = next((e for e in known if (e.sha256, e.rules) == (blob.sha256, rules)), None)
@@ -197,6 +195,8 @@ def check(settings: Settings, landed: Landed) -> Checked:
     lake, delivery, entry = Lake(settings), landed.delivery, landed.entry
     if landed.unchanged:
         return Checked(delivery, entry, unchanged=True)
+    if entry.status is Status.REFUSED:
+        raise RefusedError(entry.reason or "The delivery was refused")
     with log_step(log, "check", table=delivery.table, delivery=delivery.id) as results:
         try:
             assessment = assess(settings, lake, delivery, entry, landed.joined)
@@ -262,22 +262,6 @@ def _void_corrections(lake: Lake, table: str, corrections: list[str]) -> list[st
         for name in corrections
         if any(entry.status is Status.COMMITTED for entry in ledger.entries(lake, table, name))
     ]
-
-
-def _land_joined(settings: Settings, lake: Lake, delivery: Delivery, source: NamedSource) -> Blob | None:
-    """Store the bytes of the file that is to be joined to the delivery, if there is one."""
-    if source.spec.join is None:
-        return None
-    path = UPath(resolve(source.spec.join.address, settings.data))
-    try:
-        with path.open("rb") as stream:
-            return lake.land(delivery.table, delivery.id, path.name, stream)
-    except FileNotFoundError as error:
-        raise RefusedError(
-            "The file to be joined does not exist",
-            where=f"{path}, {source.where}",
-            todo="put it back, or correct join: in sources.yaml",
-        ) from error
 
 
 def _as_dict(delivery: Delivery, entry: LedgerEntry, unchanged: bool) -> dict[str, Any]:

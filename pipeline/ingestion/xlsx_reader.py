@@ -1,41 +1,52 @@
-"""A sheet of an Excel workbook as rows of text."""
+"""A sheet of an Excel workbook as columns of text."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 
 import pyarrow as pa
+from python_calamine import CalamineError, CalamineWorkbook
 
 from pipeline.errors import RefusedError
-from pipeline.ingestion.rows import Rows, empty_delivery, refuse_repeated_columns
+from pipeline.ingestion.limits import refuse_cells, refuse_growth
+from pipeline.ingestion.rows import empty_delivery, refuse_repeated_columns
+
+BYTES_PER_BYTE = 16
+"""How much memory reading takes at most, for each byte of the unpacked workbook; the shortest cell has 15 bytes."""
 
 
-def read_xlsx(data: bytes, name: str, sheet: str | None) -> Rows:
+def read_xlsx(data: bytes, name: str, sheet: str | None, max_bytes: int, allow: Callable[[int], None]) -> pa.Table:
     """Read a sheet of a workbook; its first row that has a cell is the header.
 
     Args:
         data: the workbook's bytes.
         name: its file name, for messages.
         sheet: the sheet's name; None for the only one.
+        max_bytes: how many bytes it may have when it is unpacked.
+        allow: is told how much memory the workbook may need, in bytes, before it is parsed.
+
+    Returns:
+        Its columns as text.
 
     Raises:
-        RefusedError: if the workbook is damaged, does not have the sheet or has several of which none is named,
-            or if the sheet is empty or has a column twice.
+        RefusedError: if the workbook is damaged, too large, does not have the sheet or has several of which none is
+            named, or if the sheet is empty or has a column twice.
     """
-    from python_calamine import CalamineError, CalamineWorkbook
-
+    unpacked = _unpacked_size(data, name, max_bytes)
+    allow(BYTES_PER_BYTE * unpacked)
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     except (CalamineError, zipfile.BadZipFile) as error:
-        raise RefusedError(
-            "The workbook is damaged or ends early",
-            where=name,
-            observed=str(error),
-            todo="ask the source to send it again",
-        ) from error
+        raise _damaged(error, name) from error
     chosen = _choose_sheet(book.sheet_names, name, sheet)
-    cells = book.get_sheet_by_name(chosen).to_python(skip_empty_area=True)
+    try:
+        found = book.get_sheet_by_name(chosen)
+    except CalamineError as error:
+        raise _damaged(error, name) from error
+    refuse_cells(found.height, found.width, unpacked, name)
+    cells = found.to_python(skip_empty_area=True)
     # Like an empty line of a CSV, a row without a single cell is no row.
     cells = [row for row in cells if any(cell != "" for cell in row)]
     if not cells:
@@ -43,10 +54,28 @@ def read_xlsx(data: bytes, name: str, sheet: str | None) -> Rows:
     names = [_cell_text(cell) or "" for cell in cells[0]]
     refuse_repeated_columns(names, name)
     columns = zip(*cells[1:], strict=True) if len(cells) > 1 else ([] for _ in names)
-    table = pa.table(
+    return pa.table(
         {n: pa.array([_cell_text(v) for v in column], pa.string()) for n, column in zip(names, columns, strict=True)}
     )
-    return Rows(table, pa.array(range(1, table.num_rows + 1), pa.int64()))
+
+
+def _unpacked_size(data: bytes, name: str, max_bytes: int) -> int:
+    """Return how many bytes the parts of a workbook have together; a workbook that is no archive is not packed."""
+    if not data.startswith(b"PK"):
+        return len(data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise _damaged(error, name) from error
+    refuse_growth(size, len(data), name, max_bytes)
+    return size
+
+
+def _damaged(error: Exception, name: str) -> RefusedError:
+    return RefusedError(
+        "The workbook is damaged or ends early", where=name, observed=str(error), todo="ask the source to send it again"
+    )
 
 
 def _choose_sheet(sheets: list[str], name: str, wanted: str | None) -> str:

@@ -8,6 +8,11 @@ from typing import Any
 
 import yaml
 
+MAX_CHARACTERS = 256 * 1024
+"""Of a document. A mapping of a hundred sources has about 100,000."""
+MAX_VALUES = 50_000
+"""Of a document whose aliases are written out."""
+MAX_DEPTH = 30
 KeyPath = tuple[str, ...]
 """The keys that lead to a value, from the top; items of a list by their position."""
 Fault = tuple[int, str]
@@ -33,11 +38,55 @@ def parse_yaml(text: str) -> Document:
     """Parse one YAML document, with anchors and merge keys.
 
     Raises:
-        yaml.YAMLError: if the text is no YAML, or has tags other than the standard ones.
+        yaml.YAMLError: if the text is no YAML, has tags other than the standard ones, is too long or too deeply nested,
+            contains itself, or has aliases that make it too large.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
     parser = _Parser()
-    content = parser.value_of(yaml.compose(text, Loader=yaml.SafeLoader), ())
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _measure(root, {})
+        content = parser.value_of(root, ())
+    except RecursionError as error:
+        raise yaml.YAMLError(f"it is nested more than {MAX_DEPTH} levels deep") from error
     return Document(content, parser.lines, tuple(parser.repeated_keys))
+
+
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """Count the values and levels of a node whose aliases are written out, without writing them out.
+
+    Args:
+        node: the node.
+        known: the result for each node that was visited, by its `id`; None while it is under way.
+
+    Raises:
+        yaml.YAMLError: if there are too many, if a node contains itself, or if a key is no plain text.
+    """
+    if id(node) in known:
+        result = known[id(node)]
+        if result is None:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: the value contains itself")
+        return result
+    known[id(node)] = None
+    parts: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    elif isinstance(node, yaml.MappingNode):
+        parts = [value for _, value in node.value]
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: a key is a list or a mapping")
+    measures = [_measure(part, known) for part in parts]
+    values, depth = 1 + sum(count for count, _ in measures), 1 + max((levels for _, levels in measures), default=0)
+    line = node.start_mark.line + 1
+    if values > MAX_VALUES:
+        raise yaml.YAMLError(f"line {line}: with its aliases written out it has more than {MAX_VALUES:,} values")
+    if depth > MAX_DEPTH:
+        raise yaml.YAMLError(f"line {line}: it is nested more than {MAX_DEPTH} levels deep")
+    known[id(node)] = values, depth
+    return values, depth
 
 
 def nearest_line(lines: Mapping[KeyPath, int], path: KeyPath) -> int:
@@ -62,7 +111,10 @@ class _Parser:
             return [self.value_of(item, (*path, str(i))) for i, item in enumerate(node.value)]
         try:
             return yaml.SafeLoader("").construct_object(node)
-        except ValueError:  # a date that no calendar has: kept as text, so that the schema can refuse it by its line
+        except yaml.YAMLError:
+            raise
+        except Exception:  # noqa: BLE001
+            # A date that no calendar has, or `!!bool 7`: kept as text, so that the schema can refuse it by its line.
             return node.value
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:

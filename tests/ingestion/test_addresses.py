@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import RefusedError
 from pipeline.ingestion.addresses import fixed_part, is_simulated, matches, missing, resolve
 
 
@@ -85,10 +84,9 @@ def test_folders_and_temporary_files_are_no_deliveries(drops: Path) -> None:
     assert names == ["2025-01-01.csv", "2025-01-02.csv", "other.txt"]
 
 
-def test_a_date_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+def test_a_date_that_does_not_exist_is_no_day(tmp_path: Path) -> None:
     (tmp_path / "2025-02-30.csv").write_text("x")
-    with pytest.raises(RefusedError, match=r"2025-02-30\.csv"):
-        found(f"{tmp_path}/{{day}}.csv")
+    assert found(f"{tmp_path}/{{day}}.csv") == [("2025-02-30.csv", None)]
     assert found(f"{tmp_path}/{{day}}.csv", date(2025, 2, 28)) == []
 
 
