@@ -92,7 +92,9 @@ class _Process:
         code = self.process.wait()
         ending = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         log_event(log, "parser ended", logging.WARNING, file=name, kind=kind, ending=ending)
-        return unreadable(name, kind, f"its parser ended with {ending}, or needed more memory than such a file may")
+        return unreadable(
+            name, kind, f"its parser ended with {ending}, as when it needs more memory than a file of this size may"
+        )
 
 
 def unreadable(name: str, kind: str, error: str) -> RefusedError:

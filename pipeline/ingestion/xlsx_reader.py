@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -60,19 +61,23 @@ def read_xlsx(data: bytes, name: str, sheet: str | None, max_bytes: int, allow: 
 
 
 def _unpacked_size(data: bytes, name: str, max_bytes: int) -> int:
-    """Return how many bytes the parts of a workbook have together; a workbook that is no archive is not packed."""
+    """Check the parts of a workbook, and return how many bytes they have; one that is no archive is not packed."""
     if not data.startswith(b"PK"):
         return len(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(info.file_size for info in archive.infolist())
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+            refuse_growth(size, len(data), name, max_bytes)
+            # The parser stops at the end of the cells, before the checksum.
+            if spoilt := archive.testzip():
+                raise _damaged(f"the checksum of {spoilt} is wrong", name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        # RuntimeError is what zipfile raises for an encrypted file.
         raise _damaged(error, name) from error
-    refuse_growth(size, len(data), name, max_bytes)
     return size
 
 
-def _damaged(error: Exception, name: str) -> RefusedError:
+def _damaged(error: object, name: str) -> RefusedError:
     return RefusedError(
         "The workbook is damaged or ends early", where=name, observed=str(error), todo="ask the source to send it again"
     )
@@ -83,6 +88,8 @@ def _choose_sheet(sheets: list[str], name: str, wanted: str | None) -> str:
         return wanted
     if wanted is None and len(sheets) == 1:
         return sheets[0]
+    if not sheets:
+        raise _damaged("it has no sheet", name)
     raise RefusedError(
         "The workbook has several sheets and none is named" if wanted is None else "The workbook has no such sheet",
         where=name,

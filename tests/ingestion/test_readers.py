@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import gzip
@@ -345,3 +346,92 @@ def test_cells_of_parquet_read_as_a_csv_would_write_them() -> None:
 def test_a_nested_parquet_column_is_refused() -> None:
     refused(as_parquet({"a": [[1, 2], [3]]}), "x.parquet", PARQUET, "not readable as Parquet")
     refused(as_parquet({"a": [b"\xff\xfe"]}), "x.parquet", PARQUET, "not readable as Parquet")
+
+
+# Attacks
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"x\n" + b"x,y\n" * 9, b"a,b\n" + b"1,2,\n" * 9, b"a,b\n1\n"],
+    ids=["two fields under one column", "a comma at the end of each line", "one field under two columns"],
+)
+def test_a_file_of_which_no_line_can_be_split_is_read_as_malformed_lines(data: bytes) -> None:
+    rows = read_rows(data, "x.csv", CSV)
+    assert (rows.table.num_rows, len(rows.malformed)) == (0, data.count(b"\n") - 1)
+
+
+def test_more_columns_than_allowed_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"c{n}" for n in range(10_001)]
+    row = as_csv([], header=names[:10_000]) * 2
+    assert read_rows(row, "x.csv", CSV).table.num_columns == 10_000
+    with monkeypatch.context() as patch:
+        patch.delattr(csv_reader.csv, "read_csv")
+        for text in (
+            as_csv([], header=names),
+            as_csv([], header=['"quoted",', *names]),
+            b"\n\n" + as_csv([], header=names),
+        ):
+            refused(text * 2, "x.csv", CSV, "too many columns")
+            refused(text.replace(b"\n", b"\r") * 2, "x.csv", CSV, "too many columns")
+    refused(as_parquet({name: ["1"] for name in names}), "x.parquet", PARQUET, "too many columns")
+    refused(as_xlsx({"one": [names, names]}), "x.xlsx", XLSX, "too many columns")
+
+
+def test_a_header_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_reader, "MAX_HEADER_BYTES", 1000)
+    refused(b'"' + b"x" * 2000, "x.csv", CSV, "header is too long")
+
+
+def test_more_malformed_lines_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_reader, "MAX_MALFORMED", 5)
+    assert len(read_rows(b"a,b\n1,2\n" + b"x\n" * 4, "x.csv", CSV).malformed) == 4
+    assert "row 2: 1 fields instead of 2" in refused(b"a,b\n1,2\n" + b"x\n" * 9, "x.csv", CSV, "Too many lines")
+
+
+def test_cells_beyond_what_a_file_of_its_size_can_hold_are_refused() -> None:
+    column = pa.array([7] * 5_000_000, pa.int8())
+    refused(as_parquet({"a": column}), "x.parquet", PARQUET, "more cells than data of its size")
+
+
+def test_a_workbook_with_a_wrong_checksum_is_refused() -> None:
+    data = as_xlsx({"one": [HEADER, *ROWS]})
+    with zipfile.ZipFile(io.BytesIO(data)) as book:
+        info = book.getinfo("xl/worksheets/sheet1.xml")
+    at = data.index(b"PK\x01\x02" + data[data.rindex(b"PK\x01\x02") + 4 : data.rindex(b"PK\x01\x02") + 6])
+    where = data.index(info.CRC.to_bytes(4, "little"), at)
+    refused(data[:where] + bytes(4) + data[where + 4 :], "x.xlsx", XLSX, "damaged")
+
+
+READABLE = st.sampled_from(
+    [("x.csv", CSV), ("x.csv.gz", CSV), ("x.zip", CSV), ("x.xlsx", XLSX), ("x.parquet", PARQUET)]
+)
+
+
+@given(READABLE, st.binary(max_size=300))
+@settings(deadline=None, max_examples=150)
+def test_any_bytes_are_rows_or_a_refusal(kind: tuple[str, Format], data: bytes) -> None:
+    try:
+        rows = read_rows(data, *kind)
+    except RefusedError:
+        return
+    numbers = {*rows.numbers.to_pylist(), *(line.row for line in rows.malformed)}
+    assert numbers == set(range(1, rows.total_rows + 1))
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_any_change_of_a_good_file_is_rows_or_a_refusal(data: st.DataObject) -> None:
+    name, form, good = data.draw(
+        st.sampled_from(
+            [
+                ("x.csv", CSV, as_csv(ROWS)),
+                ("x.xlsx", XLSX, as_xlsx({"one": [HEADER, *ROWS]})),
+                ("x.parquet", PARQUET, as_parquet({"a": ["1", "2"], "b": [1.5, None]})),
+            ]
+        )
+    )
+    at = data.draw(st.integers(0, len(good) - 1))
+    changed = good[:at] + data.draw(st.binary(max_size=4)) + good[at + data.draw(st.integers(0, 4)) :]
+    with contextlib.suppress(RefusedError):
+        read_rows(changed, name, form)
