@@ -9,7 +9,7 @@ from upath import UPath
 
 from pipeline.errors import RefusedError
 from pipeline.ingestion import ledger
-from pipeline.ingestion.addresses import resolve
+from pipeline.ingestion.addresses import is_simulated, resolve
 from pipeline.ingestion.deliveries import Delivery, folder_of, open_delivery
 from pipeline.ingestion.ledger import LedgerEntry, Status
 from pipeline.ingestion.report import write_refusal_page
@@ -29,7 +29,9 @@ def store_bytes(settings: Settings, lake: Lake, delivery: Delivery, source: Name
     Raises:
         RefusedError: if one of them does not exist or must not be opened.
     """
-    folder = None if delivery.corrects else folder_of(resolve(source.spec.address, settings.data))
+    # Corrected rows and simulated shops are no files below a source's folder.
+    is_file = not delivery.corrects and not is_simulated(source.spec.address)
+    folder = folder_of(resolve(source.spec.address, settings.data)) if is_file else None
     with open_delivery(delivery, folder) as stream:
         blob = lake.land(delivery.table, delivery.id, delivery.name, stream)
     if source.spec.join is None:
