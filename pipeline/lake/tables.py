@@ -33,6 +33,8 @@ DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
 
+CONFIGURATION = {"delta.checkpointInterval": "10"}
+"""A table is opened from its last checkpoint and the commits since then, each of which takes a millisecond to read."""
 KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 """By default Delta removes the commits before a checkpoint after 30 days, and with them the versions of a table that
 registered models were trained on."""
@@ -283,6 +285,7 @@ class Lake(Files):
             partition_by=partition or None,
             mode="error",
             storage_options=self._options,
+            configuration=CONFIGURATION,
             commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
         )
 
