@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from upath import UPath
 
@@ -20,6 +20,8 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 MAX_DELIVERY_BYTES = 4 << 30
 """How many bytes a delivery may have by default when it is unpacked."""
+MIN_KEY_LENGTH = 32
+"""Characters of a signing key; a shorter one could be guessed."""
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -73,6 +75,11 @@ class Settings(BaseSettings):
     keep_versions_days: int = Field(30, ge=7, description="How long replaced versions of tables stay, in days.")
     keep_reports_days: int = Field(400, ge=7, description="How long report pages stay, in days.")
     preload: bool = Field(True, description="Whether Airflow's scheduler imports the libraries of its tasks once.")
+    signing_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key that signs models and verifies them, at least 32 characters; several separated by commas, "
+        "of which the first one signs. Empty: models are not signed.",
+    )
     code_version: str = Field("", description="Commit of the running code, recorded with every model.")
 
     api_keys: dict[str, ApiKey] = Field(
@@ -109,6 +116,7 @@ class Settings(BaseSettings):
         options = self.storage_options
         addresses = (self.home, self.data, self.tracking_uri, self.artifacts, str(self.sources), *options.values())
         redaction.remember(secret for address in addresses for secret in redaction.secrets_of(address))
+        redaction.remember(self.signing_keys)
         redaction.remember(value for name, value in options.items() if redaction.SECRET_NAME.search(name))
         return self
 
@@ -117,6 +125,18 @@ class Settings(BaseSettings):
         hidden = {"storage_options", "api_keys"}
         for name, value in super().__repr_args__():
             yield name, redaction.HIDDEN if name in hidden else redaction.redact(value)
+
+    @field_validator("signing_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if any(len(key) < MIN_KEY_LENGTH for key in _keys(value)):
+            raise ValueError(f"each key must have at least {MIN_KEY_LENGTH} characters")
+        return value
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The keys by which a model may be signed; the first of them signs. None: models are not signed."""
+        return _keys(self.signing_key)
 
     @property
     def home_path(self) -> UPath:
@@ -144,6 +164,10 @@ class Settings(BaseSettings):
         return self.artifacts or str(self.home_path / "mlflow-artifacts")
 
 
+def _keys(value: SecretStr) -> tuple[str, ...]:
+    return tuple(key for part in value.get_secret_value().split(",") if (key := part.strip()))
+
+
 def _local_or_packaged(name: str) -> Path:
     """A file or folder of the working directory; where there is none, the one that is installed with the package."""
     local = Path(name)
@@ -162,7 +186,7 @@ def load_settings(**changes: object) -> Settings:
         # The values of storage options and keys may be secret.
         faults = [
             f"AISLE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
-            + ("" if e["loc"][0] in ("storage_options", "api_keys") else f", not {e['input']!r}")
+            + ("" if e["loc"][0] in ("storage_options", "api_keys", "signing_key") else f", not {e['input']!r}")
             for e in error.errors()
         ]
         raise UsageError(

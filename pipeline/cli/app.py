@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli import data, models, service
+from pipeline.cli import data, models, recovery, service
 from pipeline.cli.options import Verbose
 from pipeline.cli.output import interruptible, print_error
 from pipeline.errors import AisleError, RefusedError
@@ -26,7 +26,7 @@ HELP = """Run any step of the pipeline by hand, for any day, without Airflow.
 Exit codes: 0 done, 1 refused by a check of the data or by a gate, 2 wrong usage or settings.
 """
 COMMANDS: Mapping[str, Iterable[Callable[..., None]]] = {
-    "Data": (data.simulate, data.fetch, data.ingest, data.repair),
+    "Data": (data.simulate, data.fetch, data.ingest),
     "Models": (
         models.train,
         models.backtest,
@@ -37,8 +37,9 @@ COMMANDS: Mapping[str, Iterable[Callable[..., None]]] = {
         models.models,
         models.promote,
         models.rollback,
+        models.sign,
     ),
-    "Service": (service.serve, service.key, service.doctor, service.housekeeping),
+    "Service": (service.serve, service.key, service.doctor, recovery.repair, service.housekeeping),
 }
 """The commands under each heading of the help."""
 QUARANTINE: Mapping[str, Callable[..., None]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from pipeline.cli.options import Day, Json, Since, TableName, Until
-from pipeline.cli.output import err, interruptible, number, print_error, print_result, printable, seconds_since
+from pipeline.cli.output import err, interruptible, number, print_error, print_result, seconds_since
 from pipeline.errors import RefusedError, UsageError
 from pipeline.settings import load_settings
 
@@ -167,37 +166,6 @@ def _deliveries(accepted: int, already_committed: int) -> str:
     return f"{total} ({already_committed:,} already committed)"
 
 
-def repair(
-    table: TableName,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs, and write nothing.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Rebuild a table from the raw bytes and the ledger, where it differs from them."""
-    from pipeline.ingestion.repair import repair as repair_table
-    from pipeline.reports.phrasing import counted
-
-    start = time.monotonic()
-    done = repair_table(load_settings(), table, dry_run=dry_run)
-    result = {
-        "table": table,
-        "dry_run": dry_run,
-        "deliveries": done.deliveries,
-        "days": [str(day) for day in done.days],
-        "failed": done.failed,
-        "seconds": seconds_since(start),
-    }
-    verb = "to repair" if dry_run else "repaired"
-    parts = f"{counted(len(done.deliveries), 'delivery', 'deliveries')} and {counted(len(done.days), 'day')}"
-    text = f"{table}: {parts} {verb}, {result['seconds']} s"
-    if not (done.deliveries or done.days or done.failed):
-        text = f"{table}: nothing to repair, {result['seconds']} s"
-    print_result(result, as_json, "\n  ".join([text, *(f"{k}: {v}" for k, v in done.deliveries.items())]))
-    for name, reason in done.failed.items():
-        print_error("not repaired", f"{name}\n  {reason}")
-    if done.failed:
-        raise typer.Exit(1)
-
-
 def quarantine_list(table: TableName, as_json: Json = False) -> None:
     """List the deliveries that have rows in quarantine, with the reasons."""
     from pipeline.ingestion.quarantine import summarize
@@ -220,14 +188,13 @@ def quarantine_show(
 
     text = export(load_settings(), table, delivery)
     if file is None:
-        # A terminal is shown the characters that it would obey; a file or a program gets them as they are.
-        typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+        typer.echo(text, nl=False)
     else:
         file.write_bytes(text.encode())
         err.print(
             f"{file}: correct the values and keep _row as it is, then\n"
             f"aisle quarantine replay {table} {delivery} --csv {file}",
-            highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 

@@ -195,6 +195,14 @@ def rollback(model: ModelName, reason: Reason, by: By = "by hand", as_json: Json
     _change_champion(model, lambda registry: registry.rollback(model, by=by, reason=reason), as_json)
 
 
+def sign(model: ModelName, version: int, as_json: Json = False) -> None:
+    """Vouch for the present files of a version with AISLE_SIGNING_KEY, after its checksum was verified."""
+    from pipeline.registry.client import Registry
+
+    Registry(load_settings()).sign(model, version)
+    print_result({"model": model, "version": version, "signed": True}, as_json, f"{model}: version {version} is signed")
+
+
 def _change_champion(model: str, change: Callable[[Any], Any], as_json: bool) -> None:
     from pipeline.registry.client import Registry
 

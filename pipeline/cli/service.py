@@ -43,11 +43,16 @@ def key(
     )
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare contents too, raw bytes by checksum; reads every file of the home.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check settings, sources.yaml, the lake, the ledger and the registry; list every fault at once."""
     from pipeline.doctor import examine
 
-    findings = examine(load_settings)
+    findings = examine(load_settings, deep=deep)
     shown = Table(Column("what", no_wrap=True), "state", Column("detail", overflow="fold"))
     for finding in findings:
         shown.add_row(finding.what, "[green]well[/]" if finding.well else "[red]fault[/]", finding.detail)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
+from upath import UPath
 
 from pipeline.contracts import CONTRACTS
 from pipeline.dates import format_day
 from pipeline.ingestion import ledger
-from pipeline.ingestion.ledger import LedgerEntry, Status, corrections_of
+from pipeline.ingestion.ledger import LEDGER, LedgerEntry, Status, corrections_of
 from pipeline.ingestion.overlap import days_of, resolve_overlaps
 from pipeline.ingestion.quarantine import quarantine_table
 from pipeline.ingestion.received import received_table
 from pipeline.lake import engine
+from pipeline.lake.health import damages
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
@@ -46,33 +49,60 @@ class Audit:
 
     Attributes:
         committed: the ledger's entries of the deliveries that are complete.
-        interrupted: the deliveries that are under way, or were interrupted and have to be ingested again.
+        unfinished: the deliveries that are under way, or were interrupted and have to be ingested again.
         disagreements: the faults.
     """
 
     committed: tuple[LedgerEntry, ...]
-    interrupted: tuple[str, ...]
+    unfinished: tuple[Disagreement, ...]
     disagreements: tuple[Disagreement, ...]
 
 
-def audit(settings: Settings, table: str) -> Audit:
+def audit(settings: Settings, table: str, *, deep: bool = False) -> Audit:
     """Compare the raw bytes, the ledger and the tables with each other, without reading the raw bytes.
 
     Deliveries that are under way are left out, because their tables and the ledger may differ.
+
+    Args:
+        settings: the settings.
+        table: the table.
+        deep: whether to read every data file of the tables.
     """
     lake = Lake(settings)
+    if faults := damaged(lake, table, deep=deep):
+        # What the tables hold cannot be compared before they can be read.
+        return Audit((), (), tuple(faults))
     entries = ledger.entries(lake, table)
     committed = [e for e in entries if e.status is Status.COMMITTED]
     interrupted = sorted({e.delivery for e in entries if e.status is Status.LANDED})
     complete = [e for e in committed if e.delivery not in interrupted]
     faults = [*_count_faults(lake, table, committed, complete), *_orphans(lake, table, entries)]
+    faults += _entry_faults(table, entries)
     faults += [fault for entry in complete if (fault := _raw_fault(lake, entry))]
     if days := wrong_days(settings, lake, table, set(interrupted)):
         shown = ", ".join(format_day(day) for day in days[:MAX_SHOWN_DAYS])
         more = f" and {len(days) - MAX_SHOWN_DAYS:,} more" if len(days) > MAX_SHOWN_DAYS else ""
         detail = f"the clean table does not follow from the received rows on {shown}{more}"
         faults.append(Disagreement(detail, f"aisle repair {table}"))
-    return Audit(tuple(committed), tuple(interrupted), tuple(faults))
+    landed = {e.delivery: e for e in entries if e.status is Status.LANDED}
+    unfinished = tuple(_unfinished(lake, entry) for _, entry in sorted(landed.items()))
+    return Audit(tuple(committed), unfinished, tuple(faults))
+
+
+def damaged(lake: Lake, table: str, *, deep: bool = False) -> list[Disagreement]:
+    """Return what is wrong with the files of the ledger and of a table's three tables."""
+    found = [
+        Disagreement(f"the table {name} is damaged: {detail}", f"aisle repair {table}")
+        for name in (LEDGER, received_table(table), quarantine_table(table), table)
+        for detail in damages(lake, name, deep=deep)
+    ]
+    if found:
+        return found
+    try:
+        ledger.entries(lake, table)
+    except (KeyError, TypeError, ValueError) as error:
+        return [Disagreement(f"the ledger has an entry that cannot be read ({error})", f"aisle repair {table}")]
+    return []
 
 
 def wrong_days(settings: Settings, lake: Lake, table: str, interrupted: set[str]) -> list[date]:
@@ -102,6 +132,24 @@ def orphans(lake: Lake, table: str, entries: list[LedgerEntry]) -> list[str]:
     return sorted((_deliveries_with_rows(lake, table) & known) - expected)
 
 
+def unknown_deliveries(lake: Lake, table: str, entries: list[LedgerEntry]) -> set[str]:
+    """Return the deliveries that have rows or raw bytes although the ledger does not know them."""
+    known = {e.delivery for e in entries}
+    raw = lake.path("raw", table)
+    folders = [path for path in raw.iterdir() if path.name not in known] if raw.exists() else []
+    # A name that begins with a dot is of a file whose arrival was interrupted.
+    arrived = {path.name for path in folders if any(not file.name.startswith(".") for file in path.iterdir())}
+    return (_deliveries_with_rows(lake, table) - known) | arrived
+
+
+def tables_count(lake: Lake, table: str, delivery: str) -> tuple[int, int]:
+    """Return the numbers of received and of quarantined rows of a delivery."""
+    received, quarantined = (
+        lake.row_counts(name, "delivery").get(delivery, 0) for name in (received_table(table), quarantine_table(table))
+    )
+    return received, quarantined
+
+
 def _count_faults(
     lake: Lake, table: str, committed: list[LedgerEntry], complete: list[LedgerEntry]
 ) -> list[Disagreement]:
@@ -122,23 +170,48 @@ def _count_faults(
 
 
 def _orphans(lake: Lake, table: str, entries: list[LedgerEntry]) -> list[Disagreement]:
-    unknown = sorted(_deliveries_with_rows(lake, table) - {e.delivery for e in entries})
-    return [
-        *(
-            Disagreement(
-                f"{name}: the tables hold rows, but the ledger says that it was refused or replaced",
-                f"aisle repair {table}",
-            )
-            for name in orphans(lake, table, entries)
-        ),
-        *(
-            Disagreement(
-                f"{name}: the tables hold rows, but the ledger does not know the delivery",
-                f"aisle ingest {table} --all (if the source no longer has it, copy it back from raw/{table}/{name})",
-            )
-            for name in unknown
-        ),
+    details = [
+        f"{name}: the tables hold rows, but the ledger says that it was refused or replaced"
+        for name in orphans(lake, table, entries)
     ]
+    details += [
+        f"{name}: there are rows or raw bytes, but the ledger does not know the delivery"
+        for name in sorted(unknown_deliveries(lake, table, entries))
+    ]
+    return [Disagreement(detail, f"aisle repair {table}") for detail in details]
+
+
+def _entry_faults(table: str, entries: list[LedgerEntry]) -> list[Disagreement]:
+    """Say which entries of the ledger contradict themselves or each other."""
+    newest = Counter(e.delivery for e in entries if e.status is Status.COMMITTED)
+    details = [
+        f"{name}: the ledger says {count} times that it is committed" for name, count in newest.items() if count > 1
+    ]
+    details += [
+        f"{e.delivery}: the ledger's checksum is not that of {e.blob}"
+        for e in entries
+        if e.blob and not UPath(e.blob).name.startswith(f"{e.sha256[:16]}-")
+    ]
+    return [Disagreement(detail, f"aisle repair {table}") for detail in details]
+
+
+def has_rows(lake: Lake, entry: LedgerEntry) -> bool:
+    """Tell whether a delivery has rows in the received table or the quarantine."""
+    return tables_count(lake, entry.table, entry.delivery) != (0, 0)
+
+
+def _unfinished(lake: Lake, entry: LedgerEntry) -> Disagreement:
+    """What helps a delivery that is under way or was interrupted: the same step again."""
+    remedy = f"aisle ingest {entry.table} --source {entry.source} --all"
+    if entry.corrects and has_rows(lake, entry):
+        # Its rows may be marked as replayed by now, so that they cannot be replayed again.
+        remedy = f"aisle repair {entry.table}"
+    elif entry.corrects:
+        parents = (entry.corrects, *corrections_of(lake, entry.table, entry.corrects))
+        files = {parent: lake.path(f"raw/{entry.table}/{parent}/{entry.delivery}.csv") for parent in parents}
+        parent, file = next(((name, path) for name, path in files.items() if path.exists()), (entry.corrects, None))
+        remedy = f"aisle quarantine replay {entry.table} {parent}" + (f" --csv {file}" if file else "")
+    return Disagreement(f"{entry.delivery} is under way, or was interrupted", f"{remedy} (unless it is under way)")
 
 
 def _raw_fault(lake: Lake, entry: LedgerEntry) -> Disagreement | None:
@@ -147,12 +220,17 @@ def _raw_fault(lake: Lake, entry: LedgerEntry) -> Disagreement | None:
     if size == entry.size:
         return None
     observed = "are missing" if size is None else f"have {size} bytes instead of {entry.size}"
-    remedy = (
-        f"aisle repair {entry.table}"
-        if entry.corrects
-        else f"aisle ingest {entry.table} --all (it stores the bytes again if the source still has the file)"
+    return Disagreement(f"{entry.delivery}: the raw bytes at {entry.blob} {observed}", raw_remedy(entry))
+
+
+def raw_remedy(entry: LedgerEntry) -> str:
+    """The command that stores the raw bytes of a delivery again."""
+    if entry.corrects:
+        return f"aisle repair {entry.table}"
+    return (
+        f"aisle ingest {entry.table} --source {entry.source} --all "
+        "(it stores the bytes again if the source still has the file, or has it again from a backup)"
     )
-    return Disagreement(f"{entry.delivery}: the raw bytes at {entry.blob} {observed}", remedy)
 
 
 def _deliveries_with_rows(lake: Lake, table: str) -> set[str]:

@@ -29,9 +29,8 @@ def store_bytes(settings: Settings, lake: Lake, delivery: Delivery, source: Name
     Raises:
         RefusedError: if one of them does not exist or must not be opened.
     """
-    # Corrected rows and simulated shops are no files below a source's folder.
-    is_file = not delivery.corrects and not is_simulated(source.spec.address)
-    folder = folder_of(resolve(source.spec.address, settings.data)) if is_file else None
+    no_folder = delivery.corrects or is_simulated(delivery.address)
+    folder = None if no_folder else folder_of(resolve(source.spec.address, settings.data))
     with open_delivery(delivery, folder) as stream:
         blob = lake.land(delivery.table, delivery.id, delivery.name, stream)
     if source.spec.join is None:

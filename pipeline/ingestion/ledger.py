@@ -123,13 +123,18 @@ def corrections_of(lake: Lake, table: str, delivery: str) -> list[str]:
     return [name for name in ids if any(entry.corrects == delivery for entry in entries(lake, table, name))]
 
 
-def record(lake: Lake, entry: LedgerEntry) -> None:
-    """Write an entry. If it is committed, the entries of the delivery's former bytes become `replaced`."""
+def record(lake: Lake, entry: LedgerEntry, *, instead_of: LedgerEntry | None = None) -> None:
+    """Write an entry. If it is committed, the entries of the delivery's former bytes become `replaced`.
+
+    Args:
+        lake: the lake.
+        entry: the entry.
+        instead_of: an entry that is wrong, and is not kept.
+    """
 
     def rows() -> pa.Table:
-        others = [
-            e for e in entries(lake, entry.table, entry.delivery) if (e.sha256, e.rules) != (entry.sha256, entry.rules)
-        ]
+        keys = {(wrong.sha256, wrong.rules) for wrong in (entry, instead_of) if wrong}
+        others = [e for e in entries(lake, entry.table, entry.delivery) if (e.sha256, e.rules) not in keys]
         if entry.status is Status.COMMITTED:
             others = [replace(e, status=Status.REPLACED) if e.status is not Status.REFUSED else e for e in others]
         return pa.Table.from_pylist([e.as_row() for e in (*others, entry)], schema=SCHEMA)

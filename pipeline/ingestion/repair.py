@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -14,28 +13,23 @@ from upath import UPath
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import AisleError, RefusedError
 from pipeline.ingestion import ledger
-from pipeline.ingestion.assessment import Assessment, assess_rows, source_of
-from pipeline.ingestion.audit import orphans, wrong_days
-from pipeline.ingestion.deliveries import Delivery
-from pipeline.ingestion.fingerprint import rules_fingerprint
+from pipeline.ingestion.audit import orphans, tables_count, wrong_days
 from pipeline.ingestion.ledger import LedgerEntry, Status, corrections_of
+from pipeline.ingestion.ledger_rebuild import mend_entries, mend_ledger_table
 from pipeline.ingestion.mapping import ROW
 from pipeline.ingestion.overlap import current_rows
 from pipeline.ingestion.quarantine import QUARANTINE_SCHEMA, quarantine_table
+from pipeline.ingestion.rebuilding import HASH_PREFIX, assess_again
 from pipeline.ingestion.received import received_table
 from pipeline.ingestion.replay import replay_file
-from pipeline.ingestion.sources import NamedSource
 from pipeline.lake import engine
-from pipeline.lake.files import Blob
+from pipeline.lake.health import damages, file_hash, set_aside
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_event, log_step
 from pipeline.reports.csv_text import split_cells
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-
-HASH_PREFIX = 17
-"""Length of what precedes a delivery's own name in the name of its raw file: 16 digits of the hash and a dash."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,7 @@ class Repair:
 
     Attributes:
         table: the table.
+        tables: for each table whose files were damaged, what was wrong and where the damaged one is kept.
         deliveries: for each delivery whose rows or counts were wrong, what was wrong.
         days: the days of the clean table that were wrong. A dry run compares with the received rows as they are, so
             that a day may be right again once the received rows are.
@@ -54,6 +49,7 @@ class Repair:
     deliveries: dict[str, str]
     days: tuple[date, ...]
     failed: dict[str, str]
+    tables: dict[str, str] = field(default_factory=dict)
 
 
 def repair(settings: Settings, table: str, *, dry_run: bool = False) -> Repair:
@@ -72,16 +68,20 @@ def repair(settings: Settings, table: str, *, dry_run: bool = False) -> Repair:
         RefusedError: if the ledger has no delivery of the table.
     """
     lake = Lake(settings)
+    aside = mend_ledger_table(lake, dry_run=dry_run) | _set_damaged_aside(lake, table, dry_run)
+    if dry_run and aside:
+        # What the tables hold cannot be compared before they can be read.
+        return Repair(table, {}, (), {}, aside)
+    changed, failed = mend_entries(settings, lake, table, dry_run=dry_run)
     entries = ledger.entries(lake, table)
-    if not entries:
+    if not entries and not changed:
         raise RefusedError(
             "The ledger has no delivery of this table, so there is nothing to rebuild it from",
             where=table,
+            observed="; ".join(failed.values()) or None,
             todo=f"aisle ingest {table} --all",
         )
     interrupted = {e.delivery for e in entries if e.status is Status.LANDED}
-    changed: dict[str, str] = {}
-    failed: dict[str, str] = {}
     with log_step(log, "repair", table=table, dry_run=dry_run) as results:
         for entry in entries:
             if entry.status is not Status.COMMITTED or entry.delivery in interrupted:
@@ -94,17 +94,40 @@ def repair(settings: Settings, table: str, *, dry_run: bool = False) -> Repair:
                 continue
             if difference:
                 changed[entry.delivery] = difference
-        for name in orphans(lake, table, entries):
+        for name in set(orphans(lake, table, entries)) - changed.keys():
             changed[name] = "rows of a delivery that was refused or replaced"
             for part in () if dry_run else (received_table(table), quarantine_table(table)):
                 if lake.exists(part):
                     lake.replace(part, {"delivery": [name]}, pa.schema(lake.schema(part)).empty_table())
-        days = wrong_days(settings, lake, table, interrupted)
+        # The clean rows of a delivery that cannot be rebuilt may be all that is left of it.
+        lost = {
+            e.delivery for e in entries if e.delivery in failed and tables_count(lake, table, e.delivery)[0] != e.clean
+        }
+        days = wrong_days(settings, lake, table, interrupted | lost)
         if days and not dry_run:
             con = engine.connect(settings)
             lake.update(table, {"day": days}, lambda: current_rows(con, lake, CONTRACTS[table], days))
         results |= {"deliveries": len(changed), "days": len(days), "failed": len(failed)}
-    return Repair(table, changed, tuple(days), failed)
+    return Repair(table, changed, tuple(days), failed, aside)
+
+
+def _set_damaged_aside(lake: Lake, table: str, dry_run: bool) -> dict[str, str]:
+    """Move those of a table's three tables aside whose files are damaged; they are written anew as a whole."""
+    found = {}
+    for name in (received_table(table), quarantine_table(table), table):
+        if faults := damages(lake, name, deep=True):
+            kept = "" if dry_run else f"; the damaged table is kept in {set_aside(lake, name)}"
+            found[name] = "; ".join(faults) + kept
+    return found
+
+
+def compare_delivery(settings: Settings, lake: Lake, entry: LedgerEntry) -> str:
+    """Compare the tables with a delivery's raw bytes, and return what differs; nothing is written.
+
+    Raises:
+        AisleError: if the bytes are damaged or can no longer be read and mapped.
+    """
+    return _repair_delivery(settings, lake, entry, dry_run=True)
 
 
 def _repair_delivery(settings: Settings, lake: Lake, entry: LedgerEntry, dry_run: bool) -> str:
@@ -114,7 +137,10 @@ def _repair_delivery(settings: Settings, lake: Lake, entry: LedgerEntry, dry_run
         AisleError: if the bytes are damaged or can no longer be read and mapped.
         FileNotFoundError: if they are missing.
     """
-    assessment, rules = _assess_again(settings, lake, entry, dry_run)
+    corrected = _with_found_blob(lake, entry, dry_run)
+    if corrected is None:
+        return "its raw bytes"
+    assessment, rules = assess_again(settings, lake, corrected)
     rejected = _with_replays(lake, entry, assessment.rejected)
     tables = {received_table(entry.table): assessment.accepted, quarantine_table(entry.table): rejected}
     differences = []
@@ -126,7 +152,7 @@ def _repair_delivery(settings: Settings, lake: Lake, entry: LedgerEntry, dry_run
             if not dry_run:
                 lake.replace(name, {"delivery": [entry.delivery]}, rows)
     rebuilt = replace(
-        entry,
+        corrected,
         rules=rules,
         read=assessment.read,
         clean=assessment.accepted.num_rows,
@@ -135,51 +161,10 @@ def _repair_delivery(settings: Settings, lake: Lake, entry: LedgerEntry, dry_run
     )
     if rebuilt != entry:
         same_rules = rebuilt.rules == entry.rules
-        differences.append("the counts in the ledger" if same_rules else "the mapping or the suite has changed")
+        differences.append("its entry in the ledger" if same_rules else "the mapping or the suite has changed")
         if not dry_run:
-            ledger.record(lake, rebuilt)
+            ledger.record(lake, rebuilt, instead_of=entry if same_rules else None)
     return "; ".join(differences)
-
-
-def _assess_again(settings: Settings, lake: Lake, entry: LedgerEntry, dry_run: bool) -> tuple[Assessment, str]:
-    """Assess the raw bytes of a delivery, and return the fingerprint of the rules by which that was done."""
-    blob = _find_blob(lake, entry, dry_run)
-    with lake.open_blob(blob) as stream:
-        digest = hashlib.sha256(stream.read()).hexdigest()
-    if digest != entry.sha256:
-        raise RefusedError(
-            "The raw bytes are damaged",
-            where=entry.blob,
-            observed=f"SHA-256 {digest[:16]}…",
-            allowed=f"{entry.sha256[:16]}…",
-            todo=f"aisle ingest {entry.table} --all (it stores them again if the source still has the file)",
-        )
-    # Days are left out: they serve only expectations on the delivery as a whole.
-    name = UPath(entry.blob).name[HASH_PREFIX:]
-    path = str(lake.path(entry.blob))
-    delivery = Delivery(entry.table, entry.source, entry.delivery, name, path, corrects=entry.corrects)
-    source = source_of(settings, delivery)
-    joined = _joined_blob(settings, lake, entry, source)
-    assessment = assess_rows(settings, lake, delivery, replace(entry, blob=blob), joined.path if joined else None)
-    return assessment, rules_fingerprint(settings, source, joined)
-
-
-def _joined_blob(settings: Settings, lake: Lake, entry: LedgerEntry, source: NamedSource) -> Blob | None:
-    """Find the raw file that was joined to a delivery: of several the one of the ledger's rules, or else the newest."""
-    if source.spec.join is None:
-        return None
-    name = UPath(source.spec.join.address).name
-    folder = lake.path("raw", entry.table, entry.delivery)
-    paths = [path for path in folder.iterdir() if path.name[HASH_PREFIX:] == name]
-    newest_last = sorted(paths, key=lambda path: path.stat().st_mtime)
-    blobs = []
-    for path in newest_last:
-        data = path.read_bytes()
-        below_home = f"raw/{entry.table}/{entry.delivery}/{path.name}"
-        blobs.append(Blob(below_home, hashlib.sha256(data).hexdigest(), len(data)))
-    if not blobs:
-        raise FileNotFoundError(f"The raw bytes of the joined file {name} are missing in {folder}")
-    return next((blob for blob in blobs if rules_fingerprint(settings, source, blob) == entry.rules), blobs[-1])
 
 
 def _with_replays(lake: Lake, entry: LedgerEntry, rejected: pa.Table) -> pa.Table:
@@ -198,21 +183,31 @@ def _with_replays(lake: Lake, entry: LedgerEntry, rejected: pa.Table) -> pa.Tabl
     return pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
 
 
-def _find_blob(lake: Lake, entry: LedgerEntry, dry_run: bool) -> str:
-    """Return where the raw bytes of a delivery are, relative to home.
+def _with_found_blob(lake: Lake, entry: LedgerEntry, dry_run: bool) -> LedgerEntry | None:
+    """Return the entry with what its raw file says of itself: where it is, its checksum and its size.
 
-    Missing bytes of a correction are stored again from the file that was written when it was replayed.
+    Missing or damaged bytes of a correction are stored again from the file that was written when it was replayed; None
+    if that is due in a dry run.
     """
-    if entry.corrects is None or lake.path(entry.blob).exists():
-        return entry.blob
-    for parent in (entry.corrects, *corrections_of(lake, entry.table, entry.corrects)):
-        path = replay_file(entry.table, parent, entry.delivery)
-        if lake.path(path).exists():
-            if not dry_run:
-                with lake.open_blob(path) as stream:
-                    lake.land(entry.table, entry.delivery, UPath(path).name, stream)
-            return path
-    return entry.blob
+    folder = lake.path("raw", entry.table, entry.delivery)
+    named = [
+        UPath(lake.path(entry.blob)),
+        *(folder.glob(f"{entry.sha256[: HASH_PREFIX - 1]}-*") if folder.exists() else ()),
+    ]
+    for path in (path for path in named if path.exists()):
+        sha256 = file_hash(path)
+        if path.name.startswith(sha256[: HASH_PREFIX - 1]):
+            blob = f"raw/{entry.table}/{entry.delivery}/{path.name}"
+            return replace(entry, blob=blob, sha256=sha256, size=path.stat().st_size)
+    for parent in (entry.corrects, *corrections_of(lake, entry.table, entry.corrects)) if entry.corrects else ():
+        replayed = replay_file(entry.table, parent, entry.delivery)
+        if lake.path(replayed).exists():
+            if dry_run:
+                return None
+            with lake.open_blob(replayed) as stream:
+                lake.land(entry.table, entry.delivery, UPath(replayed).name, stream)
+            break
+    return entry
 
 
 def _equal(stored: pa.Table, rebuilt: pa.Table) -> bool:

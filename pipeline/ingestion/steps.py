@@ -20,6 +20,7 @@ from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import ledger
 from pipeline.ingestion.addresses import has_days
+from pipeline.ingestion.agreement import require_agreement
 from pipeline.ingestion.assessment import assess, source_of
 from pipeline.ingestion.deliveries import Delivery, find_deliveries
 from pipeline.ingestion.delivery_warnings import record_warnings
@@ -163,6 +164,10 @@ def land(settings: Settings, delivery: Delivery, *, force: bool = False) -> Land
         same = next((e for e in known if (e.sha256, e.rules) == (blob.sha256, rules)), None)
         interrupted = any(e.status is Status.LANDED for e in known)
         if same and same.status is Status.COMMITTED and not interrupted and not force:
+            if (same.blob, same.size) != (blob.path, blob.size):
+                same = replace(same, blob=blob.path, size=blob.size)
+                ledger.record(lake, same)
+            require_agreement(settings, same)
             log_event(log, "already committed", table=delivery.table, delivery=delivery.id, rows=same.read)
             return Landed(delivery, same, unchanged=True)
         # Bytes that had been replaced by others and arrive again count as new.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from uuid import uuid4
 
@@ -52,11 +54,36 @@ class StoredFile:
         return PurePosixPath(self.path).name
 
 
+def make_private(path: Path) -> None:
+    """Let only its owner use a file or folder of the home, whatever the umask was when it was made.
+
+    A folder with the set-group-ID bit is shared with its group on purpose, and so are the files in it: of them only
+    the rights of others are taken. Folders that are not this user's, or that everybody shares, are left as they are.
+    """
+    try:
+        about, folder = path.stat(), (path if path.is_dir() else path.parent).stat()
+        if about.st_uid != os.geteuid() or about.st_mode & stat.S_ISVTX or path in (Path("/"), Path.home()):
+            return
+        others = stat.S_IRWXO if folder.st_mode & stat.S_ISGID else stat.S_IRWXG | stat.S_IRWXO
+        if about.st_mode & others:
+            path.chmod(stat.S_IMODE(about.st_mode) & ~others)
+    except OSError:
+        # A file system without such rights, or one that is read only.
+        return
+
+
 class Files:
     """Files below one home, which is a folder or a bucket."""
 
     def __init__(self, settings: Settings) -> None:
         self.home = settings.home_path
+
+    def _make_home(self) -> None:
+        """Make a local home that is missing, and keep what is in it from other users."""
+        if _is_local(self.home):
+            home = Path(str(self.home))
+            home.mkdir(parents=True, exist_ok=True)
+            make_private(home)
 
     def path(self, *parts: str) -> UPath:
         """Return a path below home."""
@@ -75,6 +102,7 @@ class Files:
     def write_blob(self, path: str, data: bytes) -> UPath:
         """Write a file below home. Readers see the old content or the new, never a part."""
         target = self.home / path
+        self._make_home()
         if _is_local(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{uuid4().hex}")
@@ -99,6 +127,7 @@ class Files:
         """
         folder = self.home / "raw" / table / delivery
         incoming = folder / f".{name}.{uuid4().hex}" if _is_local(folder) else folder / f"incoming-{uuid4().hex}"
+        self._make_home()
         if _is_local(folder):
             folder.mkdir(parents=True, exist_ok=True)
         digest, size = hashlib.sha256(), 0

@@ -22,6 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from pipeline.dates import format_day, parse_as_of
 from pipeline.errors import RefusedError
+from pipeline.lake.digests import rows_digest
 from pipeline.lake.files import Files
 from pipeline.lake.partitions import Partition, as_json, predicate, single_day
 from pipeline.settings import Settings
@@ -32,9 +33,9 @@ DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
 
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
+WRITTEN = "aisle.written"
+"""The entry of a commit of one part of an as-of day: which part, how many rows, and their digest."""
 
-CONFIGURATION = {"delta.checkpointInterval": "10"}
-"""A table is opened from its last checkpoint and the commits since then, each of which takes a millisecond to read."""
 KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 """By default Delta removes the commits before a checkpoint after 30 days, and with them the versions of a table that
 registered models were trained on."""
@@ -98,13 +99,22 @@ class Lake(Files):
                 `max.<column>`, `num_records`); all files if missing.
         """
         root = self._uri(table)
-        paths = [file["path"] for file in self._actions(table, version) if keep is None or keep(file)]
+        paths = [file["path"] for file in self.data_files(table, version) if keep is None or keep(file)]
         return sorted(f"{root}/{unquote(path)}" for path in paths)
+
+    def data_files(self, table: str, version: int | None = None) -> list[dict[str, Any]]:
+        """The data files of a table's version, each with what its commit says of it: path, size, rows, statistics."""
+        actions: list[dict[str, Any]] = pa.table(self._open(table, version).get_add_actions(flatten=True)).to_pylist()
+        return actions
+
+    def history(self, table: str) -> list[dict[str, Any]]:
+        """What the log says of each commit of a table, newest first, as far as the log goes back."""
+        return self._open(table).history()
 
     def row_counts(self, table: str, column: str, version: int | None = None) -> dict[str, int]:
         """Count the rows of each value of a partition column, from the commits alone; empty without a table."""
         counts: Counter[str] = Counter()
-        for file in self._actions(table, version) if self.exists(table) else ():
+        for file in self.data_files(table, version) if self.exists(table) else ():
             counts[str(file[f"partition.{column}"])] += int(file["num_records"])
         return dict(sorted(counts.items()))
 
@@ -180,10 +190,11 @@ class Lake(Files):
         """
         day = single_day(where)
         lost: DeltaError | None = None
-        metadata = {INPUTS: json.dumps({"where": as_json(where), "tables": dict(inputs)})} if inputs else None
+        made_from = {INPUTS: json.dumps({"where": as_json(where), "tables": dict(inputs)})} if inputs else {}
         for attempt in range(CONFLICT_RETRIES):
             target = self._open(table) if self.exists(table) else None
             rows = make_rows()
+            metadata = made_from | _written(where, rows) or None
             try:
                 if target is None:
                     self._create(table, rows, list(where), metadata)
@@ -279,13 +290,13 @@ class Lake(Files):
         """
         # By default Delta repeats a commit that came too late, as version 1: both writers' rows would stay, and the
         # table would be doubled. Without retries only one writer of version 0 succeeds.
+        self._make_home()
         write_deltalake(
             self._uri(table),
             rows,
             partition_by=partition or None,
             mode="error",
             storage_options=self._options,
-            configuration=CONFIGURATION,
             commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
         )
 
@@ -299,12 +310,17 @@ class Lake(Files):
                 todo="run the step that writes it first (aisle ingest, aisle score …)",
             ) from error
 
-    def _actions(self, table: str, version: int | None) -> list[dict[str, Any]]:
-        actions: list[dict[str, Any]] = pa.table(self._open(table, version).get_add_actions(flatten=True)).to_pylist()
-        return actions
-
     def _uri(self, table: str) -> str:
         return str(self.home / "lake" / table)
+
+
+def _written(where: Partition, rows: pa.Table) -> dict[str, str]:
+    """What a commit records of the rows of an as-of day. Other tables can be compared with what they are made from."""
+    if "as_of" not in where or any(len(values) != 1 for values in where.values()):
+        return {}
+    part = [str(where[column][0]) for column in sorted(where)]
+    digest = rows_digest(rows.select(sorted(rows.column_names)))
+    return {WRITTEN: json.dumps({"part": part, "rows": rows.num_rows, "digest": digest})}
 
 
 def _wait(attempt: int) -> None:

@@ -180,7 +180,8 @@ class Registry:
         identity = [provenance.identity(content), given, requirements, flavour]
         fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         self._settle(name)
-        known = [v for v in self._store.entries(name) if v.tags[f"{TAG}fingerprint"] == fingerprint]
+        alike = [v for v in self._store.entries(name) if v.tags[f"{TAG}fingerprint"] == fingerprint]
+        known = [v for v in alike if self._store.is_signed(v)]
         if known:
             number = int(known[0].version)
         else:
@@ -189,13 +190,18 @@ class Registry:
                 write_model(
                     folder, how, model, example.head(EXAMPLE_ROWS), artefacts or {}, requirements, trusted_types
                 )
-                tags = provenance.tags() | {
-                    f"{TAG}format": FORMAT,
-                    f"{TAG}flavour": flavour,
-                    f"{TAG}fingerprint": fingerprint,
-                    f"{TAG}sha256": checksum(folder),
-                    f"{TAG}metrics": json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()}),
-                }
+                sha256 = checksum(folder)
+                tags = (
+                    provenance.tags()
+                    | self._store.signature(name, sha256)
+                    | {
+                        f"{TAG}format": FORMAT,
+                        f"{TAG}flavour": flavour,
+                        f"{TAG}fingerprint": fingerprint,
+                        f"{TAG}sha256": sha256,
+                        f"{TAG}metrics": json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()}),
+                    }
+                )
                 number = self._store.register(name, folder, tags, metrics, given, self._now())
         if self._store.aliases(name).get(CHAMPION) != number:
             self._store.set_alias(name, CHALLENGER, number)
@@ -269,8 +275,7 @@ class Registry:
             raise RefusedError(
                 f"Version {bad} is not in use, so it cannot be rolled back", where=name, observed=f"champion {current}"
             )
-        existing = {int(entry.version) for entry in self._store.entries(name)} - {current}
-        earlier = [version for version in self._promotions.line(name, current)[:-1] if version in existing]
+        earlier = self.earlier_champions(name)
         if current is None or not earlier:
             raise RefusedError(
                 f"There is no earlier champion of {name!r} to go back to",
@@ -279,6 +284,57 @@ class Registry:
                 todo=f"promote a version by hand: aisle promote {name} VERSION (aisle models lists them)",
             )
         return self._switch(name, "rollback", earlier[-1], by, reason, {})
+
+    def sign(self, name: str, version: int) -> None:
+        """Vouch for the present files of a version with the signing key.
+
+        Raises:
+            UsageError: if AISLE_SIGNING_KEY is not set.
+            RefusedError: if there is no such version, or its files are not what was registered.
+        """
+        entry = self._store.entry(name, version)
+        with self._store.files(entry, signed=False):
+            tags = self._store.signature(name, entry.tags[f"{TAG}sha256"])
+        if not tags:
+            raise UsageError("There is no key to sign with", where="AISLE_SIGNING_KEY", todo="set it; see SECURITY.md")
+        for tag, text in tags.items():
+            self._store.set_version_tag(name, version, tag, text)
+
+    def damaged_versions(self, name: str) -> dict[int, str]:
+        """For each version whose files are missing or not what was registered, the reason."""
+        found = {}
+        for entry in self._store.entries(name):
+            try:
+                with self._store.files(entry, signed=False):
+                    pass
+            except RefusedError as error:
+                found[int(entry.version)] = error.what
+        return found
+
+    def earlier_champions(self, name: str) -> list[int]:
+        """The versions to which a rollback could go back, oldest first."""
+        current = self._store.aliases(name).get(CHAMPION)
+        existing = {int(entry.version) for entry in self._store.entries(name)} - {current}
+        return [version for version in self._promotions.line(name, current)[:-1] if version in existing]
+
+    def is_signed(self, name: str, version: int) -> bool:
+        """Whether a version is signed by a key in use; always so without a signing key."""
+        return self._store.is_signed(self._store.entry(name, version))
+
+    def withdraw(self, name: str, version: int, *, by: str, reason: str) -> Promotion | None:
+        """Forget a version whose files are damaged. If it is in use, the champion before it is put in use instead.
+
+        Returns:
+            The record of the rollback; None if the version was not in use, or there is no earlier champion.
+        """
+        record = None
+        if self._store.aliases(name).get(CHAMPION) == version:
+            try:
+                record = self.rollback(name, by=by, reason=reason, bad=version)
+            except RefusedError:
+                self._store.delete_alias(name, CHAMPION)
+        self._store.delete_version(name, version)
+        return record
 
     # Inside
 

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Metric, Param
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import RefusedError, UsageError
+from pipeline.registry.database import prepare
+from pipeline.registry.explained import Explained
 from pipeline.registry.model_files import checksum
 from pipeline.registry.records import TAG, ModelVersion, Provenance
+from pipeline.registry.signatures import is_signed, require_signature, sign
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
+
+_MENDING = "restore the files from a backup, or take the version out of use: aisle repair registry"
 
 
 class ModelStore:
@@ -34,10 +38,9 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self._uri = settings.mlflow_uri
-        if self._uri.startswith("sqlite:///"):
-            Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._artifacts = settings.artifacts_uri
-        self._client = _client(self._uri)
+        self._keys = settings.signing_keys
+        self._client: Any = Explained(self._uri, lambda: _client(settings))
 
     def names(self) -> list[str]:
         """The names of all registered models."""
@@ -54,6 +57,19 @@ class ModelStore:
     def set_tag(self, name: str, tag: str, text: str) -> None:
         """Write a tag of a registered model."""
         self._client.set_registered_model_tag(name, tag, text)
+
+    def delete_version(self, name: str, version: int) -> None:
+        """Forget a version, whose files are damaged."""
+        self._client.delete_model_version(name, str(version))
+
+    def signature(self, name: str, sha256: str) -> dict[str, str]:
+        """The tag that says who vouches for a version's checksum; none without a signing key."""
+        return {f"{TAG}signature": sign(self._keys[0], name, sha256)} if self._keys else {}
+
+    def is_signed(self, entry: Any) -> bool:
+        """Whether a version's checksum is signed by a key in use; always so without a signing key."""
+        tags = entry.tags
+        return is_signed(self._keys, entry.name, tags.get(f"{TAG}sha256", ""), tags.get(f"{TAG}signature"))
 
     def delete_tag(self, name: str, tag: str) -> None:
         """Remove a tag of a registered model."""
@@ -107,15 +123,19 @@ class ModelStore:
                 return sorted(entries, key=lambda entry: -int(entry.version))
 
     @contextmanager
-    def files(self, entry: Any) -> Iterator[Path]:
-        """A version's files, verified by the registry's checksum."""
+    def files(self, entry: Any, *, signed: bool = True) -> Iterator[Path]:
+        """A version's files, verified by the registry's checksum, and by its signature if there is a signing key.
+
+        Args:
+            entry: MLflow's record of the version.
+            signed: whether the signature is verified.
+
+        Raises:
+            RefusedError: if the files are missing, not the ones that were registered, or not signed by a key in use.
+        """
         with tempfile.TemporaryDirectory(prefix="aisle-model-") as temporary:
             location = self._client.get_model_version_download_uri(entry.name, entry.version)
-            folder = Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=location, dst_path=temporary, tracking_uri=self._uri, registry_uri=self._uri
-                )
-            )
+            folder = self._downloaded(entry, location, temporary)
             observed, registered = checksum(folder), entry.tags.get(f"{TAG}sha256")
             if observed != registered:
                 raise RefusedError(
@@ -123,9 +143,30 @@ class ModelStore:
                     where=f"{place(entry)}, {location}",
                     observed=observed,
                     allowed=registered or "a version with a checksum",
-                    todo=f"restore the files, or put an earlier version in use: aisle rollback {entry.name} --reason …",
+                    todo=_MENDING,
                 )
+            if signed:
+                require_signature(self._keys, entry.name, observed, entry.tags.get(f"{TAG}signature"), place(entry))
             yield folder
+
+    def _downloaded(self, entry: Any, location: str, folder: str) -> Path:
+        """Fetch a version's files.
+
+        Raises:
+            RefusedError: if they are not there, or cannot be read.
+        """
+        try:
+            fetched = mlflow.artifacts.download_artifacts(
+                artifact_uri=location, dst_path=folder, tracking_uri=self._uri, registry_uri=self._uri
+            )
+        except (MlflowException, OSError) as error:
+            raise RefusedError(
+                "The model's files cannot be read",
+                where=f"{place(entry)}, {location}",
+                observed=(str(error).splitlines() or [type(error).__name__])[0],
+                todo=_MENDING,
+            ) from error
+        return Path(fetched)
 
     def register(
         self,
@@ -198,18 +239,13 @@ def _metrics(name: str, tags: Mapping[str, str]) -> dict[str, float | None]:
     return metrics
 
 
-def _client(uri: str) -> MlflowClient:
-    """A client of the registry. For a SQLite file, a lock lets only one process at a time construct it.
-
-    Constructing a client creates missing tables, which two processes must not do at once.
-    """
-    scheme = "sqlite:///"
-    if not uri.startswith(scheme):
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
-    file = Path(uri.removeprefix(scheme))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{file}.lock"):
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+def _client(settings: Settings) -> MlflowClient:
+    """A client of the registry, whose SQLite file is made and put in order before."""
+    uri = settings.mlflow_uri
+    # Files in a place that was chosen by hand stay there.
+    own = not settings.artifacts and not settings.tracking_uri
+    prepare(uri, settings.artifacts_uri if own else "")
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def _unless_there(make: Callable[[], object]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.training.spec import Run
 
 TRIALS_TABLE = "store_trials"
+_TRIALS_FOLDER = f"trials/{MODEL}"
 
 
 def inputs_of(run: Run) -> dict[str, Any]:
@@ -68,5 +69,26 @@ def find(run: Run, candidate: str, inputs: dict[str, Any] | None = None) -> Cand
     return CandidateEvaluation(evidence, rows.drop_columns(["as_of", "candidate"]).to_pandas())
 
 
+def kept_evaluations(lake: Lake, *, forget: tuple[str, str] | None = None) -> dict[tuple[str, str], bool]:
+    """The kept evaluations by as-of day and candidate: whether what was found can be read.
+
+    Args:
+        lake: the lake.
+        forget: the as-of day and candidate of one that is to be made again, whose evidence is removed.
+    """
+    root = lake.path(_TRIALS_FOLDER)
+    found = {}
+    for path in (path for day in (root.iterdir() if root.exists() else ()) for path in day.glob("*.json")):
+        key = (path.parent.name, path.stem)
+        if key == forget:
+            path.unlink()
+            continue
+        try:
+            found[key] = "made_from" in json.loads(path.read_bytes())
+        except ValueError:
+            found[key] = False
+    return found
+
+
 def _evidence_path(as_of: date, candidate: str) -> str:
-    return f"trials/{MODEL}/{as_of}/{candidate}.json"
+    return f"{_TRIALS_FOLDER}/{as_of}/{candidate}.json"

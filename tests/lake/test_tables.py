@@ -436,12 +436,3 @@ def test_files_in_a_bucket() -> None:
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", BUCKET], capture_output=True, text=True, timeout=60, cwd=root)
     assert done.stdout.endswith("done\n"), done.stderr[-2000:]
-
-
-def test_a_table_is_opened_from_a_checkpoint_that_is_at_most_ten_commits_old(lake: Lake) -> None:
-    """A delivery opens tables some twenty times, and reads each commit since the last checkpoint every time."""
-    for number in range(25):
-        lake.replace("t", {"day": [day(1)]}, rows(day(1), str(number)))
-    log = lake.path("lake", "t", "_delta_log")
-    newest = max(int(file.name.split(".")[0]) for file in log.glob("*.checkpoint.parquet"))
-    assert lake.version("t") - newest < 10

@@ -9,8 +9,10 @@ from functools import partial
 
 from pipeline.contracts import CONTRACTS
 from pipeline.dates import format_days
+from pipeline.domains import DOMAINS
 from pipeline.errors import AisleError
 from pipeline.ingestion.audit import audit
+from pipeline.ingestion.deep_audit import audit_contents
 from pipeline.ingestion.missing_days import DayCoverage, day_coverage
 from pipeline.ingestion.sources import load_sources
 from pipeline.ingestion.suites import load_suite
@@ -18,6 +20,7 @@ from pipeline.lake.tables import Lake
 from pipeline.redaction import redact
 from pipeline.reports.phrasing import counted
 from pipeline.settings import Settings
+from pipeline.training.spec import Domain
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,13 @@ class Finding:
     detail: str
 
 
-def examine(load: Callable[[], Settings]) -> list[Finding]:
-    """Check everything. A fault does not keep the other checks from being made."""
+def examine(load: Callable[[], Settings], *, deep: bool = False) -> list[Finding]:
+    """Check everything. A fault does not keep the other checks from being made.
+
+    Args:
+        load: reads the settings.
+        deep: whether to compare contents besides numbers of rows and sizes; it reads every file of the home.
+    """
     settings = load()
     checks: list[tuple[str, Callable[[], str]]] = [("home", lambda: _home(settings))]
     checks.append(("sources.yaml", partial(_mapping, settings)))
@@ -44,9 +52,12 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
     for table, name, label in _sources(settings, tables):
         checks.append((label, partial(_source, settings, table, name)))
     checks += [(f"suite of {table}", partial(_suite, settings, table)) for table in tables]
-    checks += [(f"ledger of {table}", partial(ledger_adds_up, settings, table)) for table in tables]
+    checks += [(f"ledger of {table}", partial(ledger_adds_up, settings, table, deep=deep)) for table in tables]
     checks += [(f"days of {table}", partial(_days, coverage)) for table, coverage in _dated(settings, tables)]
-    checks.append(("registry", lambda: _registry(settings)))
+    checks += [(f"results of {domain.name}", partial(_results, settings, domain, deep)) for domain in DOMAINS]
+    checks.append(("drift and evaluations", partial(_shared, settings, deep)))
+    checks.append(("records", partial(_records, settings, deep)))
+    checks.append(("registry", partial(_registry, settings)))
     return list(_run(checks))
 
 
@@ -96,25 +107,31 @@ def _suite(settings: Settings, table: str) -> str:
     return f"{file}: {counted(len(load_suite(file).expectations), 'expectation')}"
 
 
-def ledger_adds_up(settings: Settings, table: str) -> str:
+def ledger_adds_up(settings: Settings, table: str, *, deep: bool = False) -> str:
     """Check that the raw bytes, the ledger and the tables agree, and say how many rows they account for.
 
     Raises:
         AisleError: if they disagree; it names every disagreement, and the commands that put it right.
     """
-    found = audit(settings, table)
-    if found.disagreements:
+    found = audit(settings, table, deep=deep)
+    faults = list(found.disagreements)
+    skipped: list[str] = []
+    if deep and not faults:
+        faults, skipped = audit_contents(settings, table)
+    faults += found.unfinished
+    if faults:
+        # Bytes that a repair needs have to be there before it.
+        remedies = sorted(dict.fromkeys(fault.remedy for fault in faults), key=lambda r: r.startswith("aisle repair"))
         raise AisleError(
             "The raw bytes, the ledger and the tables disagree",
             where=table,
-            observed="; ".join(fault.detail for fault in found.disagreements),
-            todo="; ".join(dict.fromkeys(fault.remedy for fault in found.disagreements)),
+            observed="; ".join(fault.detail for fault in faults),
+            todo="; ".join(remedies),
         )
     deliveries, rows = len(found.committed), sum(entry.read for entry in found.committed)
     detail = f"{deliveries} {'delivery' if deliveries == 1 else 'deliveries'}, {rows:,} rows read, each accounted for"
-    if found.interrupted:
-        names = ", ".join(found.interrupted)
-        detail += f"; {len(found.interrupted)} under way, or interrupted and to be ingested again: {names}"
+    if skipped:
+        detail += f"; {len(skipped)} not compared by content, because the mapping or the suite has changed since"
     return detail
 
 
@@ -137,8 +154,39 @@ def _days(coverage: DayCoverage) -> str:
     )
 
 
+def _results(settings: Settings, domain: Domain, deep: bool) -> str:
+    from pipeline.doctor.derived import domain_faults
+    from pipeline.doctor.faults import merged
+
+    if faults := domain_faults(settings, domain, deep=deep):
+        raise AisleError("Features, results or pages are not as they were written", where=domain.name, **merged(faults))
+    return f"{counted(len(Lake(settings).days(domain.results_table)), 'day')} with results"
+
+
+def _shared(settings: Settings, deep: bool) -> str:
+    from pipeline.doctor.comparisons import shared_faults
+    from pipeline.doctor.faults import merged
+
+    if faults := shared_faults(settings, deep=deep):
+        raise AisleError("Drift checks or evaluations are not as they were written", **merged(faults))
+    return "each has the rows that were written"
+
+
+def _records(settings: Settings, deep: bool) -> str:
+    from pipeline.doctor.faults import merged
+    from pipeline.doctor.records import RECORDS, record_faults
+
+    if faults := record_faults(settings, deep=deep):
+        raise AisleError("A table of records is damaged", **merged(faults))
+    return ", ".join(RECORDS)
+
+
 def _registry(settings: Settings) -> str:
+    from pipeline.doctor.faults import merged
+    from pipeline.doctor.models import registry_faults
     from pipeline.registry.client import Registry
 
+    if faults := registry_faults(settings):
+        raise AisleError("The model registry is not whole", where=redact(settings.mlflow_uri), **merged(faults))
     champions = [f"{m.name} {m.champion.version}" for m in Registry(settings).models() if m.champion]
-    return f"{settings.mlflow_uri}: {', '.join(champions) or 'no champion yet'}"
+    return f"{redact(settings.mlflow_uri)}: {', '.join(champions) or 'no champion yet'}"

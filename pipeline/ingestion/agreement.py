@@ -1,0 +1,72 @@
+"""Whether the tables hold what the ledger says of a committed delivery, found out cheaply, from numbers of rows."""
+
+from __future__ import annotations
+
+import ibis
+
+from pipeline.contracts import CONTRACTS
+from pipeline.errors import RefusedError
+from pipeline.ingestion import ledger
+from pipeline.ingestion.ledger import CORRECTION, LedgerEntry, Status
+from pipeline.ingestion.overlap import resolve_overlaps
+from pipeline.ingestion.quarantine import quarantine_table
+from pipeline.ingestion.received import received_table
+from pipeline.lake import engine
+from pipeline.lake.tables import Lake
+from pipeline.settings import Settings
+
+
+def require_agreement(settings: Settings, entry: LedgerEntry) -> None:
+    """Believe that a delivery is committed only if the tables hold its rows.
+
+    Raises:
+        RefusedError: if they do not, or cannot be read.
+    """
+    try:
+        observed = "" if _agrees(settings, entry) else "other numbers of rows"
+    except Exception as error:  # noqa: BLE001 - Delta raises many types for a table that is damaged
+        observed = (str(error).splitlines() or [repr(error)])[0]
+    if observed:
+        raise RefusedError(
+            "The ledger says that this delivery is committed, but the tables do not hold its rows",
+            where=f"{entry.table}, {entry.delivery}",
+            observed=observed,
+            allowed=f"{entry.clean} clean and {entry.quarantined} quarantined",
+            todo=f"aisle repair {entry.table}",
+        )
+
+
+def _agrees(settings: Settings, entry: LedgerEntry) -> bool:
+    """Compare numbers of rows from the logs of the tables with the ledger's."""
+    lake, table = Lake(settings), entry.table
+    names = (received_table(table), quarantine_table(table))
+    counts = tuple(lake.row_counts(name, "delivery").get(entry.delivery, 0) for name in names)
+    if counts != (entry.clean, entry.quarantined):
+        return False
+    return not entry.clean or (lake.exists(table) and _clean_rows_agree(settings, lake, entry))
+
+
+def _clean_rows_agree(settings: Settings, lake: Lake, entry: LedgerEntry) -> bool:
+    """Compare the numbers of clean rows on a delivery's days with those that follow from the received rows.
+
+    Where no other delivery has rows of these days, the logs tell. Only where deliveries overlap, the engine counts.
+    """
+    table = entry.table
+    files = [file for file in lake.data_files(received_table(table)) if file["num_records"]]
+    own = [file for file in files if file["partition.delivery"] == entry.delivery]
+    first, last = min(file["min.day"] for file in own), max(file["max.day"] for file in own)
+    near = [file for file in files if file["min.day"] <= last and file["max.day"] >= first]
+    clean = {day: n for day, n in lake.row_counts(table, "day").items() if n and str(first) <= day <= str(last)}
+    within = all(first <= file["min.day"] and file["max.day"] <= last for file in near)
+    deliveries = {str(file["partition.delivery"]) for file in near}
+    if within and len({name.partition(CORRECTION)[0] for name in deliveries}) == 1:
+        well = sum(clean.values()) == sum(int(file["num_records"]) for file in near)
+    else:
+        paths = {file["path"] for file in near}
+        con = engine.connect(settings)
+        rows = engine.table(con, lake, received_table(table), keep=lambda file: file["path"] in paths)
+        rows = resolve_overlaps(rows.filter(rows.day.between(first, last)), CONTRACTS[table])
+        expected = rows.group_by("day").aggregate(rows=ibis._.count()).to_pyarrow().to_pylist()
+        well = {str(row["day"]): row["rows"] for row in expected} == clean
+    # While another delivery of these days is under way, the clean table does not follow from the received rows.
+    return well or any(e.status is Status.LANDED and e.delivery in deliveries for e in ledger.entries(lake, table))
