@@ -203,22 +203,26 @@ def _to_shop_time(times: pa.ChunkedArray, zone: str, shop_zone: str) -> pa.Chunk
 
 def _check_columns(names: list[str], source: NamedSource, contract: Contract) -> None:
     per = {column.name: column.per for column in contract.columns}
-    missing = []
+    missing: list[str] = []
+    unusable: list[str] = []
     mapped: set[str] = set()
     for column, mapping in source.spec.columns.items():
         key = per[column]
         found = set(mapping.expand_pattern(key, names).values()) if key else set(mapping.source_columns) & set(names)
+        unusable += _unusable_keys(mapping.expand_pattern(key, names)) if key else []
         mapped |= found
         lacking = [name for name in mapping.source_columns if name not in found and not (key and found)]
         missing += [f"{name!r} (mapped to {column}, line {source.column_lines[column]})" for name in lacking]
     unexpected = [] if ANY_COLUMN in source.spec.ignore else sorted(set(names) - mapped - set(source.spec.ignore))
-    if not missing and not unexpected:
+    if not missing and not unexpected and not unusable:
         return
     observed = []
     if missing:
         observed.append(f"missing {', '.join(missing)}")
     if unexpected:
         observed.append(f"unexpected {', '.join(map(repr, unexpected))}")
+    if unusable:
+        observed.append(f"names with characters that cannot be seen, or for a missing value: {', '.join(unusable)}")
     raise RefusedError(
         f"The delivery's columns are not those that are mapped onto {contract.table}",
         where=source.where,
@@ -228,3 +232,9 @@ def _check_columns(names: list[str], source: NamedSource, contract: Contract) ->
         ),
         todo="correct the mapping, or list columns that are not wanted under ignore: ('*' for all that are not mapped)",
     )
+
+
+def _unusable_keys(columns: Mapping[str, str]) -> list[str]:
+    """Quote the columns of a pattern whose key, such as a brand, is no identifier, so that no row could name it."""
+    keys = parse(pa.chunked_array([pa.array(list(columns), pa.string())]), ColumnType.IDENTIFIER).to_pylist()
+    return [repr(name) for name, key in zip(columns.values(), keys, strict=True) if key is None]

@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import io
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,11 +23,13 @@ from pipeline.ingestion.mapping import MAX_QUOTED, MappedRows, exact_repeats, ma
 from pipeline.ingestion.readers import read_rows
 from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.source_schema import Source
-from pipeline.ingestion.sources import NamedSource
+from pipeline.ingestion.sources import NamedSource, load_sources
+from pipeline.settings import Settings
 from pipeline.simulate.defects import Defect, plant
 from pipeline.simulate.deliveries import csv_bytes
 from pipeline.simulate.shop import Shop
 
+ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = CONTRACTS["transactions"]
 COLUMNS = {
     "invoice": "InvoiceNo",
@@ -585,3 +588,98 @@ def test_each_planted_fault_of_the_file_refuses_it(delivery: bytes, defect: Defe
     data, _ = plant(delivery, {defect: 1})
     with pytest.raises(RefusedError, match=what):
         map_rows(read_rows(data, "x.csv", source().spec.format), source(), CONTRACT)
+
+
+# Identifiers that are none
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "None", "NULL", " null ", "<NA>", "NaT"])
+def test_what_programs_write_for_a_missing_identifier_is_missing(cell: str) -> None:
+    assert typed("customer_id", cell) == (None, None)
+    assert typed("description", cell) == (cell.strip(), None), "a text may be any word"
+
+
+@pytest.mark.parametrize("cell", ["Nancy", "nan1", "NONE-1", "0", "null null"])
+def test_what_only_resembles_it_is_an_identifier(cell: str) -> None:
+    assert typed("customer_id", cell) == (cell, None)
+
+
+@pytest.mark.parametrize(
+    "character",
+    ["\x00", "\x1b", "\x7f", "\x9b", "\t", "\n", "\u00ad", "\u200b", "\u200f", "\u2028", "\u202e", "\u2066", "\ufeff"],
+    ids=ascii,
+)
+def test_an_identifier_with_a_character_that_cannot_be_seen_is_quarantined(character: str) -> None:
+    value, reason = typed("customer_id", f"12{character}34")
+    assert value is None
+    assert reason == f"{f'12{character}34'!r} has a character that cannot be seen"
+    assert typed("description", f"12{character}34")[1] is None
+
+
+@pytest.mark.parametrize("cell", ["é", "日本", "A\u200cB", "🙂", "A B", "12\u00a034"])
+def test_letters_of_any_script_are_identifiers(cell: str) -> None:
+    assert typed("customer_id", cell) == (cell, None)
+
+
+def test_a_word_that_is_replaced_is_no_missing_value() -> None:
+    columns = {**COLUMNS, "customer_id": {"from": "CustomerID", "values": {"None": "guest"}}}
+    done = map_rows(lines({"CustomerID": "None"}, {"CustomerID": "nan"}), source(columns=columns), CONTRACT)
+    assert done.rows["customer_id"].to_pylist() == ["guest", None]
+    assert done.faults == {}
+
+
+def test_a_missing_part_of_a_joined_identifier_is_left_out() -> None:
+    columns = {**COLUMNS, "invoice": ["CustomerID", "StockCode"], "description": ["CustomerID", "StockCode"]}
+    done = map_rows(
+        lines({"CustomerID": "nan", "StockCode": "1"}),
+        source(columns=columns, ignore=["InvoiceNo", "Description"]),
+        CONTRACT,
+    )
+    assert done.rows["invoice"].to_pylist() == ["1"]
+    assert done.rows["description"].to_pylist() == ["nan 1"]
+
+
+@pytest.mark.parametrize("brand", ["\u202eA", "a\x1b", "nan", "None"], ids=ascii)
+def test_a_brand_that_is_no_identifier_refuses_the_delivery(brand: str) -> None:
+    columns = {"person": "ID", "day": "Day", "bought": "B", "brand": "Brand", "quantity": "Q", "price": "Price_{brand}"}
+    visits = NamedSource(
+        "visits",
+        "shelf",
+        Source.model_validate({"from": "x", "columns": columns}),
+        "UTC",
+        "here",
+        dict.fromkeys(columns, 1),
+    )
+    table = pa.table({name: ["1"] for name in ("ID", "Day", "B", "Brand", "Q", "Price_1", f"Price_{brand}")})
+    with pytest.raises(RefusedError, match="characters that cannot be seen, or for a missing value"):
+        map_rows(Rows(table, pa.array([1])), visits, CONTRACTS["visits"])
+
+
+# A delivery of which no line could be split
+
+
+@pytest.mark.parametrize("table", list(CONTRACTS))
+@pytest.mark.parametrize("chunks", [0, 1])
+def test_no_row_is_mapped_to_no_row(table: str, chunks: int) -> None:
+    named = load_sources(Settings(sources=ROOT / "sources.yaml")).get(table)
+    names = [name.replace("{brand}", "1") for name in named.spec.known_columns]
+    column = pa.chunked_array([pa.array([], pa.string())] * chunks, pa.string())
+    empty = pa.table(dict.fromkeys(names, column))
+    done = map_rows(Rows(empty, pa.array([], pa.int64())), named, CONTRACTS[table])
+    assert done.rows.num_rows == 0
+    assert done.faults == {}
+
+
+CELL = st.text(max_size=12) | st.sampled_from(["", "nan", "1", "-1.5", "2025-01-31", "\x00"])
+
+
+@given(st.lists(st.lists(CELL, min_size=8, max_size=8), max_size=4))
+@settings(max_examples=80, deadline=None)
+def test_any_cells_are_typed_missing_or_faulty(cells: list[list[str]]) -> None:
+    table = pa.table(
+        {name: pa.array([row[n] or None for row in cells], pa.string()) for n, name in enumerate(COLUMNS.values())}
+    )
+    done = map_rows(Rows(table, pa.array(range(1, len(cells) + 1), pa.int64())), source(), CONTRACT)
+    assert done.rows.num_rows == len(cells)
+    assert set(done.faults) <= set(range(1, len(cells) + 1))
+    done.rows.validate(full=True)

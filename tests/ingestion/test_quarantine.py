@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import ledger, quarantine
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.ledger import Status
-from pipeline.ingestion.replay import replay
+from pipeline.ingestion.readers import read_rows
+from pipeline.ingestion.replay import corrected_rows, replay
+from pipeline.ingestion.source_schema import Format
+from pipeline.reports.csv_text import join_cells
+from tests.conftest import HEADER
 
 NAME = "2025-03-03.csv"
 ID = f"till--{NAME}"
@@ -198,3 +207,119 @@ def test_a_delivery_that_is_not_done_cannot_be_replayed(spoilt: Any, monkeypatch
     ledger.record(spoilt.lake, replace(stood, status=Status.LANDED))
     with pytest.raises(RefusedError, match="not committed"):
         replay(spoilt.settings, "transactions", ID)
+
+
+# Attacks: files that a spreadsheet, a script or a stranger wrote
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", "\t=1", " =1", "'=1", "＝1"]
+
+
+def test_no_cell_of_the_export_starts_a_formula_and_replay_takes_the_prefix_off(till: Any) -> None:
+    rows = [
+        [str(n), "10001", text, "0", "1.5", "2025-03-03 10:00:00", "77", text] for n, text in enumerate(FORMULAS, 1)
+    ]
+    till.deliver(NAME, (HEADER + join_cells(rows) + till.line(99)).encode())
+    text = quarantine.export(till.settings, "transactions", ID)
+    cells = [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
+    assert not [cell for cell in cells if cell.strip()[:1] in "=+-@＝" and cell.strip()]
+    entry = replay(till.settings, "transactions", ID, text.replace(",0,1.5,", ",5,1.5,"))
+    assert (entry.clean, entry.quarantined) == (len(FORMULAS), 0)
+    expected = [(text.strip(), text.strip()) for text in FORMULAS]
+    assert [row for row in till.clean("description", "country") if row != ("a thing", "France")] == sorted(expected)
+
+
+def test_a_column_that_begins_a_formula_is_mapped_when_it_is_replayed(till: Any) -> None:
+    sources = till.settings.sources
+    sources.write_text(sources.read_text().replace("stock_code: StockCode", "stock_code: '=Stock'"))
+    till.deliver(NAME, (HEADER.replace("StockCode", "=Stock") + till.line(1, quantity=0) + till.line(2)).encode())
+    text = quarantine.export(till.settings, "transactions", ID)
+    assert "'=Stock" in text.splitlines()[0].split(",")
+    assert replay(till.settings, "transactions", ID, text.replace("a thing,0", "a thing,2")).clean == 1
+
+
+@pytest.mark.parametrize("name", ["_row", "_reasons", "_row_", ""], ids=["row", "reasons", "row_", "without a name"])
+def test_a_source_column_of_any_name_does_not_vanish(till: Any, name: str) -> None:
+    sources = till.settings.sources
+    sources.write_text(sources.read_text().replace("description: Description", f"description: '{name}'"))
+    if not name:
+        sources.write_text(
+            sources.read_text()
+            .replace("description: '', ", "")
+            .replace("till: &till\n", "till: &till\n      ignore: '*'\n")
+        )
+    till.deliver(NAME, (HEADER.replace("Description", name) + till.line(1, quantity=0) + till.line(2)).encode())
+    (held,) = till.lake.read("transactions.quarantine").to_pylist()
+    assert json.loads(held["raw"])[name] == "a thing"
+    text = quarantine.export(till.settings, "transactions", ID)
+    assert text.count("a thing") == 1
+    entry = replay(till.settings, "transactions", ID, text.replace("a thing,0", "a thing,2"))
+    assert (entry.clean, entry.quarantined) == (1, 0)
+    assert till.clean("invoice", "description") == [
+        ("1", "a thing" if name else None),
+        ("2", "a thing" if name else None),
+    ]
+    assert ingestion.ingest(till.settings, till.found(NAME)).unchanged
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["", "²", "٣", "-1", "1e0", "1.5", "9" * 5000, "x" * 1_000_000, "\x00", "=1", "1,3", "True", "①"],
+    ids=lambda cell: ascii(cell[:8]),
+)
+def test_a_row_number_of_any_form_is_refused_with_a_short_sentence(spoilt: Any, cell: str) -> None:
+    header, line, *_ = quarantine.export(spoilt.settings, "transactions", ID).splitlines()
+    with pytest.raises(UsageError, match="not in quarantine") as refusal:
+        replay(spoilt.settings, "transactions", ID, join_cells([header.split(","), [cell, *line.split(",")[1:]]]))
+    assert len(str(refusal.value)) < 1000
+    assert quarantine.summarize(spoilt.settings, "transactions")[0].rows == 3
+
+
+@pytest.mark.parametrize("number", ["1.0", " 1 ", "01"])
+def test_a_row_number_as_spreadsheets_write_it_is_read(spoilt: Any, number: str) -> None:
+    text = mended(spoilt, zero=ZERO).replace("\n1,quantity", f"\n{number},quantity")
+    assert replay(spoilt.settings, "transactions", ID, text).clean == 1
+
+
+def test_rows_without_their_last_empty_cells_are_read_and_longer_ones_refused(spoilt: Any) -> None:
+    header, first, *rest = mended(spoilt, zero=ZERO).splitlines()
+    with pytest.raises(UsageError, match="more cells than its header"):
+        replay(spoilt.settings, "transactions", ID, "\n".join([header, first + ",more", *rest]))
+    short = first.rsplit(",", 2)[0]
+    entry = replay(
+        spoilt.settings, "transactions", ID, "\r\n".join([header, short, "", first[:0], *(r + ",," for r in rest)])
+    )
+    assert (entry.read, entry.clean) == (3, 1)
+    assert ("1", None, None) in spoilt.clean("invoice", "customer_id", "country")
+
+
+def test_a_cell_of_megabytes_goes_the_whole_way(till: Any) -> None:
+    huge = 'say "x"\n' * 300_000
+    row = ["1", "10001", huge, "0", "1.5", "2025-03-03 10:00:00", "77", "France"]
+    till.deliver(NAME, (HEADER + join_cells([row]) + till.line(2)).encode())
+    text = quarantine.export(till.settings, "transactions", ID)
+    entry = replay(till.settings, "transactions", ID, text.replace('",0,1.5', '",4,1.5'))
+    assert (entry.read, entry.quarantined) == (1, 1), "the suite allows no description of megabytes"
+    (held,) = till.lake.read("transactions.quarantine", where={"delivery": [entry.delivery]}).to_pylist()
+    assert (json.loads(held["raw"])["Description"], json.loads(held["raw"])["Quantity"]) == (huge, "4")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "\x00", '"', "_row", "_row\n", "_row,_row\n1,1\n", "a,b\n1,2\n"], ids=ascii
+)
+def test_a_file_that_is_no_corrected_file_is_refused(spoilt: Any, text: str) -> None:
+    with pytest.raises(UsageError):
+        replay(spoilt.settings, "transactions", ID, text)
+    assert quarantine.summarize(spoilt.settings, "transactions")[0].rows == 3
+
+
+@given(st.text(alphabet=st.sampled_from("_row,easons\n\r\"'123=\x00é "), max_size=60))
+@settings(deadline=None, max_examples=150)
+def test_any_text_is_corrected_rows_or_refused(text: str) -> None:
+    try:
+        corrected, numbers = corrected_rows(text, {1, 2, 3}, "x")
+    except UsageError:
+        return
+    assert numbers <= {1, 2, 3}
+    rows = read_rows(corrected.encode(), "x.csv", Format(final_newline="optional"))
+    assert (rows.total_rows, rows.malformed) == (len(numbers), ())
