@@ -7,6 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
+from fsspec import __version__ as fsspec_version
+from fsspec import get_filesystem_class
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from upath import UPath
@@ -140,7 +142,13 @@ class Settings(BaseSettings):
 
     @property
     def home_path(self) -> UPath:
-        """`home` as a path, which is local or in a bucket."""
+        """`home` as a path, which is local or in a bucket.
+
+        Raises:
+            UsageError: if nothing is installed that reaches such an address.
+        """
+        if fault := unreachable(self.home):
+            raise UsageError("The home cannot be reached", where="AISLE_HOME", observed=fault)
         return UPath(self.home)
 
     @property
@@ -166,6 +174,22 @@ class Settings(BaseSettings):
 
 def _keys(value: SecretStr) -> tuple[str, ...]:
     return tuple(key for part in value.get_secret_value().split(",") if (key := part.strip()))
+
+
+def unreachable(address: str) -> str | None:
+    """Return why nothing that is installed reaches an address, or None; nothing is connected to."""
+    if "://" not in address:
+        return None
+    scheme = address.partition("://")[0]
+    try:
+        get_filesystem_class(scheme)
+    except ImportError as error:
+        # s3fs is not among the locked packages: it binds botocore to one version, and with it everything of Amazon's.
+        package = f": pip install s3fs=={fsspec_version}" if scheme in ("s3", "s3a") else ""
+        return f"{scheme}:// needs a package that is not installed{package} ({error})"
+    except ValueError:
+        return f"{scheme}:// is no kind of address that is known"
+    return None
 
 
 def _local_or_packaged(name: str) -> Path:

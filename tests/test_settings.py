@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 import pipeline
 from pipeline.errors import UsageError
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,12 @@ def test_mlflow_is_below_a_local_home_or_where_it_is_said(tmp_path: Path) -> Non
     assert load_settings(home="gs://shop/aisle").artifacts_uri == "gs://shop/aisle/mlflow-artifacts"
     with pytest.raises(UsageError, match="AISLE_TRACKING_URI"):
         _ = load_settings(home="gs://shop/aisle").mlflow_uri
+
+
+@pytest.mark.parametrize(
+    ("home", "what"), [("s3://bucket/home", "pip install s3fs=="), ("nothing://home", "no kind of address")]
+)
+def test_a_home_that_nothing_reaches_is_an_error(home: str, what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        _ = Settings(home=home).home_path
+    assert Settings(home="memory://home").home_path.protocol == "memory"

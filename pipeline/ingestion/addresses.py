@@ -10,6 +10,8 @@ from pathlib import Path
 
 from upath import UPath
 
+from pipeline.settings import unreachable
+
 SIMULATED = "simulate://"
 DAY = "{day}"
 
@@ -46,13 +48,11 @@ def missing(address: str) -> str | None:
     """The reason why the address cannot match any file, or None if its fixed part exists."""
     if is_simulated(address):
         return None
-    if fault := malformed(address):
+    if fault := malformed(address) or unreachable(address):
         return fault
     try:
         fixed = fixed_part(address)
         return None if fixed.exists() else f"{fixed} does not exist"
-    except ImportError as error:
-        return f"{address.partition('://')[0]}:// needs a package that is not installed ({error}); see docs/sources.md"
     except (ValueError, NotImplementedError, OSError) as error:
         return f"{address} cannot be reached ({error})"
 

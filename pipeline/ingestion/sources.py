@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pipeline.errors import UsageError
 from pipeline.ingestion.source_checks import address_faults, contract_faults
 from pipeline.ingestion.source_schema import Source, SourceFile
-from pipeline.ingestion.yaml_lines import Document, Fault, nearest_line, parse_yaml
+from pipeline.ingestion.yaml_lines import MAX_CHARACTERS, Document, Fault, nearest_line, parse_yaml
 from pipeline.redaction import remember, secrets_of
 from pipeline.settings import Settings
 
@@ -108,7 +108,8 @@ def load_sources(settings: Settings, table: str | None = None, name: str | None 
 
 def _read(file: Path) -> Document:
     try:
-        return parse_yaml(file.read_text(encoding="utf-8"))
+        with file.open(encoding="utf-8") as stream:
+            return parse_yaml(stream.read(MAX_CHARACTERS + 1))
     except FileNotFoundError as error:
         raise UsageError(
             "The mapping file does not exist", where=str(file), todo="set AISLE_SOURCES to your sources.yaml"

@@ -8,11 +8,13 @@ from typing import Any
 
 import yaml
 
-MAX_CHARACTERS = 256 * 1024
+MAX_CHARACTERS = 128 * 1024
 """Of a document. A mapping of a hundred sources has about 100,000."""
-MAX_VALUES = 50_000
+MAX_VALUES = 20_000
 """Of a document whose aliases are written out."""
 MAX_DEPTH = 30
+MAX_BITS = 1024
+"""Of an integer; longer ones are kept as text."""
 KeyPath = tuple[str, ...]
 """The keys that lead to a value, from the top; items of a list by their position."""
 Fault = tuple[int, str]
@@ -42,7 +44,7 @@ def parse_yaml(text: str) -> Document:
             contains itself, or has aliases that make it too large.
     """
     if len(text) > MAX_CHARACTERS:
-        raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
+        raise yaml.YAMLError(f"it has more than {MAX_CHARACTERS:,} characters")
     parser = _Parser()
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -110,12 +112,14 @@ class _Parser:
         if isinstance(node, yaml.SequenceNode):
             return [self.value_of(item, (*path, str(i))) for i, item in enumerate(node.value)]
         try:
-            return yaml.SafeLoader("").construct_object(node)
+            value = yaml.SafeLoader("").construct_object(node)
         except yaml.YAMLError:
             raise
         except Exception:  # noqa: BLE001
-            # A date that no calendar has, or `!!bool 7`: kept as text, so that the schema can refuse it by its line.
+            # A date that no calendar has, or `!!int x`: kept as text, so that the schema can refuse it by its line.
             return node.value
+        # Python refuses to write an integer of thousands of digits as text.
+        return node.value if isinstance(value, int) and value.bit_length() > MAX_BITS else value
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         seen: set[str] = set()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import UsageError
@@ -258,3 +262,122 @@ def test_the_mapping_files_of_the_project_are_valid(file: str) -> None:
     sources = load_sources(Settings(sources=Path(__file__).parents[2] / file))
     assert set(sources.spec.tables) == set(CONTRACTS)
     assert all(sources.get(table).spec.columns for table in CONTRACTS)
+
+
+# Attacks. None may take more work than its length: an exponential one would not end.
+
+LEVELS = range(40)
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in LEVELS)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]}}\n" for n in LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (BOMB, "more than 20,000 values"),
+        (MERGES, "more than 20,000 values"),
+        ("a: &a [*a]\n", "contains itself"),
+        ("a: &a {b: {c: *a}}\n", "contains itself"),
+        ("a: &a {<<: *a}\n", "contains itself"),
+        ("a: " + "[" * 31 + "]" * 31 + "\n", "nested more than 30 levels"),
+        ("a: " + "[" * 5000 + "]" * 5000 + "\n", "nested more than 30 levels"),
+        ("a: " + "{b: " * 5000 + "\n", "not readable as YAML"),
+        ("".join(f"{' ' * n}a:\n" for n in range(400)), "nested more than 30 levels"),
+        ("a0: &a0 x\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}]\n" for n in range(3000)), "nested more than 30 levels"),
+        ("? [a, b]\n: c\n", "a key is a list or a mapping"),
+        ("x: " + "y" * 200_000, "more than 131,072 characters"),
+        ("a: !!python/object/apply:os.system id\n", "not readable as YAML"),
+        ("a: *nobody\n", "not readable as YAML"),
+        ("a: \x00\n", "not readable as YAML"),
+    ],
+    ids=[
+        *("aliases", "merges", "itself", "itself deeper", "merged with itself", "deep", "very deep", "open braces"),
+        *(
+            "deep by indents",
+            "deep by aliases",
+            "key that is a list",
+            "long",
+            "tag",
+            "unknown alias",
+            "control character",
+        ),
+    ],
+)
+def test_a_document_that_would_cost_too_much_is_refused(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(UsageError, match=what) as error:
+        load(tmp_path, text)
+    assert len(str(error.value)) < 15_000
+
+
+def test_as_many_levels_and_values_as_a_mapping_may_need_are_read(tmp_path: Path) -> None:
+    more = "".join(f"    till-{n}: {{<<: *till, from: drops/{n}.csv}}\n" for n in range(400))
+    assert len(load(tmp_path, GOOD + more).spec.tables["transactions"]) == 402
+
+
+@pytest.mark.parametrize("form", ["%Q", "%", "%d %d", "%Y-%m-%", "%s", "%-d", "%G-%V-%V", "%c %X", "x" * 101])
+def test_a_format_that_is_none_is_a_fault(tmp_path: Path, form: str) -> None:
+    reported = faults(tmp_path, GOOD.replace("%d/%m/%Y", form))
+    assert "is no strptime format" in reported[14][0]
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y %H:%M", "%G %V", "%Y %m", "%d.%m.%y", "%b %d, %Y", "%Y%m%d%H%M%S", "%Y-%j"])
+def test_a_format_that_is_one_is_read(tmp_path: Path, form: str) -> None:
+    assert load(tmp_path, GOOD.replace("%d/%m/%Y", form)).get("transactions").spec.columns["invoiced_at"].format == form
+
+
+@pytest.mark.parametrize("delimiter", ["é", "€", "\\n", "\\r", '\\"', "\\0", "；"], ids=ascii)
+def test_a_delimiter_beyond_ascii_or_of_a_meaning_is_a_fault(tmp_path: Path, delimiter: str) -> None:
+    text = GOOD.replace("repeats: drop", f'format: {{delimiter: "{delimiter}"}}')
+    assert any("cannot separate cells" in fault for fault in faults(tmp_path, text)[7])
+
+
+@pytest.mark.parametrize("value", ["!!int x", "!!float x", "!!timestamp x", "0x" + "f" * 9000, "2025-02-30"])
+def test_a_value_that_its_tag_does_not_fit_is_a_fault_or_an_error(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UsageError):
+        load(tmp_path, GOOD.replace("quantity: Quantity", f"quantity: {{value: {value}}}"))
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("s3://bucket/{day}.csv", "pip install s3fs=="),
+        ("nothing://x/y", "no kind of address"),
+        ("drops/**.csv", "stands for any folders"),
+        ('"drops/\\x1b.csv"', "a character that cannot be seen"),
+        ("absent/x.csv", "does not exist"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_a_fault(tmp_path: Path, address: str, what: str) -> None:
+    reported = faults(tmp_path, GOOD.replace("from: drops/{day}.csv", f"from: {address}"), "transactions")
+    assert any(what in fault for fault in reported[6])
+
+
+@pytest.mark.parametrize(
+    "zone", ["''", "Europe", "../../etc/passwd", "/etc/passwd", "é", "x" * 5000], ids=lambda z: z[:9]
+)
+def test_a_zone_that_is_none_is_a_fault(tmp_path: Path, zone: str) -> None:
+    assert "is not a time zone" in faults(tmp_path, GOOD.replace("Europe/London", zone))[1][0]
+
+
+PIECES = st.sampled_from(
+    [
+        *GOOD.splitlines(keepends=True),
+        "- a\n",
+        "a: &a [*a]\n",
+        "<<: *till\n",
+        "!!bool 7",
+        "? [a]\n",
+        "{",
+        "]",
+        '"',
+        "%",
+        "\t",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=80))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_any_text_is_a_mapping_or_an_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    with contextlib.suppress(UsageError):
+        load(tmp_path_factory.getbasetemp(), text, "transactions")
