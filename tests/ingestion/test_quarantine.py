@@ -21,8 +21,8 @@ from pipeline.ingestion.readers import read_rows
 from pipeline.ingestion.replay import corrected_rows, replay
 from pipeline.ingestion.source_schema import Format
 from pipeline.reports.csv_text import join_cells
-from tests.conftest import HEADER
 
+HEADER = "InvoiceNo,StockCode,Description,Quantity,UnitPrice,InvoiceDate,CustomerID,Country\n"
 NAME = "2025-03-03.csv"
 ID = f"till--{NAME}"
 
