@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from pipeline.contracts import CONTRACTS
-from pipeline.customers.domain import DOMAIN
+from pipeline.customers.domain import DOMAIN, SEGMENTS
 from pipeline.customers.features import FEATURE_COLUMNS, customer_features
 from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap, assign
 from pipeline.customers.segments import SEGMENT_FEATURES, TRUSTED_TYPES
@@ -94,7 +94,7 @@ class SegmentPredictor:
     """Assigns customers with the same Ibis expressions as batch scoring."""
 
     def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:
-        champion = loaded[DOMAIN.models[0].name]
+        champion = loaded[SEGMENTS]
         self._version = champion.version.version
         self._map = SegmentMap.from_record(champion.artefacts[SEGMENTS_FILE])
         self._window = settings.window_days
@@ -189,7 +189,7 @@ def _lines(lines: Sequence[tuple[int, InvoiceLine]], options: Mapping[str, str])
 ENDPOINT = EndpointSpec(
     name="segments",
     path="/segments",
-    models=DOMAIN.model_names,
+    models=(SEGMENTS,),
     trusted_types=TRUSTED_TYPES,
     summary="The segment of a customer",
     description=(

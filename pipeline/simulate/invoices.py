@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -62,8 +63,19 @@ def lines(size: int, **columns: Any) -> Lines:
     return out
 
 
-def sell(rng: np.random.Generator, day: date, busy: float, who: People, goods: Catalogue, customers: int) -> Lines:
-    """Draw what customers and guests buy on a day, with postage and manual lines."""
+def sell(
+    rng: np.random.Generator,
+    day: date,
+    busy: float,
+    who: People,
+    goods: Catalogue,
+    customers: int,
+    together: Callable[[Ints, Ints], Ints] | None = None,
+) -> Lines:
+    """Draw what customers and guests buy on a day, with postage and manual lines.
+
+    `together` changes the products drawn, given them and the invoice of each, so that some lie in the same baskets.
+    """
     today = day.toordinal()
     chance = who.visits / 365 * busy * np.where(who.weekday == day.weekday(), 2.2, 0.8)
     chance = np.where(who.segment == SEGMENTS.index(Segment.ONE_OFF), 1.0, chance)
@@ -84,6 +96,8 @@ def sell(rng: np.random.Generator, day: date, busy: float, who: People, goods: C
     invoice = np.repeat(np.arange(count), size)
     total = len(invoice)
     item = np.searchsorted(goods.popularity, rng.random(total) * goods.popularity[-1])
+    if together:
+        item = together(item, invoice)
     listed = goods.prices[item]
     quantity = _quantities(rng, units[invoice], listed)
     # Guests buy through another channel, at a mark-up that is the same for all products.

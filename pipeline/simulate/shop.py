@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
+from pipeline.simulate.affinities import pair_up, partners
 from pipeline.simulate.catalogue import catalogue
 from pipeline.simulate.drift import Drift
 from pipeline.simulate.invoices import GUEST, LINE, LOOK_BACK, PREFIXES, Lines, book, plan_returns, sell
-from pipeline.simulate.people import COUNTRIES, NEVER, SEGMENTS, Segment, cohorts_by, people
+from pipeline.simulate.people import COUNTRIES, NEVER, SEGMENTS, Ints, Segment, cohorts_by, people
 from pipeline.simulate.seasons import is_open, weight
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Shop:
         opened: the first day with lines.
         closed: weekdays (0 = Monday) on which it never opens.
         drift: what changes from a day on.
+        affinities: share of the lines that are the partner of the line before (see `simulate.affinities`).
     """
 
     seed: int = 7
@@ -57,12 +60,14 @@ class Shop:
     opened: date = date(2024, 1, 1)
     closed: tuple[int, ...] = (5,)
     drift: Drift | None = None
+    affinities: float = 0.0
 
     def __post_init__(self) -> None:
         for name, observed, good, allowed in (
             ("seed", self.seed, self.seed >= 0, "0 or more"),
             ("customers", self.customers, 50 <= self.customers <= 10_000_000, "50 to 10000000"),
             ("opened", self.opened, date(1950, 1, 1) <= self.opened <= date(2200, 1, 1), "a day from 1950 to 2200"),
+            ("affinities", self.affinities, 0 <= self.affinities <= 1, "a share from 0 to 1"),
             ("closed", self.closed, set(self.closed) < set(range(7)), "weekdays 0 (Monday) to 6, not all of them"),
         ):
             if not good:
@@ -114,15 +119,16 @@ class Shop:
         # Returns stem from sales of the days before, so those are simulated first.
         day = max(self.opened, start - timedelta(days=LOOK_BACK))
         while day < end:
-            seeds = np.random.SeedSequence(self.seed, spawn_key=(2, day.toordinal())).spawn(3)
-            sales, returns, office = (np.random.default_rng(s) for s in seeds)
+            seeds = np.random.SeedSequence(self.seed, spawn_key=(2, day.toordinal())).spawn(4)
+            sales, returns, office, pairs = (np.random.default_rng(s) for s in seeds)
             busy = weight(day, self.closed)
             lines = np.zeros(0, dtype=LINE)
             if busy:
                 who = people(self.seed, self.customers, self.opened, self.closed, cohorts_by(self.opened, day))
                 # A drift changes values after they are drawn, so that all other random draws stay the same.
                 drift = self.drift if self.drift and self.drift.since <= day else Drift(since=day)
-                sold = drift.change(sell(sales, day, busy, who, goods, self.customers), who)
+                together = self._together(pairs)
+                sold = drift.change(sell(sales, day, busy, who, goods, self.customers, together), who)
                 for due_day, returned in plan_returns(returns, day, sold, self.closed).items():
                     due[due_day].append(drift.without_stopped(returned, who))
                 if day >= start:
@@ -136,6 +142,16 @@ class Shop:
     def lines(self, start: date, end: date) -> pa.Table:
         """The lines of `[start, end)` with the columns of SCHEMA; no rows where the shop is closed or not yet open."""
         return pa.concat_tables([SCHEMA.empty_table(), *(table for _, table in self.days(start, end))]).combine_chunks()
+
+    def _together(self, rng: np.random.Generator) -> Callable[[Ints, Ints], Ints] | None:
+        if not self.affinities:
+            return None
+        return partial(pair_up, rng, partner=partners(self.seed), share=self.affinities)
+
+    def partners(self) -> dict[str, str]:
+        """The stock code of each product, and that of the product that goes with it where affinities are planted."""
+        codes = catalogue(self.seed).codes.to_pylist()
+        return {codes[at]: codes[partner] for at, partner in enumerate(partners(self.seed).tolist())}
 
     def truth(self, until: date | None = None) -> pd.DataFrame:
         """The true attributes of the customers who join before `until` (None: within ten years of the opening).
@@ -198,6 +214,7 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "customers": int,
     "opened": date.fromisoformat,
     "closed": _weekdays,
+    "affinities": float,
     "drift_from": date.fromisoformat,
     "drift_prices": float,
     "drift_baskets": float,

@@ -16,7 +16,7 @@ from pipeline.registry.client import Registry
 from pipeline.reports.page import common_warnings
 from pipeline.training.lifecycle import dated
 from pipeline.training.page_warnings import page_warnings
-from pipeline.training.spec import Domain, Run
+from pipeline.training.spec import Domain, OwnResults, Run
 
 if TYPE_CHECKING:
     from datetime import date
@@ -87,6 +87,7 @@ def score(settings: Settings, domain: Domain, as_of: date) -> TableRef | None:
     """Write a domain's results as of a day; that day of the table is replaced. None while a champion is missing.
 
     Each row has `as_of` and the version that made it: `model_version`, or `<model>_version` for each of several.
+    Models with a table of their own fill it as well; one without a champion is left out.
 
     Raises:
         RefusedError: if the day's features are missing.
@@ -107,4 +108,20 @@ def score(settings: Settings, domain: Domain, as_of: date) -> TableRef | None:
             rows = rows.append_column(column, pa.array([version] * rows.num_rows, pa.int64()))
         written = lake.replace(domain.results_table, {"as_of": [as_of]}, rows)
         result |= {"rows": rows.num_rows, "version": written.version}
+    for entry in domain.models:
+        if entry.results:
+            _score_own(lake, entry.name, entry.results, run, champions)
     return written
+
+
+def _score_own(lake: Lake, model: str, results: OwnResults, run: Run, champions: RegisteredChampions) -> None:
+    """Fill the table of one model, if it has a champion."""
+    champion = champions.version(model)
+    if champion is None:
+        log_event(log, "not scored", table=results.table, as_of=run.as_of, without_champion=model)
+        return
+    with log_step(log, "score", table=results.table, as_of=run.as_of) as result:
+        rows = dated(results.score()(run, champions), run.as_of)
+        rows = rows.append_column("model_version", pa.array([champion.version] * rows.num_rows, pa.int64()))
+        written = lake.replace(results.table, {"as_of": [run.as_of]}, rows)
+        result |= {"rows": rows.num_rows, "version": written.version}

@@ -177,6 +177,19 @@ class Steps(Protocol):
 
 
 @dataclass(frozen=True)
+class OwnResults:
+    """A table that one model fills by itself, beside the results table of its domain.
+
+    Attributes:
+        table: its name.
+        score: imports and returns the function that makes its rows as of a day, without `model_version`.
+    """
+
+    table: str
+    score: Callable[[], Callable[[Run, Champions], pa.Table]]
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A model as a domain lists it, cheap to import.
 
@@ -186,6 +199,7 @@ class ModelEntry:
         raw_input: the clean table that it is trained on, for a model that needs no features.
         candidates: the kinds of model among which a training chooses; empty where there is only one.
         required: whether scoring waits until this model has a champion.
+        results: a table of its own, which scoring fills once the model has a champion.
     """
 
     name: str
@@ -193,6 +207,7 @@ class ModelEntry:
     raw_input: str | None = None
     candidates: tuple[str, ...] = ()
     required: bool = True
+    results: OwnResults | None = None
 
 
 @dataclass(frozen=True)

@@ -294,3 +294,35 @@ def test_steps_without_what_they_need_say_what_to_do(shop: Settings) -> None:
 
 def test_without_a_champion_nothing_is_scored(home: Settings) -> None:
     assert scoring.score(home, DOMAIN, AS_OF) is None
+
+
+def test_a_model_with_a_table_of_its_own_waits_for_its_champion_and_stops_nothing(
+    shop: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        assert scoring.score(shop, DOMAIN, AS_OF) is not None
+    assert "without_champion=recommendations" in caplog.text
+    lake = Lake(shop)
+    assert not lake.exists("recommendations")
+    assert lake.read(RESULT, where={"as_of": [AS_OF]}).num_rows > 100
+
+
+def test_lists_of_the_night_are_the_champions_and_known_before_the_day(shop: Settings) -> None:
+    spec = spec_of("recommendations")
+    version = lifecycle.train(shop, spec, AS_OF).version
+    lifecycle.gate(shop, spec, version)
+    reason = "customers of the simulated shop have no tastes"
+    Registry(shop).promote("recommendations", version, by="test", reason=reason)
+    assert scoring.score(shop, DOMAIN, AS_OF) is not None
+    lake = Lake(shop)
+    rows = lake.read("recommendations", where={"as_of": [AS_OF]}).to_pandas()
+    customers = set(lake.read(DOMAIN.features_table, where={"as_of": [AS_OF]})["customer_id"].to_pylist())
+    assert set(rows["model_version"]) == {version}
+    assert set(rows["list"]) == {"best", "buy again", "new to you", "goes with", "popular"}
+    for name in ("best", "buy again", "new to you"):
+        assert set(rows.loc[rows["list"] == name, "subject"]) == customers
+    again, new = (rows[rows["list"] == name].set_index("subject")["products"] for name in ("buy again", "new to you"))
+    assert all(set(again[customer]).isdisjoint(new[customer]) for customer in customers)
+    assert rows.loc[rows["list"] == "best", "chance"].between(0, 1).all()
+    (drift,) = watch(shop, AS_OF, [spec])
+    assert drift.verdict == "nothing to compare yet"
