@@ -5,12 +5,13 @@ Describes each customer as of a day and assigns the champion's segment.
 
 **Purpose:** build features → assign segments with the champion → write the report.
 
-**Inputs:** table `transactions`; the champion of `customer_segments`. Runs when `transactions` or the champion changes.
+**Inputs:** table `transactions`; the champions of the domain. Runs when `transactions` or a champion changes.
 An event only starts the run; the run itself works on the days that events name and on every day after the newest one
 that has been scored. In a manual run, *From* and *Until* give the as-of days.
 
-**Outputs:** tables `customer_features`, `customer_segments` and `recommendations` for each as-of day (from everything strictly
-before it), the day's report, and events of the assets `customer_features` and `customers_scores`.
+**Outputs:** tables `customer_features` and `customer_segments` for each as-of day (computed from everything strictly
+before it), the tables of the domain's other models that have a champion (`recommendations`), the day's report, and
+events of the assets `customer_features` and `customers_scores`.
 
 **Safe to run again?** Yes. Each as-of day replaces its earlier results. After correcting an old delivery, run the as-of
 days from the day after it up to today, with *From* and *Until*.

@@ -44,7 +44,7 @@ COLUMNS = (
 CUSTOMER_FEATURES = ("recency_days", "invoices", "distinct_products")
 """Columns of `customer_features` from which the chance of a hit is computed."""
 MIN_ROWS_FOR_TWO_THREADS = 1_000_000
-"""With fewer rows a second thread saves little, and on busy cores waiting for it takes ten times as long as the work."""
+"""With fewer rows a second thread saves little; on busy cores waiting for it takes ten times as long as the work."""
 ROUNDS = 200
 PARAMETERS = {
     "objective": "binary",

@@ -152,7 +152,8 @@ def test_what_is_known_of_a_small_history(con: Any) -> None:
     assert known.pairs["recent_7"].tolist() == [1, 1, 1]
     assert known.pairs["recent_60"].tolist() == [2, 1, 1]
     assert known.pairs["price"].tolist() == [2, 2, 2]
-    assert known.pairs["decayed"] == pytest.approx([np.exp(-1 / 60) + np.exp(-40 / 60), np.exp(-1 / 60), np.exp(-7 / 60)])
+    yesterday = np.exp(-1 / 60)
+    assert known.pairs["decayed"] == pytest.approx([yesterday + np.exp(-40 / 60), yesterday, np.exp(-7 / 60)])
     assert known.invoices.tolist() == [2, 1]
     assert bought_since(con, lines, known, day + HORIZON).nnz == 0, "z was not known before the day"
     assert past_of(con, lines, day, window_days=30).pairs["purchases"].tolist() == [1, 1, 1]
