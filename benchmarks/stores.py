@@ -1,6 +1,7 @@
 """Quality, seconds and memory of the store sales forecast on the real store days (Rossmann).
 
-python -m benchmarks.stores [--data FOLDER] [--models NAME ...] [--out FILE.json] [--forecasts FILE.parquet]
+python -m benchmarks.stores [--data FOLDER] [--models NAME ...] [--folds COUNT] [--out FILE.json]
+                            [--forecasts FILE.parquet]
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import ibis
 import numpy as np
 
-from pipeline.stores.backtest import Backtest, backtest
+from pipeline.stores.backtest import FOLD_COUNT, Backtest, backtest
 from pipeline.stores.features import feature_rows, planned_days
 from pipeline.stores.state import StoreState, store_state
 
@@ -28,17 +29,31 @@ if TYPE_CHECKING:
 
     from pipeline.stores.model import Model
 
-MODELS = ("seasonal_median", "linear_store", "random_forest", "gradient_boosting")
+MODELS = ("seasonal_median", "last_season", "linear_store", "random_forest", "gradient_boosting")
 SCORED = ("gradient_boosting",)
 SEED = 7
 REQUESTS = {1: 500, 100: 100, 10_000: 10}  # rows of a request -> requests that are timed
-METRICS = ("rmspe", "rmse", "mae", "mape", "r2", "bias", "coverage_80", "coverage_95", "width_80", "width_95")
+METRICS = (
+    "rmspe",
+    "rmse",
+    "mae",
+    "mape",
+    "wape",
+    "r2",
+    "bias",
+    "bias_total",
+    "coverage_80",
+    "coverage_95",
+    "width_80",
+    "width_95",
+)
 
 
 def main() -> None:
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--data", type=Path, default=os.environ.get("AISLE_DATA"), help="folder with rossmann_*.parquet")
     args.add_argument("--models", nargs="+", default=MODELS)
+    args.add_argument("--folds", type=int, default=FOLD_COUNT)
     args.add_argument("--out", type=Path)
     args.add_argument("--forecasts", type=Path)
     opts = args.parse_args()
@@ -46,7 +61,7 @@ def main() -> None:
     days, stores = clean_tables(con, opts.data)
     fits = {name: import_module(f"pipeline.stores.{name}").fit for name in opts.models}
     started = time.perf_counter()
-    found = backtest(con, days, stores, fits, seed=SEED)
+    found = backtest(con, days, stores, fits, seed=SEED, count=opts.folds)
     print(f"{time.perf_counter() - started:.0f} s in total")
     for name in fits:
         show(name, found)

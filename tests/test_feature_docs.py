@@ -16,7 +16,7 @@ from pipeline.customers.features import FEATURE_COLUMNS as CUSTOMER_COLUMNS
 from pipeline.customers.features import customer_features
 from pipeline.footfall.features import footfall_features
 from pipeline.shoppers.features import shopper_features, visit_features
-from pipeline.stores.features import FEATURE_COLUMNS as STORE_COLUMNS
+from pipeline.stores.features import COLUMNS as STORE_COLUMNS
 from pipeline.stores.features import KEY_COLUMNS
 
 PAGE = Path(__file__).parents[1] / "docs" / "features.md"

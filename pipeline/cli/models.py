@@ -80,12 +80,22 @@ def train(
         raise typer.Exit(1)
 
 
-def backtest(model: ModelName, candidate: Candidates = None, as_json: Json = False) -> None:
+def backtest(
+    model: ModelName,
+    candidate: Candidates = None,
+    folds: Annotated[
+        int | None, typer.Option(min=1, help="How many periods to forecast, the newest last. Default: the model's own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Evaluate a model on days that it was not trained on."""
     spec = spec_of(model)
     if spec.backtest is None:
         raise UsageError("This model has no backtest", observed=model, todo="see its metrics: aisle models")
-    result = spec.backtest(load_settings(), _candidates(model, candidate))
+    if folds is not None and not spec.backtest_folds:
+        raise UsageError("The periods of this model's backtest are fixed", observed=f"--folds {folds}", where=model)
+    chosen = () if folds is None else (folds,)
+    result = spec.backtest(load_settings(), _candidates(model, candidate), *chosen)
     lines = [f"{model}, {len(result['folds'])} fold(s), mean:"]
     lines += [f"{name} {value:.4f}" for name, value in result["mean"].items()]
     print_result(result, as_json, backtest_table(result["models"]) if "models" in result else "\n  ".join(lines))

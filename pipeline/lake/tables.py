@@ -200,10 +200,14 @@ class Lake(Files):
                     self._create(table, rows, list(where), metadata)
                     return TableRef(table, 0, day)
                 # Empty rows are written too: unlike a deletion, an overwrite without rows still detects conflicts.
+                # A column that a later release adds is missing in the rows of earlier days, and reads as null there.
+                known = set(target.schema().to_arrow().names)
+                adds = isinstance(rows, pa.Table) and set(rows.column_names) > known
                 write_deltalake(
                     target,
                     rows,
                     mode="overwrite",
+                    schema_mode="merge" if adds else None,
                     predicate=predicate(where),
                     commit_properties=CommitProperties(custom_metadata=metadata),
                     post_commithook_properties=KEEP_LOG,

@@ -7,7 +7,8 @@ with sales > 0 are scored. The intervals of a fold are calibrated on the forecas
 
 RMSPE   root mean squared percentage error, sqrt(mean(((y - f) / y)^2)), as a fraction: the loss of the models, because
         planning needs forecasts that are equally exact, in proportion, for small and large stores
-bias    mean of f / y - 1, as a fraction: above 0 the forecasts are too high
+WAPE    sum of absolute errors / sum of sales: the error of the chain's stock, which single odd days hardly affect
+bias    mean of f / y - 1, as a fraction: above 0 the forecasts are too high; `bias_total`, sum of f / sum of y - 1
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pipeline.errors import RefusedError, UsageError
 from pipeline.stores.features import MIN_HISTORY_DAYS, store_features
 from pipeline.stores.intervals import Intervals, calibrate
 from pipeline.stores.model import Fit, Model, forecast_rows, to_frame, training_rows
+from pipeline.stores.slices import slices, store_histories
 from pipeline.training.metrics import regression_metrics
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ HORIZON = 42
 FOLD_COUNT = 3
 CALIBRATION_FOLDS = 2
 FORECAST_COLUMNS = ("store", "day", "ahead", "scale", "sales", "mean", "model", "made_on")
-HORIZON_THIRDS = ("first two weeks", "middle two weeks", "last two weeks")
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,7 @@ def backtest(
         feature_seconds[fold.start] = perf_counter() - started
         train, ahead = training_rows(features), forecast_rows(features)
         actual = _actual_sales(store_days, fold, ahead)
+        histories = store_histories(store_days, fold.start)
         for name, fit in candidates.items():
             started = perf_counter()
             model = models[name] = fit(train, seed)
@@ -186,7 +188,7 @@ def backtest(
             rows = ahead.assign(sales=actual, mean=mean, model=name, made_on=fold.start)[actual > 0]
             if number >= calibration_folds:
                 intervals = calibrate(pd.concat(forecasts[name])) if forecasts[name] else None
-                results[name].append(_fold_result(fold, rows, intervals, seconds))
+                results[name].append(_fold_result(fold, rows, histories, intervals, seconds))
             forecasts[name].append(rows[list(FORECAST_COLUMNS)])
     return Backtest(
         results,
@@ -206,15 +208,17 @@ def error_metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
     """Measure forecasts of rows whose actual sales are above 0.
 
     Returns:
-        rmspe, mape and bias as fractions; rmse and mae in the currency of the sales; r2 without unit, 0 where the
-        actual values never vary; rows, how many were measured.
+        rmspe, mape, wape, bias and bias_total as fractions; rmse and mae in the currency of the sales; r2 without unit,
+        0 where the actual values never vary; rows, how many were measured.
     """
     shared = regression_metrics(actual, forecast)
     return {
         "rmspe": rmspe(actual, forecast),
         **shared,
         "r2": shared["r2"] if np.isfinite(shared["r2"]) else 0.0,
+        "wape": float(np.abs(forecast - actual).sum() / actual.sum()),
         "bias": float((forecast / actual - 1).mean()),
+        "bias_total": float(forecast.sum() / actual.sum() - 1),
         "rows": float(len(actual)),
     }
 
@@ -226,13 +230,16 @@ def _actual_sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floa
     return np.asarray(sales.reindex(pd.MultiIndex.from_frame(ahead[["store", "day"]])), dtype=float)
 
 
-def _fold_result(fold: Fold, rows: pd.DataFrame, intervals: Intervals | None, seconds: dict[str, float]) -> FoldResult:
-    slices = {name: _metrics(rows[inside], intervals) for name, inside in _slices(rows).items() if inside.any()}
+def _fold_result(
+    fold: Fold, rows: pd.DataFrame, histories: pd.DataFrame, intervals: Intervals | None, seconds: dict[str, float]
+) -> FoldResult:
+    parts = slices(rows, histories, fold.start).items()
+    of_slices = {name: _metrics(rows[inside], intervals) for name, inside in parts if inside.any()}
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, kilobytes elsewhere
     return FoldResult(
         fold=fold,
         metrics=_metrics(rows, intervals),
-        slices=slices,
+        slices=of_slices,
         seconds=seconds,
         peak_mb=peak_memory / (2**20 if sys.platform == "darwin" else 2**10),
     )
@@ -245,13 +252,3 @@ def _metrics(rows: pd.DataFrame, intervals: Intervals | None) -> dict[str, float
         metrics[f"coverage_{level:.0%}".rstrip("%")] = float(((actual >= low) & (actual <= high)).mean())
         metrics[f"width_{level:.0%}".rstrip("%")] = float(((high - low) / mean).mean())
     return metrics
-
-
-def _slices(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return the name of each slice with a mask of its rows."""
-    slices: dict[str, pd.Series] = {}
-    for column, label in (("store_type", "store type"), ("assortment", "assortment")):
-        slices |= {f"{label}: {value}": rows[column] == value for value in sorted(rows[column].unique())}
-    slices |= {"promotion: yes": rows["promo"] > 0, "promotion: no": rows["promo"] == 0}
-    third = (rows["ahead"] * 3 // (rows["ahead"].max() + 1)).astype(int)
-    return slices | {name: third == k for k, name in enumerate(HORIZON_THIRDS)}

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from pipeline.stores.model import Fit
 
 BASELINE = "seasonal_median"
+BASELINES = (BASELINE, "last_season")
+"""What every model has to beat: the store's usual sales, and the same with last year's season."""
 CANDIDATES = ("gradient_boosting", "random_forest", "linear_store")
 """The models that can become champion; the first is the default."""
-BACKTESTED = (*CANDIDATES, BASELINE, "lstm")
+BACKTESTED = (*CANDIDATES, *BASELINES, "lstm")
 """The models that a backtest can compare. The LSTM forecasts only the six weeks after its training data, so it cannot
 become champion: it would have to be trained every morning."""
 TRUSTED_TYPES = (
     "pipeline.stores.gradient_boosting.GradientBoosting",
+    "pipeline.stores.gradient_boosting.SeasonalBoosting",
     "pipeline.stores.linear_store.LinearStore",
     "pipeline.stores.random_forest.RandomForest",
 )

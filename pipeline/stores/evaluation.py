@@ -20,8 +20,8 @@ from pipeline.stores.explain import (
     promotion_effect,
     weekday_effect,
 )
-from pipeline.stores.features import FEATURE_COLUMNS
-from pipeline.stores.gradient_boosting import GradientBoosting
+from pipeline.stores.features import COLUMNS
+from pipeline.stores.gradient_boosting import BOOSTED
 from pipeline.stores.state import store_state
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def evaluate_candidate(con: Backend, snapshot: Snapshot, candidate: str, seed: i
     result = backtest(con, snapshot.past, snapshot.stores, fits, seed=seed, count=1)
     model, rows = result.models[candidate], result.newest
     state = store_state(con, snapshot.past, snapshot.stores, result.forecasts["made_on"].max())
-    importance = permutation_importance(model, rows, FEATURE_COLUMNS, seed=seed)
+    importance = permutation_importance(model, rows, COLUMNS, seed=seed)
     evidence = {
         "candidate": candidate,
         "backtest": {name: result.as_dict(name) for name in fits},
@@ -93,7 +93,7 @@ def newest_fold(forecasts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _contributions(model: Model, rows: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    if not isinstance(model, GradientBoosting):
+    if not isinstance(model, BOOSTED):
         return []
     means = mean_contributions(model, rows, seed=seed)
     return [{"feature": name, "mean": float(value)} for name, value in means.items()]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from pipeline.stores.gradient_boosting import GradientBoosting
+    from pipeline.stores.gradient_boosting import GradientBoosting, SeasonalBoosting
     from pipeline.stores.model import Model
     from pipeline.stores.state import StoreState
 
@@ -76,13 +76,15 @@ def permutation_importance(
     return pd.Series(increase, dtype=float).sort_values(ascending=False)
 
 
-def mean_contributions(model: GradientBoosting, rows: pd.DataFrame, *, seed: int) -> pd.Series:
+def mean_contributions(model: GradientBoosting | SeasonalBoosting, rows: pd.DataFrame, *, seed: int) -> pd.Series:
     """Return the mean absolute SHAP value of each column (Lundberg et al. 2020), as a ratio to the linear forecast."""
     values = model.contributions(_sample(rows, seed, SHAP_ROWS))
     return pd.Series(np.abs(values[:, :-1]).mean(0), model.columns).sort_values(ascending=False)
 
 
-def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt.date) -> DayExplanation:
+def explain_day(
+    model: GradientBoosting | SeasonalBoosting, rows: pd.DataFrame, store: int, day: dt.date
+) -> DayExplanation:
     """Explain the forecast of one store's day.
 
     Args:
@@ -112,7 +114,9 @@ def explain_day(model: GradientBoosting, rows: pd.DataFrame, store: int, day: dt
     )
 
 
-def explain_first_days(model: GradientBoosting, rows: pd.DataFrame, *, days: int = 3, columns: int = 8) -> pd.DataFrame:
+def explain_first_days(
+    model: GradientBoosting | SeasonalBoosting, rows: pd.DataFrame, *, days: int = 3, columns: int = 8
+) -> pd.DataFrame:
     """Explain the forecasts of every store's first open days by the features that contribute most to each.
 
     Args:

@@ -15,6 +15,7 @@ Groups of columns
                                           relative to them (see linear.py)
     LAST_YEAR_COLUMNS, RECENT_COLUMNS     levels of the store, its state and its format around the same day last year,
                                           and in the last weeks (see levels.py)
+    SEASON_COLUMNS                        the same season a year ago (see season.py)
     ahead                                 days from the origin to the day, 0 for the first
 
 Rows to forecast are computed from a state (see state.py) alone, whether they are the chain's next six weeks or one day
@@ -36,6 +37,7 @@ from pipeline.stores.calendar import CALENDAR_COLUMNS, CATEGORICAL_COLUMNS, HOLI
 from pipeline.stores.grids import BLOCK_DAYS, StoreAttributes, read_grids
 from pipeline.stores.levels import LAST_YEAR_COLUMNS, RECENT_COLUMNS, DailyLevels, Levels
 from pipeline.stores.linear import LINEAR_COLUMNS, LinearModels, fit_linear_models
+from pipeline.stores.season import FORECAST_COLUMNS, PROFILE_GROUPS, SEASON_COLUMNS, Seasons, seasonal_correction
 from pipeline.stores.state import StoreState, build_state, store_state
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating]
 
 FEATURE_COLUMNS: tuple[str, ...] = (*CALENDAR_COLUMNS, *LINEAR_COLUMNS, *LAST_YEAR_COLUMNS, *RECENT_COLUMNS, "ahead")
+"""The features from which the columns of a learning model are taken."""
+COLUMNS: tuple[str, ...] = (*FEATURE_COLUMNS, *SEASON_COLUMNS)
+"""All features: models also forecast from those of the season, and do not learn from them as from the others."""
 KEY_COLUMNS = ("store", "day", "origin", "sales")
 PLANNED_DAY_COLUMNS = ("store", "day", "promo", "state_holiday", "school_holiday")
 MIN_HISTORY_DAYS = 182
@@ -72,7 +77,7 @@ def store_features(
 
     Returns:
         store, day, origin (int64, days from as_of; 0 for the rows to forecast), sales (float64; null from as_of on and
-        on days without sales) and `FEATURE_COLUMNS`, ordered by store and day. Features are float32, null where history
+        on days without sales) and `COLUMNS`, ordered by store and day. Features are float32, null where history
         gives no value, except `CATEGORICAL_COLUMNS`, which are str.
 
     Raises:
@@ -141,7 +146,7 @@ def _feature_columns(state: StoreState, days: pd.DataFrame) -> Columns:
     plan.school[cells] = days["school_holiday"].to_numpy(bool)
     plan.holiday[cells] = holiday
     calendar = Calendar.from_plan(plan).rows(row, t)
-    view = _OriginView(0, state.horizon, state.linear, state.levels)
+    view = _OriginView(0, state.horizon, state.linear, state.levels, state.seasons)
     return view.rows(state.attributes, store, plan.as_of, calendar)
 
 
@@ -153,6 +158,7 @@ class _OriginView:
     horizon: int
     linear: LinearModels
     levels: Levels
+    seasons: Seasons
 
     def rows(
         self,
@@ -162,7 +168,7 @@ class _OriginView:
         calendar: Columns,
         sales: float | Floats = np.nan,
     ) -> Columns:
-        """Return `KEY_COLUMNS` and `FEATURE_COLUMNS` of n days.
+        """Return `KEY_COLUMNS` and `COLUMNS` of n days.
 
         Args:
             attributes: of all stores.
@@ -175,7 +181,7 @@ class _OriginView:
         ahead, day = t - self.origin, as_of + t
         columns = attributes.rows(store, day) | limit_look_ahead(calendar, self.origin, self.horizon)
         columns |= self.linear.rows(store, calendar, self.origin + self.horizon)
-        columns |= self.levels.rows(store, ahead) | {"ahead": ahead}
+        columns |= self.levels.rows(store, ahead) | self.seasons.rows(store, ahead, calendar) | {"ahead": ahead}
         keys = {
             "store": attributes.numbers[store],
             "day": day,
@@ -183,8 +189,7 @@ class _OriginView:
             "sales": np.broadcast_to(np.asarray(sales, float), len(t)),
         }
         return keys | {
-            name: columns[name] if name in CATEGORICAL_COLUMNS else columns[name].astype(np.float32)
-            for name in FEATURE_COLUMNS
+            name: columns[name] if name in CATEGORICAL_COLUMNS else columns[name].astype(np.float32) for name in COLUMNS
         }
 
 
@@ -231,12 +236,14 @@ def _training_columns(grids: Grids, as_of: dt.date, horizon: int) -> Columns:
     plan, attributes = grids.plan, grids.stores
     origins = range(0, min(-1, plan.first + MIN_HISTORY_DAYS - 1), -BLOCK_DAYS)
     calendar = Calendar.from_plan(plan)
-    linear_models, adjusted = fit_linear_models(grids, calendar, origins)
+    linear_models, adjusted, residuals = fit_linear_models(grids, calendar, origins)
     levels = DailyLevels(attributes, adjusted)
-    state = build_state(grids, linear_models[0], levels, as_of, horizon)
+    state = build_state(grids, linear_models[0], levels, residuals[0], as_of, horizon)
     parts = [_feature_columns(state, planned_days(state))]
     blocks = horizon // BLOCK_DAYS
-    for origin, linear in zip(origins[1:], linear_models[1:], strict=True):
+    no_profile = np.full((len(attributes.numbers), PROFILE_GROUPS), np.nan, np.float32)
+    no_forecast = np.full((len(FORECAST_COLUMNS), len(attributes.numbers), horizon), np.nan, np.float32)
+    for origin, linear, residual in zip(origins[1:], linear_models[1:], residuals[1:], strict=True):
         # A store's origins are `blocks` blocks apart and staggered over stores, so that every calendar day of origin
         # occurs in the training rows.
         column = origin - plan.first
@@ -244,10 +251,10 @@ def _training_columns(grids: Grids, as_of: dt.date, horizon: int) -> Columns:
         row, ahead = np.nonzero(plan.open[selected, column : min(column + horizon, -plan.first)])
         store, t = selected[row], ahead + origin
         sales = grids.sales[store, t - plan.first]
-        view = _OriginView(origin, horizon, linear, levels.as_of(origin, horizon))
+        correction = seasonal_correction(plan.as_of, origin, horizon, residual)
+        seasons = Seasons(no_profile, np.concatenate([correction, no_forecast]))
+        view = _OriginView(origin, horizon, linear, levels.as_of(origin, horizon), seasons)
         sales = np.where(sales == 0, np.nan, sales)
         parts.append(view.rows(attributes, store, plan.as_of, calendar.rows(store, t), sales))
     order = np.lexsort([np.concatenate([part[name] for part in parts]) for name in ("day", "store")])
-    return {
-        name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEY_COLUMNS, *FEATURE_COLUMNS)
-    }
+    return {name: np.concatenate([part.pop(name) for part in parts])[order] for name in (*KEY_COLUMNS, *COLUMNS)}

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from pipeline.stores.grids import BLOCK_DAYS
 from pipeline.stores.linear_design import DESIGN_COLUMNS, IS_LEVEL, design_matrix, history_design
 from pipeline.stores.ridge import fit_ridge
+from pipeline.stores.season import RESIDUAL_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from pipeline.stores.calendar import Calendar, Columns
     from pipeline.stores.grids import Grids
+    from pipeline.stores.ridge import RidgeFit
 
     Floats = NDArray[np.floating]
 
@@ -114,7 +116,7 @@ class AdjustedSales:
 
 def fit_linear_models(
     grids: Grids, calendar: Calendar, origins: Sequence[int]
-) -> tuple[list[LinearModels], AdjustedSales]:
+) -> tuple[list[LinearModels], AdjustedSales, list[Floats]]:
     """Fit the models as of each origin, and adjust the sales of history by the model as of the last one.
 
     Args:
@@ -123,7 +125,8 @@ def fit_linear_models(
         origins: each a t, 0 or a multiple of `BLOCK_DAYS` before it; a model uses days before its origin only.
 
     Returns:
-        The models in the order of the origins, and the adjusted sales.
+        The models in the order of the origins; the adjusted sales; and for each origin the residuals of its model on
+        `season.RESIDUAL_DAYS`, (S, days), NaN where there are none.
     """
     # The matrices of one store are small: with several BLAS threads, most of the time is spent waiting for each other.
     with threadpool_limits(1, user_api="blas"):
@@ -132,14 +135,15 @@ def fit_linear_models(
         history = _History(history_design(calendar), log_sales, np.isfinite(log_sales)).without_outliers()
         fits = fit_ridge(history.design, history.log_sales, history.regular, origins, HALF_LIVES)
         sums = _BlockSums(history)
-        models = []
+        models, residuals = [], []
         for origin in origins:
             fit = fits[origin]
+            residuals.append(history.residuals(fit, origin))
             levels = sums.levels(origin, fit.coefficients[0] * ~IS_LEVEL)
             per_customer = _recent_mean(log_sales_per_customer, origin)
             models.append(LinearModels(fit.means, fit.coefficients, fit.scales, levels, per_customer))
         newest = fits[max(origins)].coefficients[0]
-        return models, history.adjusted(newest * ~IS_LEVEL)
+        return models, history.adjusted(newest * ~IS_LEVEL), residuals
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,15 @@ class _History:
         residual = self.log_sales - fit.means[0][:, None] - self.fitted(fit.coefficients[0])
         outlier = np.abs(residual) > OUTLIER_SCALES * fit.scales[:, None]
         return _History(self.design, self.log_sales, self.regular & ~outlier)
+
+    def residuals(self, fit: RidgeFit, origin: int) -> Floats:
+        """Return the residuals of a fit as of an origin on the days a year before it, `season.RESIDUAL_DAYS`."""
+        begin, end = (self.log_sales.shape[1] + origin - back for back in RESIDUAL_DAYS)
+        missing = np.clip(-begin, 0, end - begin)
+        days = slice(begin + missing, end)
+        coefficients = fit.coefficients[0].astype(np.float32)[..., None]
+        fitted = fit.means[0][:, None] + np.matmul(self.design[:, days], coefficients)[..., 0]
+        return np.pad(self.log_sales[:, days] - fitted, ((0, 0), (missing, 0)), constant_values=np.nan)
 
     def adjusted(self, effects: Floats) -> AdjustedSales:
         """Remove effects, (S, P) coefficients, from the sales of regular days."""

@@ -58,6 +58,21 @@ def category_values(train: pd.DataFrame) -> dict[str, list[str]]:
     return {name: sorted(train[name].unique()) for name in CATEGORICAL_COLUMNS}
 
 
+def require_columns(features: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Check that the features have the columns of a model.
+
+    Raises:
+        UsageError: if a column is missing.
+    """
+    missing = [name for name in columns if name not in features.columns]
+    if missing:
+        raise UsageError(
+            "the features lack columns that the model was trained on",
+            observed=", ".join(missing),
+            todo="build them with pipeline.stores.features of the version that trained the model",
+        )
+
+
 def feature_matrix(
     features: pd.DataFrame, columns: Sequence[str], categories: Mapping[str, Sequence[str]]
 ) -> NDArray[np.float32]:
@@ -74,13 +89,7 @@ def feature_matrix(
     Raises:
         UsageError: if a column is missing.
     """
-    missing = [name for name in columns if name not in features.columns]
-    if missing:
-        raise UsageError(
-            "the features lack columns that the model was trained on",
-            observed=", ".join(missing),
-            todo="build them with pipeline.stores.features of the version that trained the model",
-        )
+    require_columns(features, columns)
     numbers = [name for name in columns if name not in categories]
     matrix = np.empty((len(columns), len(features)), np.float32)
     matrix[[columns.index(name) for name in numbers]] = features[numbers].to_numpy(np.float32).T

@@ -13,12 +13,13 @@ from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
 from pipeline.stores import evaluation_store
-from pipeline.stores.backtest import HORIZON, error_metrics
+from pipeline.stores.backtest import FOLD_COUNT, HORIZON, error_metrics
 from pipeline.stores.backtest import backtest as run_backtest
-from pipeline.stores.candidates import BASELINE, CANDIDATES, TRUSTED_TYPES, load_fit
+from pipeline.stores.backtest_report import write_backtest_page
+from pipeline.stores.candidates import BASELINE, BASELINES, CANDIDATES, TRUSTED_TYPES, load_fit
 from pipeline.stores.domain import DOMAIN, MODEL
 from pipeline.stores.evaluation import newest_fold
-from pipeline.stores.features import FEATURE_COLUMNS, store_features
+from pipeline.stores.features import COLUMNS, store_features
 from pipeline.stores.intervals import INTERVALS_FILE, calibrate
 from pipeline.stores.model import to_frame, training_rows
 from pipeline.stores.monitoring import MONITORED
@@ -85,8 +86,8 @@ def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG
     others = ", ".join(f"{name} {evaluated[name].metrics['rmspe']:.4f}" for name in evaluated if name != best)
     return Fitted(
         model=load_fit(best)(rows, run.settings.seed),
-        features=FEATURE_COLUMNS,
-        example=_plain(rows[list(FEATURE_COLUMNS)].head()),
+        features=COLUMNS,
+        example=_plain(rows[list(COLUMNS)].head()),
         metrics=chosen.metrics,
         reason=(
             f"{best.replace('_', ' ')} has an error of {chosen.metrics['rmspe']:.4f} (RMSPE) on the newest six weeks, "
@@ -121,16 +122,18 @@ def compare(contest: Contest[Chain]) -> Scores:
     return Scores(challenger, other, error_metrics(sales, rows["baseline"].to_numpy(float)))
 
 
-def backtest(settings: Settings, candidates: Sequence[str] = ()) -> dict[str, Any]:
-    """The errors over the newest three folds of six weeks, every model side by side.
+def backtest(settings: Settings, candidates: Sequence[str] = (), folds: int = FOLD_COUNT) -> dict[str, Any]:
+    """The errors over the newest folds of six weeks, every model side by side, and a page of them.
 
     Args:
         settings: where the lake is, and the seed.
-        candidates: those to run in addition to the baseline; empty: the first of `CANDIDATES`.
+        candidates: those to run in addition to the baselines; empty: the first of `CANDIDATES`.
             The result gives the errors of the first one as the model's.
+        folds: how many folds to report.
 
     Returns:
-        `{"model", "folds": [{"from", "to", "metrics", "slices", "seconds", "peak_mb"}], "mean", "models": {name: …}}`.
+        `{"model", "folds": [{"from", "to", "metrics", "slices", "seconds", "peak_mb"}], "mean", "models": {name: …},
+        "page"}`.
 
     Raises:
         RefusedError: if there is too little history.
@@ -141,11 +144,12 @@ def backtest(settings: Settings, candidates: Sequence[str] = ()) -> dict[str, An
         raise RefusedError("There are no store days to test on", where=table, todo=f"aisle ingest {table} --all")
     con = engine.connect(settings)
     snapshot = read_snapshot(con, lake, days[-1] + timedelta(days=1), HORIZON)
-    names = dict.fromkeys([*(candidates or CANDIDATES[:1]), BASELINE])
+    names = list(dict.fromkeys([*(candidates or CANDIDATES[:1]), *BASELINES]))
     fits = {name: load_fit(name) for name in names}
-    found = run_backtest(con, snapshot.past, snapshot.stores, fits, seed=settings.seed)
+    found = run_backtest(con, snapshot.past, snapshot.stores, fits, seed=settings.seed, count=folds)
     results = {name: found.as_dict(name) for name in names}
-    return {**next(iter(results.values())), "model": MODEL, "models": results}
+    page = write_backtest_page(lake, results, names[0])
+    return {**results[names[0]], "model": MODEL, "models": results, "page": page}
 
 
 def _champion_on(champion: Loaded, chain: Chain, run: Run, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -186,4 +190,5 @@ STORE_SALES: ModelSpec[Chain] = ModelSpec(
     trusted_types=TRUSTED_TYPES,
     evaluate_candidate=evaluate_candidate,
     backtest=backtest,
+    backtest_folds=True,
 )

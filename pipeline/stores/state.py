@@ -20,6 +20,7 @@ from pipeline.stores.grids import Grids, StoreAttributes, read_grids
 from pipeline.stores.levels import LAST_YEAR_COLUMNS, RECENT_COLUMNS, DailyLevels, Levels
 from pipeline.stores.linear import LEVEL_DAYS, LinearModels, fit_linear_models
 from pipeline.stores.linear_design import DESIGN_COLUMNS
+from pipeline.stores.season import SEASON_COLUMNS, Seasons, last_seasons, seasonal_correction
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -31,6 +32,7 @@ _LAYOUT = {
     "levels": list(LEVEL_DAYS),
     "last": list(LAST_YEAR_COLUMNS),
     "recent": list(RECENT_COLUMNS),
+    "season": list(SEASON_COLUMNS),
 }
 """The meaning of the columns of a saved state's arrays; a state with another layout is refused."""
 
@@ -46,6 +48,7 @@ class StoreState:
         plan: the days to forecast, and as many days before them as their description needs.
         linear: the linear models.
         levels: last year's and recent levels.
+        seasons: the same season a year ago.
     """
 
     as_of: dt.date
@@ -54,6 +57,7 @@ class StoreState:
     plan: Plan
     linear: LinearModels
     levels: Levels
+    seasons: Seasons
 
     @property
     def stores(self) -> NDArray[np.int64]:
@@ -64,7 +68,7 @@ class StoreState:
         """Serialise as a NumPy archive (.npz) without pickled objects."""
         header = {"as_of": self.as_of.isoformat(), "horizon": self.horizon, "first": self.plan.first, "layout": _LAYOUT}
         arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
-        for part in (self.attributes, self.linear, self.levels):
+        for part in (self.attributes, self.linear, self.levels, self.seasons):
             arrays |= {field.name: getattr(part, field.name) for field in fields(part) if field.name != "categories"}
         arrays |= {name: getattr(self.plan, name) for name in PLAN_GRIDS}
         arrays |= {f"word_{name}": values.astype(str) for name, values in self.attributes.categories.items()}
@@ -102,6 +106,7 @@ class StoreState:
             plan=part(Plan, as_of=np.datetime64(as_of), first=header["first"]),
             linear=part(LinearModels),
             levels=part(Levels),
+            seasons=part(Seasons),
         )
 
 
@@ -121,12 +126,27 @@ def store_state(
         RefusedError: if there is no open day before as_of.
     """
     grids = read_grids(con, store_days, stores, as_of, horizon)
-    (linear,), adjusted = fit_linear_models(grids, Calendar.from_plan(grids.plan), [0])
-    return build_state(grids, linear, DailyLevels(grids.stores, adjusted), as_of, horizon)
+    (linear,), adjusted, (residuals,) = fit_linear_models(grids, Calendar.from_plan(grids.plan), [0])
+    return build_state(grids, linear, DailyLevels(grids.stores, adjusted), residuals, as_of, horizon)
 
 
-def build_state(grids: Grids, linear: LinearModels, levels: DailyLevels, as_of: dt.date, horizon: int) -> StoreState:
-    """Put the state together from models and levels as of `as_of`."""
+def build_state(
+    grids: Grids,
+    linear: LinearModels,
+    levels: DailyLevels,
+    residuals: NDArray[np.floating],
+    as_of: dt.date,
+    horizon: int,
+) -> StoreState:
+    """Put the state together from models, levels and residuals as of `as_of`."""
+    profile, forecasts = last_seasons(grids.sales, grids.plan, horizon)
+    correction = seasonal_correction(grids.plan.as_of, 0, horizon, residuals)
     return StoreState(
-        as_of, horizon, grids.stores, grids.plan.drop_unneeded_history(), linear, levels.as_of(0, horizon)
+        as_of,
+        horizon,
+        grids.stores,
+        grids.plan.drop_unneeded_history(),
+        linear,
+        levels.as_of(0, horizon),
+        Seasons(profile.astype(np.float32), np.concatenate([correction, forecasts])),
     )

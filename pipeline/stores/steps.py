@@ -82,7 +82,7 @@ def write_report(settings: Settings, as_of: date) -> str:
     from pipeline.registry.client import Registry
     from pipeline.stores.backtest import HORIZON
     from pipeline.stores.explain import explain_first_days
-    from pipeline.stores.gradient_boosting import GradientBoosting
+    from pipeline.stores.gradient_boosting import BOOSTED
     from pipeline.stores.report import StoresReport, write_stores_report
     from pipeline.stores.specs import EVIDENCE_FILE, STORE_SALES
 
@@ -94,7 +94,7 @@ def write_report(settings: Settings, as_of: date) -> str:
     champion = registry.load(MODEL, int(forecasts["model_version"].iloc[0]), STORE_SALES.trusted_types)
     snapshot = read_snapshot(con, lake, as_of, HORIZON)
     explained = {}
-    if isinstance(champion.model, GradientBoosting):
+    if isinstance(champion.model, BOOSTED):
         features = lake.read(DOMAIN.features_table, where={"as_of": [as_of]}).to_pandas()
         explained = {"explained": explain_first_days(champion.model, features)}
     return write_stores_report(

@@ -115,6 +115,8 @@ class ModelSpec(Generic[DataT]):
         trusted_types: this project's types that the model's file may hold; see `pipeline.registry.model_files`.
         evaluate_candidate: evaluates one of the candidates of `ModelEntry.candidates` and keeps the result for `fit`.
         backtest: errors on days that the model has not seen, for the candidates that are named (none: the default).
+            Where `backtest_folds` is true it takes a third argument, how many folds to report.
+        backtest_folds: whether the number of folds can be chosen.
     """
 
     name: str
@@ -130,7 +132,8 @@ class ModelSpec(Generic[DataT]):
     other_tables: tuple[str, ...] = ()
     trusted_types: tuple[str, ...] = ()
     evaluate_candidate: Callable[[Run, str], dict[str, float]] | None = None
-    backtest: Callable[[Settings, Sequence[str]], dict[str, Any]] | None = None
+    backtest: Callable[..., dict[str, Any]] | None = None
+    backtest_folds: bool = False
 
     @property
     def tables(self) -> tuple[str, ...]:

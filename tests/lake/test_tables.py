@@ -436,3 +436,13 @@ def test_files_in_a_bucket() -> None:
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", BUCKET], capture_output=True, text=True, timeout=60, cwd=root)
     assert done.stdout.endswith("done\n"), done.stderr[-2000:]
+
+
+def test_a_column_that_a_later_release_adds_is_null_in_earlier_days(tmp_path: Path) -> None:
+    lake = Lake(Settings(home=str(tmp_path)))
+    lake.replace("features", {"day": ["1"]}, pa.table({"day": ["1"], "x": [1.0]}))
+    lake.replace("features", {"day": ["2"]}, pa.table({"day": ["2"], "x": [2.0], "y": [3.0]}))
+    rows = lake.read("features").sort_by("day")
+    assert rows.select(["x", "y"]).to_pydict() == {"x": [1.0, 2.0], "y": [None, 3.0]}
+    with pytest.raises(Exception, match="number of fields"):
+        lake.replace("features", {"day": ["3"]}, pa.table({"day": ["3"], "x": [2.0]}))

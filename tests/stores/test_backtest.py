@@ -52,6 +52,8 @@ def test_metrics_are_those_calculated_by_hand() -> None:
     assert found["rmse"] == pytest.approx(np.sqrt(250))
     assert found["mae"] == pytest.approx(15)
     assert found["bias"] == pytest.approx(0)
+    assert found["wape"] == pytest.approx(0.1)
+    assert found["bias_total"] == pytest.approx(-10 / 300)
     assert found["r2"] == pytest.approx(1 - 500 / 5000)
 
 
@@ -83,6 +85,12 @@ def test_a_backtest_reports_metrics_slices_and_intervals(con: Backend) -> None:
     assert sum(thirds) == fold["metrics"]["rows"]
     assert "promotion: yes" in fold["slices"]
     assert "store type: a" in fold["slices"]
+    seasons = [
+        fold["slices"][f"season: {name}"]["rows"]
+        for name in ("spring", "summer")
+        if f"season: {name}" in fold["slices"]
+    ]
+    assert sum(seasons) == fold["metrics"]["rows"]
     assert record["mean"]["rmspe"] == fold["metrics"]["rmspe"]
 
 

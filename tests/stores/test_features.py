@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.errors import RefusedError
 from pipeline.stores import features, state
 from pipeline.stores.calendar import CATEGORICAL_COLUMNS
-from pipeline.stores.features import FEATURE_COLUMNS, store_features
+from pipeline.stores.features import COLUMNS, store_features
 from pipeline.stores.grids import read_grids
 from tests.stores.helpers import AS_OF, HORIZON, plain_days, plain_stores, tables
 
@@ -49,7 +49,7 @@ def test_there_is_one_row_per_open_day_with_all_columns(con: Backend) -> None:
     frame = built(con, days)
     ahead = frame[frame["origin"] == 0]
     inside = days[(days["day"] >= pd.Timestamp(AS_OF)) & days["open"]]
-    assert list(frame.columns) == ["store", "day", "origin", "sales", *FEATURE_COLUMNS]
+    assert list(frame.columns) == ["store", "day", "origin", "sales", *COLUMNS]
     assert len(ahead) == len(inside)
     assert ahead["sales"].isna().all()
     assert set(ahead["ahead"]) <= set(range(HORIZON))
@@ -110,8 +110,9 @@ def test_training_rows_are_those_as_of_their_own_origin(con: Backend) -> None:
     assert len(rows) > 30
     exact = [
         name
-        for name in FEATURE_COLUMNS
-        if name not in CATEGORICAL_COLUMNS and not name.startswith(("last_", "recent_", "effect_trend"))
+        for name in COLUMNS
+        if name not in CATEGORICAL_COLUMNS
+        and not name.startswith(("last_", "recent_", "effect_trend", "season_forecast"))
     ]
     for name in exact:
         np.testing.assert_allclose(rows[name], rows[f"{name}_then"], rtol=2e-3, atol=2e-2, err_msg=name)
@@ -147,7 +148,7 @@ def test_a_missing_day_is_not_zero(con: Backend) -> None:
         built(con, frame, train=False).query("store == 2")
         for frame in (days, days[~gap], days.assign(sales=days["sales"].mask(gap, 0.0)))
     )
-    sales = [name for name in FEATURE_COLUMNS if name.startswith(("linear", "level", "store_level", "last", "recent"))]
+    sales = [name for name in COLUMNS if name.startswith(("linear", "level", "store_level", "last", "recent"))]
     np.testing.assert_allclose(missing[sales], full[sales], atol=0.1)
     np.testing.assert_allclose(zero[sales], missing[sales], atol=1e-5)
 

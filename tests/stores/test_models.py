@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 COUNT = 12
-NAMES = ("seasonal_median", "linear_store", "random_forest", "gradient_boosting", "lstm")
+NAMES = ("seasonal_median", "last_season", "linear_store", "random_forest", "gradient_boosting", "lstm")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_contributions_add_up_to_the_forecast(frame: pd.DataFrame) -> None:
     row = ahead.iloc[0]
     day = explain_day(fitted, ahead, int(row["store"]), row["day"].date())
     assert day.start + day.contributions.sum() == pytest.approx(day.forecast / day.linear, rel=1e-6)
-    assert set(mean_contributions(fitted, ahead, seed=1).index) == set(FEATURE_COLUMNS)
+    assert set(mean_contributions(fitted, ahead, seed=1).index) == {*FEATURE_COLUMNS, "season"}
     with pytest.raises(UsageError, match="store 999"):
         explain_day(fitted, ahead, 999, row["day"].date())
 
@@ -154,3 +155,46 @@ def test_the_lstm_refuses_too_short_a_history(frame: pd.DataFrame) -> None:
     recent = train["day"] >= train["day"].max() - pd.Timedelta(days=lstm.WINDOW + lstm.HORIZON - 2)
     with pytest.raises(RefusedError, match="too short"):
         lstm.fit(train[recent], 7)
+
+
+def season_rows(frame: pd.DataFrame, **changed: float) -> pd.DataFrame:
+    """Rows to forecast whose trees see the same as before, with other values of the season."""
+    return forecast_rows(frame).assign(**{"season": 0.0, "season_weight": 0.0, **changed})
+
+
+def test_an_unusual_season_moves_the_forecast_to_the_one_without_model(frame: pd.DataFrame) -> None:
+    fitted = gradient_boosting.fit(training_rows(frame), 7)
+    other = np.log(2 * fitted.predict(season_rows(frame)))
+    usual, unusual = (
+        fitted.predict(season_rows(frame, season_weight=weight, season_forecast=other)) for weight in (0, 1)
+    )
+    without = fitted.predict(season_rows(frame, season_forecast=np.nan))
+    expected = (1 - gradient_boosting.SEASON_SHARE) * usual + gradient_boosting.SEASON_SHARE * np.exp(other)
+    np.testing.assert_allclose(unusual, expected)
+    assert (usual > without).all(), "the anchor knows it as well"
+
+
+def test_where_no_earlier_year_was_seen_the_forecast_is_nearer_to_its_anchor(frame: pd.DataFrame) -> None:
+    fitted = gradient_boosting.fit(training_rows(frame), 7)
+    rows = season_rows(frame, season_forecast=np.nan, level_28=0.0, level_182=0.0, level_364=0.0)
+    anchor = np.exp(rows["linear"].to_numpy(float))
+    trees = anchor * fitted.trees.ratio(rows)
+    for share, seen in ((gradient_boosting.SEEN_SHARE, 1), (gradient_boosting.UNSEEN_SHARE, 0)):
+        forecast = replace(fitted, seen=[seen] * 366).predict(rows)
+        np.testing.assert_allclose(forecast, share * anchor + (1 - share) * trees)
+
+
+def test_the_first_christmas_is_left_out(frame: pd.DataFrame) -> None:
+    """Its rows are relative to a base that had not seen a Christmas."""
+    train = training_rows(frame).reset_index(drop=True)
+    unseen = train["season_weight"].isna() & ((train["christmas_days"] >= -30) | (train["day_of_year"] <= 5))
+    assert unseen.any()
+    changed = train.assign(sales=train["sales"].where(~unseen, train["sales"] * 1.5))
+    expected = gradient_boosting.fit(train, 7).predict(forecast_rows(frame))
+    np.testing.assert_allclose(gradient_boosting.fit(changed, 7).predict(forecast_rows(frame)), expected, rtol=1e-9)
+
+
+def test_features_without_the_season_are_refused(frame: pd.DataFrame) -> None:
+    fitted = gradient_boosting.fit(training_rows(frame), 7)
+    with pytest.raises(UsageError, match="season_forecast"):
+        fitted.predict(forecast_rows(frame).drop(columns="season_forecast"))

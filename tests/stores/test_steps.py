@@ -174,7 +174,7 @@ def test_the_command_line_sets_models_side_by_side_and_exports_the_champion(
         monkeypatch.setenv(f"AISLE_{name.upper()}", str(getattr(chain, name)))
     run = CliRunner().invoke
     found = json.loads(run(app.app, ["backtest", MODEL, "--candidate", "linear_store", "--json"]).stdout)
-    assert list(found["models"]) == ["linear_store", "seasonal_median"]
+    assert list(found["models"]) == ["linear_store", "seasonal_median", "last_season"]
     assert [fold["to"] for fold in found["folds"]][-1] == str(LATER - dt.timedelta(days=1))
 
     done = json.loads(run(app.app, ["export", MODEL, "--folder", str(tmp_path / "out"), "--json"]).stdout)

@@ -1,0 +1,108 @@
+"""Write the page of a backtest: every model in every fold, then means and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pipeline.reports.charts import COLOURS, figure_json
+from pipeline.reports.page import Section, Table, write_page
+from pipeline.reports.phrasing import counted, signed_percent
+from pipeline.stores.analysis.evidence import backtest_section, slices_section
+from pipeline.stores.candidates import BASELINES
+
+if TYPE_CHECKING:
+    from pipeline.lake.tables import Lake
+
+HEADING_FOLDS = "Every fold"
+COLUMNS = {
+    "rmspe": "RMSPE", "mape": "MAPE", "wape": "WAPE", "bias": "bias", "bias_total": "bias of the total",
+    "coverage_80": "within 80 %", "width_80": "width 80 %", "coverage_95": "within 95 %", "width_95": "width 95 %",
+    "total_coverage_80": "sums within 80 %", "total_coverage_95": "sums within 95 %",
+}  # fmt: skip
+SIGNED = ("bias", "bias_total")
+
+
+def write_backtest_page(lake: Lake, models: Mapping[str, Any], candidate: str) -> str:
+    """Write the page and return its path below home.
+
+    Args:
+        lake: where the page is written.
+        models: name of a model -> its result (`Backtest.as_dict`).
+        candidate: the model that the page is about.
+    """
+    folds = models[candidate]["folds"]
+    evidence = {"candidate": candidate, "backtest": models}
+    return write_page(
+        lake,
+        f"stores_backtest/{folds[-1]['to']}",
+        "Backtest of the stores' sales forecast",
+        f"{counted(len(folds), 'fold')} from {folds[0]['from']} to {folds[-1]['to']}, each forecast from the days "
+        "before it alone. The intervals of a fold are calibrated on the folds before it.",
+        [folds_section(models, candidate), backtest_section(evidence), slices_section(evidence)],
+    )
+
+
+def folds_section(models: Mapping[str, Any], candidate: str) -> Section:
+    """Show each model in each fold, and where the candidate is not better than a baseline."""
+    folds = models[candidate]["folds"]
+    baselines = [name for name in BASELINES if name in models and name != candidate]
+    behind = [
+        fold["from"]
+        for k, fold in enumerate(folds)
+        if any(fold["metrics"]["mape"] >= models[name]["folds"][k]["metrics"]["mape"] for name in baselines)
+    ]
+    worst = max(folds, key=lambda fold: fold["metrics"]["mape"])
+    sentences = [
+        f"The mean absolute error (MAPE) of {_label(candidate)} is largest in the fold from {worst['from']} to "
+        f"{worst['to']}, {worst['metrics']['mape']:.1%} of a day's sales."
+    ]
+    if baselines:
+        compared = " and ".join(_label(name) for name in baselines)
+        sentences.append(
+            f"It is smaller than that of {compared} in every fold."
+            if not behind
+            else f"It is not smaller than that of {compared} in the folds from {', '.join(behind)}."
+        )
+    figure = go.Figure(
+        [
+            go.Scatter(
+                name=_label(name),
+                x=[fold["from"] for fold in record["folds"]],
+                y=[100 * fold["metrics"]["mape"] for fold in record["folds"]],
+                mode="lines+markers",
+                line={"color": COLOURS[k % len(COLOURS)]},
+            )
+            for k, (name, record) in enumerate(models.items())
+        ]
+    )
+    shown = [name for name in COLUMNS if any(name in record["mean"] for record in models.values())]
+    rows = [
+        (f"{fold['from']} to {fold['to']}", _label(name), *(_cell(fold["metrics"], metric) for metric in shown))
+        for same_fold in zip(*(record["folds"] for record in models.values()), strict=True)
+        for name, fold in zip(models, same_fold, strict=True)
+    ]
+    return Section(
+        HEADING_FOLDS,
+        sentences,
+        Table(("fold", "model", *(COLUMNS[name] for name in shown)), rows, frozenset(range(2, 2 + len(shown)))),
+        figure_json(
+            figure, yaxis={"title": "MAPE, %", "rangemode": "tozero"}, xaxis={"title": "first day of the fold"}
+        ),
+    )
+
+
+def _cell(metrics: Mapping[str, float], name: str) -> str:
+    value = metrics.get(name)
+    if value is None or not np.isfinite(value):
+        return "–"
+    if name == "rmspe":
+        return f"{value:.4f}"
+    return signed_percent(100 * value) if name in SIGNED else f"{100 * value:.1f} %"
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
