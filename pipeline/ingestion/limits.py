@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.errors import RefusedError
 
 MAX_COLUMNS = 10_000
-MAX_GROWTH = 100
+MAX_GROWTH = 50
 """How many times its size a packed file may have when it is unpacked; lines of a till are packed about 10 times."""
 FREE_BYTES = 1 << 26
 """Up to here (64 MiB), a file may grow by any factor."""
@@ -20,7 +20,7 @@ def refuse_growth(size: int, packed: int, name: str, max_bytes: int) -> None:
 
     Args:
         size: its bytes when it is unpacked.
-        packed: its bytes as it came.
+        packed: its bytes as it came, or those that were unpacked so far.
         name: its name, for messages.
         max_bytes: the largest size that is allowed, `AISLE_MAX_DELIVERY_BYTES`.
 

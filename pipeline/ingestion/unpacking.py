@@ -39,7 +39,8 @@ def unpack(data: bytes, name: str, max_bytes: int) -> tuple[bytes, str]:
 def _unzip(data: bytes, name: str, max_bytes: int) -> tuple[bytes, str]:
     """The only file in a zip archive, and its name."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        source = io.BytesIO(data)
+        with zipfile.ZipFile(source) as archive:
             files = [info for info in archive.infolist() if not _is_clutter(info)]
             if len(files) != 1:
                 names = [info.filename for info in files[:20]]
@@ -53,7 +54,7 @@ def _unzip(data: bytes, name: str, max_bytes: int) -> tuple[bytes, str]:
                 )
             refuse_growth(files[0].file_size, len(data), name, max_bytes)
             with archive.open(files[0]) as stream:
-                inner = _read(cast("BinaryIO", stream), len(data), name, max_bytes)
+                inner = _read(cast("BinaryIO", stream), source, name, max_bytes)
             return inner, f"{name}/{files[0].filename}"
     except (
         zipfile.BadZipFile,
@@ -81,8 +82,9 @@ def _is_clutter(info: zipfile.ZipInfo) -> bool:
 
 def _decompress(data: bytes, name: str, max_bytes: int) -> bytes:
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            return _read(cast("BinaryIO", stream), len(data), name, max_bytes)
+        source = io.BytesIO(data)
+        with gzip.GzipFile(fileobj=source) as stream:
+            return _read(cast("BinaryIO", stream), source, name, max_bytes)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise RefusedError(
             "The gzip file is damaged or ends early",
@@ -92,10 +94,11 @@ def _decompress(data: bytes, name: str, max_bytes: int) -> bytes:
         ) from error
 
 
-def _read(stream: BinaryIO, packed: int, name: str, max_bytes: int) -> bytes:
+def _read(stream: BinaryIO, source: io.BytesIO, name: str, max_bytes: int) -> bytes:
+    """Read a stream that unpacks `source`; how far it has read there says how much it has grown so far."""
     chunks, size = [], 0
     while chunk := stream.read(CHUNK_BYTES):
         chunks.append(chunk)
         size += len(chunk)
-        refuse_growth(size, packed, name, max_bytes)
+        refuse_growth(size, source.tell(), name, max_bytes)
     return b"".join(chunks)

@@ -14,6 +14,7 @@ import random
 import socket
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -44,7 +45,7 @@ NUMBERS = {
     "store_plans": "Store",
 }
 """A column of whole numbers of each table."""
-FIVE_GIGABYTES = 5 << 30
+GIGABYTE = 1 << 30
 
 Cells = list[list[str]]
 """A header and rows."""
@@ -171,10 +172,10 @@ def _csv_kinds(table: str) -> dict[str, Make]:
         "spoilt.zip": lambda rows: flipped(zipped({"a.csv": as_csv(rows)}), 60),
         "encrypted.zip": lambda rows: _encrypted(zipped({"a.csv": as_csv(rows)})),
         "lying-size.zip": lambda rows: _lying(zipped({"a.csv": as_csv(rows)})),
-        "bomb.csv.gz": lambda rows: gzip_bomb(FIVE_GIGABYTES),
-        "bomb-of-rows.csv.gz": lambda rows: gzip_bomb(1 << 30, b"x,y\n"),
+        "bomb.csv.gz": lambda rows: gzip_bomb(9 * GIGABYTE),
+        "bomb-of-rows.csv.gz": lambda rows: gzip_bomb(GIGABYTE, b"x,y\n"),
         "bomb-of-members.csv.gz": lambda rows: gzip.compress(b"\0" * (1 << 20)) * 5000,
-        "bomb.zip": lambda rows: zipped_blanks({"a.csv": FIVE_GIGABYTES}),
+        "bomb.zip": lambda rows: zipped_blanks({"a.csv": GIGABYTE}),
         "a-million-columns.csv": lambda rows: as_csv([["c"] * 1_000_000, ["1"] * 1_000_000]),
         "two-million-bad-lines.csv": lambda rows: as_csv(rows[:2]) + b"x\n" * 2_000_000,
         "header-without-end.csv": lambda rows: b'"' + b"x" * (40 << 20),
@@ -190,13 +191,12 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 def gzip_bomb(size: int, piece: bytes = b"\0") -> bytes:
-    """So many bytes of one piece, again and again."""
-    out = io.BytesIO()
-    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=6) as stream:
-        block = piece * ((1 << 22) // len(piece))
-        for _ in range(size // len(block)):
-            stream.write(block)
-    return out.getvalue()
+    """So many bytes of one piece, again and again, in one stream; made in no time, so that its checksum is wrong."""
+    packer, block = zlib.compressobj(9, zlib.DEFLATED, 31), piece * ((1 << 22) // len(piece))
+    first = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush nothing refers to what was before, so that the same bytes may follow any number of times.
+    again = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    return first + again * (size // len(block)) + packer.flush()
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -305,8 +305,11 @@ XLSX_KINDS: dict[str, Make] = {
     "column-twice.xlsx": lambda rows: as_xlsx([[*row, row[0]] for row in rows]),
     "column-missing.xlsx": lambda rows: as_xlsx([row[1:] for row in rows]),
     "workbook.zip": as_xlsx,
-    "bomb.xlsx": lambda rows: zipped_blanks({"xl/worksheets/sheet1.xml": FIVE_GIGABYTES}),
+    "bomb.xlsx": lambda rows: zipped_blanks({"xl/worksheets/sheet1.xml": GIGABYTE}),
     "bomb-of-cells.xlsx": lambda rows: workbook_with(sheet1=sheet_of("<row><c><v>1</v></c></row>" * 10_000_000)),
+    "four-million-cells.xlsx": lambda rows: workbook_with(
+        sheet1=sheet_of(("<row>" + "".join(f"<c><v>{n % 10}</v></c>" for n in range(7_000)) + "</row>") * 600)
+    ),
     "bomb-of-styles.xlsx": lambda rows: workbook_with(styles=b"<styleSheet>" + b"<xf/>" * 20_000_000),
 }
 
@@ -375,7 +378,13 @@ LARGE = frozenset(
     {
         *("bomb.csv.gz", "bomb-of-rows.csv.gz", "bomb-of-members.csv.gz", "bomb.zip", "a-million-columns.csv"),
         *("two-million-bad-lines.csv", "header-without-end.csv", "bomb.xlsx", "bomb-of-cells.xlsx"),
-        *("bomb-of-styles.xlsx", "bomb-of-text.parquet", "bomb-of-rows.parquet", "ten-thousand-columns.parquet"),
+        *(
+            "bomb-of-styles.xlsx",
+            "four-million-cells.xlsx",
+            "bomb-of-text.parquet",
+            "bomb-of-rows.parquet",
+            "ten-thousand-columns.parquet",
+        ),
     }
 )
 
