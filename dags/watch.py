@@ -11,8 +11,8 @@ after each scoring of any domain, on the days of the domains that have scored. I
 a late delivery would be missing then, and a day without scoring has nothing new to compare. In a manual run, *From* and
 *Until* give the as-of days of every domain; empty: every pending day.
 
-**Outputs:** table `drift` (one row for each column), a page and a JSON summary for each model and day, and an event of
-the asset `retrain_<model>` for each champion that should be replaced.
+**Outputs:** table `drift` (one row for each column), a page and a JSON summary for each model and day, the morning page
+(`reports/index.html`), and an event of the asset `retrain_<model>` for each champion that should be replaced.
 
 **Safe to run again?** Yes. A day's comparison replaces its earlier one; it may request the training again.
 
@@ -98,13 +98,23 @@ def watch() -> None:
         log_event(log, "training requested", **request)
         context["outlet_events"][retraining_of(model)].extra = request
 
+    @task
+    @step
+    def morning_page() -> str:
+        from pipeline.morning.page import write_morning_page
+        from pipeline.settings import load_settings
+
+        return write_morning_page(load_settings())
+
     chosen = domains_that_scored()
+    # A teardown runs after whatever the others end as, and the run fails with them all the same.
+    page = morning_page().as_teardown()
     for domain in DOMAINS:
         checked = task.branch(task_id=f"check_{domain.name}")(step(check))(domain.name)
         chosen >> checked
         for model in domain.model_names:
             request = task(task_id=f"retrain_{model}", outlets=[retraining_of(model)])(step(request_training))
-            checked >> request(domain.name, model)
+            checked >> request(domain.name, model) >> page
 
 
 watch()

@@ -108,8 +108,14 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
         @task(trigger_rule="none_failed_min_one_success")
         @step
         def refusals(checked: dict[str, Any]) -> None:
+            from pipeline.morning.page import write_morning_page
+            from pipeline.settings import load_settings
+
             if checked["refused"]:
-                raise RefusedError("Deliveries were refused", observed="\n".join(checked["refused"]))
+                try:
+                    write_morning_page(load_settings())
+                finally:
+                    raise RefusedError("Deliveries were refused", observed="\n".join(checked["refused"]))
 
         checked = check(land(wait_for_delivery()))
         commit(checked) >> refusals(checked)

@@ -111,6 +111,7 @@ def training_dag(model: str, doc: str | None) -> DAG:
         @task.branch
         @step
         def gate(challenger: dict[str, Any]) -> str | None:
+            from pipeline.morning.page import write_morning_page
             from pipeline.settings import load_settings
             from pipeline.training import lifecycle
 
@@ -118,6 +119,7 @@ def training_dag(model: str, doc: str | None) -> DAG:
             decision = lifecycle.gate(load_settings(), domain.entry(model).spec(), challenger["version"])
             context["ti"].xcom_push("reasons", list(decision.reasons))
             if not decision.accepted:
+                write_morning_page(load_settings())
                 return None
             return "approve" if context["params"]["promote"] == AFTER_APPROVAL else "promote"
 
@@ -131,12 +133,14 @@ def training_dag(model: str, doc: str | None) -> DAG:
         @task(task_id="promote", outlets=[champion], trigger_rule="none_failed_min_one_success")
         @step
         def promote_challenger(challenger: dict[str, Any]) -> None:
+            from pipeline.morning.page import write_morning_page
             from pipeline.settings import load_settings
             from pipeline.training.lifecycle import promote
 
             context = get_current_context()
             promote(load_settings(), challenger["model"], challenger["version"], by=f"Airflow, {context['run_id']}")
             context["outlet_events"][champion].extra = {"version": challenger["version"]}
+            write_morning_page(load_settings())
 
         features = build_features()
         challenger = train(features)

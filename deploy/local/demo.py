@@ -24,6 +24,7 @@ from deploy.local.airflow_api import AirflowApi, RunError
 from deploy.local.installation import PROJECT, LocalAirflow
 from deploy.local.services import StartError, exclusive, interrupt_on_signals
 from deploy.local.summary import DemoSummary, Durations, Fault, gather, task_durations
+from pipeline.reports.index import MORNING_PAGE
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def show(console: Console, summary: DemoSummary, durations: Durations) -> None:
 
 
 def newest_pages(reports: Path) -> list[Path]:
-    """The newest page of each folder of pages."""
-    pages = sorted(reports.rglob("*.html"), key=lambda page: page.stat().st_mtime)
-    return sorted({page.parent: page for page in pages}.values())
+    """The morning page, and the newest page of each folder of pages."""
+    pages = sorted(reports.glob("*/**/*.html"), key=lambda page: page.stat().st_mtime)
+    return [reports / MORNING_PAGE, *sorted({page.parent: page for page in pages}.values())]
 
 
 def clear(home: Path) -> None:

@@ -151,6 +151,9 @@ def ingest(
     for name, reason in refused.items():
         print_error("refused", f"{name}\n  {reason}")
     if refused:
+        from pipeline.morning.page import write_morning_page
+
+        write_morning_page(settings)
         raise typer.Exit(1)
 
 

@@ -42,6 +42,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a challenger, compare it with the champion at the gate, promote it if the gate accepts it."""
+    from pipeline.morning.page import write_morning_page
     from pipeline.training import lifecycle
 
     candidates = _candidates(model, candidate)
@@ -64,6 +65,7 @@ def train(
         decision = lifecycle.gate(settings, spec, trained.version)
         if promoted := decision.accepted and promote:
             lifecycle.promote(settings, model, trained.version, by="aisle train")
+        write_morning_page(settings)
     result = {
         **trained.as_dict(),
         "as_of": day,
@@ -172,6 +174,7 @@ def watch(day: Day = None, as_json: Json = False) -> None:
     """Compare each champion with a day, by default its domain's last scored one; say which training is due."""
     from pipeline.lake.tables import Lake
     from pipeline.monitoring import watch
+    from pipeline.morning.page import write_morning_page
 
     settings = load_settings()
     lake = Lake(settings)
@@ -181,6 +184,7 @@ def watch(day: Day = None, as_json: Json = False) -> None:
             results += watch.watch(settings, day or scored_days[-1], domain.specs())
     if not results:
         raise RefusedError("Nothing is scored yet, so there is nothing to watch", todo="aisle score DOMAIN")
+    write_morning_page(settings)
     print_result({"models": [r.as_dict() for r in results]}, as_json, "\n".join(map(drift_text, results)))
     if any(r.verdict == "failed" for r in results):
         raise typer.Exit(1)
@@ -214,11 +218,14 @@ def sign(model: ModelName, version: int, as_json: Json = False) -> None:
 
 
 def _change_champion(model: str, change: Callable[[Any], Any], as_json: bool) -> None:
+    from pipeline.morning.page import write_morning_page
     from pipeline.registry.client import Registry
 
-    registry = Registry(load_settings())
+    settings = load_settings()
+    registry = Registry(settings)
     before = registry.history(model)
     entry = change(registry)
+    write_morning_page(settings)
     result = {**vars(entry), "figures": dict(entry.figures), "changed": entry not in before}
     text = f"{model}: recorded {entry.action} of version {entry.version} (champion before: {entry.previous})"
     if entry in before:

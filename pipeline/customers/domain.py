@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.training.spec import Domain, ModelEntry, OwnResults, imported
+from pipeline.training.spec import Domain, Headline, ModelEntry, OwnResults, imported
 
 SEGMENTS, RECOMMENDATIONS = "customer_segments", "recommendations"
 RECOMMENDATIONS_TABLE = "recommendations"
@@ -23,4 +23,8 @@ DOMAIN = Domain(
     ),
     steps=imported("pipeline.customers.steps"),
     endpoints=(imported("pipeline.customers.endpoint:ENDPOINT"),),
+    headlines=(
+        Headline("customers", "customer_features", "count(*)"),
+        Headline("revenue of their year", "customer_features", "sum(revenue)"),
+    ),
 )

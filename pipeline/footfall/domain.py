@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.training.spec import Domain, ModelEntry, imported
+from pipeline.training.spec import Domain, Headline, ModelEntry, imported
 
 DOMAIN = Domain(
     name="footfall",
@@ -12,4 +12,9 @@ DOMAIN = Domain(
     models=(ModelEntry("footfall_buyers", imported("pipeline.footfall.specs:FOOTFALL_BUYERS")),),
     steps=imported("pipeline.footfall.steps"),
     endpoints=(imported("pipeline.footfall.endpoint:ENDPOINT"),),
+    headlines=(
+        Headline("days", "footfall_predictions", "count(*)"),
+        Headline("visitors a day", "footfall_predictions", "avg(visitors)"),
+        Headline("buyers a day", "footfall_predictions", "avg(buyers)"),
+    ),
 )

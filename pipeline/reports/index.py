@@ -12,6 +12,10 @@ from pipeline.lake.tables import Lake
 from pipeline.reports.page import REPORTS, Link, Section, Table, render_page
 from pipeline.reports.phrasing import count, counted
 
+MORNING_PAGE = "index.html"
+"""What is shown first, where it has been written."""
+ALL_PAGES = "all.html"
+"""The list of all pages, below `reports/`."""
 SHOWN = 10
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 TYPES = {
@@ -44,7 +48,7 @@ def find_pages(lake: Lake) -> dict[str, list[Page]]:
     by_folder: dict[str, list[Page]] = {}
     for file in lake.files_below(REPORTS):
         path = PurePosixPath(file.path).relative_to(REPORTS)
-        if path.suffix == ".html" and not path.name.startswith("."):
+        if path.suffix == ".html" and not path.name.startswith(".") and str(path) not in (MORNING_PAGE, ALL_PAGES):
             folder = "" if path.parent == PurePosixPath() else str(path.parent)
             by_folder.setdefault(folder, []).append(Page(folder, path.stem, file.written))
     return {
@@ -53,7 +57,16 @@ def find_pages(lake: Lake) -> dict[str, list[Page]]:
 
 
 def index_page(lake: Lake, folder: str = "") -> str:
-    """Return the index of a folder of `reports/` and of the folders below it, as HTML.
+    """Return what is shown first of a folder of `reports/`, as HTML: the list of its pages.
+
+    `reports/` itself shows the morning page as soon as it has been written.
+    """
+    morning = None if folder else read_file(lake, MORNING_PAGE)
+    return morning[0].decode() if morning else list_of_pages(lake, folder)
+
+
+def list_of_pages(lake: Lake, folder: str = "") -> str:
+    """Return the list of the pages of a folder of `reports/` and of the folders below it, as HTML.
 
     All pages of the folder itself are listed, and the newest of each folder below it. Links are relative to the folder.
     """

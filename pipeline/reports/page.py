@@ -70,12 +70,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page, shown in this order: heading, sentences, figure, widget, table.
+    """A part of a page, shown in this order: heading, sentences, figure, widget, markup, table.
 
     Attributes:
         figure: a Plotly figure as JSON.
         widget: HTML with a script of its own, which is not escaped: its author escapes the data in it. When the page
             has loaded, its script may call `draw(id, figure)`.
+        markup: HTML without a script, which is not escaped either.
     """
 
     heading: str
@@ -83,6 +84,7 @@ class Section:
     table: Table | None = None
     figure: str | None = None
     widget: str | None = None
+    markup: str | None = None
 
 
 _common_warnings: ContextVar[tuple[Notice, ...]] = ContextVar("common_warnings", default=())

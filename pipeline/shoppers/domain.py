@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.training.spec import Domain, ModelEntry, imported
+from pipeline.training.spec import Domain, Headline, ModelEntry, imported
 
 PEOPLE = "people"
 PROBABILITY, CHOICE, QUANTITY = "purchase_probability", "brand_choice", "purchase_quantity"
@@ -32,4 +32,8 @@ DOMAIN = Domain(
     ),
     steps=imported("pipeline.shoppers.steps"),
     endpoints=(imported("pipeline.shoppers.endpoint:ENDPOINT"),),
+    headlines=(
+        Headline("people", "shopper_scores", "count(*)"),
+        Headline("units expected next week", "shopper_scores", "sum(weekly_units)"),
+    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.stores.candidates import CANDIDATES
-from pipeline.training.spec import Domain, ModelEntry, imported
+from pipeline.training.spec import Domain, Headline, ModelEntry, imported
 
 MODEL = "store_sales"
 
@@ -16,4 +16,8 @@ DOMAIN = Domain(
     models=(ModelEntry(MODEL, imported("pipeline.stores.specs:STORE_SALES"), candidates=CANDIDATES),),
     steps=imported("pipeline.stores.steps"),
     endpoints=(imported("pipeline.stores.endpoint:ENDPOINT"),),
+    headlines=(
+        Headline("stores with a forecast", "store_forecasts", "count(DISTINCT store)"),
+        Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)"),
+    ),
 )

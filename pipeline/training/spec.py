@@ -214,6 +214,21 @@ class ModelEntry:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """A figure of a domain for the morning page.
+
+    Attributes:
+        label: what it is, with its unit.
+        table: a table with a part for each as-of day.
+        expression: an aggregate of the rows of a day, in SQL.
+    """
+
+    label: str
+    table: str
+    expression: str
+
+
+@dataclass(frozen=True)
 class Domain:
     """Tables, models and steps that belong together.
 
@@ -227,6 +242,7 @@ class Domain:
         other_inputs: further tables that features are made from, where they exist.
         endpoints: each imports and returns a path that the domain offers to the prediction service.
         contracts: of tables that only this domain reads, in addition to those of `pipeline.contracts`.
+        headlines: the two or three figures that the morning page shows.
     """
 
     name: str
@@ -238,6 +254,7 @@ class Domain:
     other_inputs: tuple[str, ...] = ()
     endpoints: tuple[Callable[[], EndpointSpec], ...] = ()
     contracts: tuple[Contract, ...] = ()
+    headlines: tuple[Headline, ...] = ()
 
     @property
     def model_names(self) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ def test_a_night_from_a_delivery_to_a_drift_report(run_dag: RunDag, shop: Settin
     summary = json.loads((shop.home_path / "reports/drift/customer_segments/2025-03-04.json").read_text())
     assert summary["verdict"] == "no drift"
     assert summary["reference"]["as_of"] == str(NEXT)
+    assert "The state as of 2025-03-04" in (shop.home_path / "reports/index.html").read_text()
 
     # The same night once more changes nothing.
     before = {table: lake.version(table) for table in ("transactions", "transactions.received", "ledger")}

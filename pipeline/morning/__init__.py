@@ -1,0 +1,1 @@
+"""The morning page: what changed, what is wrong, and what to do about it."""

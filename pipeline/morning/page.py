@@ -1,0 +1,154 @@
+"""Write the morning page (`reports/index.html`) and the list of all pages beside it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from pipeline.dates import format_day
+from pipeline.lake.tables import Lake
+from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning
+from pipeline.morning.summary import summarize
+from pipeline.redaction import redact
+from pipeline.reports.index import ALL_PAGES, MORNING_PAGE, list_of_pages
+from pipeline.reports.page import REPORTS, Link, Section, Table, Tile, Tone, render_page
+from pipeline.reports.phrasing import MISSING, count, counted, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.settings import Settings
+
+
+CELLS = {"bad": "●", "wait": "○", "good": "·"}
+"""How a day looks in the grid: what is wrong catches the eye."""
+
+
+def write_morning_page(settings: Settings) -> str:
+    """Write the morning page and the list of all pages, each completely or not at all.
+
+    Returns:
+        The morning page's path below home.
+
+    Raises:
+        AisleError: if the registry or a table cannot be read.
+    """
+    lake = Lake(settings)
+    path = f"{REPORTS}/{MORNING_PAGE}"
+    lake.write_blob(path, render_morning_page(summarize(settings)).encode())
+    lake.write_blob(f"{REPORTS}/{ALL_PAGES}", list_of_pages(lake).encode())
+    return path
+
+
+def render_morning_page(morning: Morning) -> str:
+    """Return the morning page as HTML."""
+    wrong = [line for line in morning.lines if line.tone == "bad"]
+    first = Section("What to look at first", markup=_lines(wrong)) if wrong else None
+    others = [line for line in morning.lines if line.tone != "bad"]
+    sections = [
+        first or Section("What to look at first", ["Nothing is wrong."]),
+        *([Section("Everything else", markup=_lines(others))] if others else []),
+        *([_arrivals(morning.arrivals)] if morning.arrivals else []),
+        *([_models(morning)] if morning.models else []),
+        *([_grid(morning)] if morning.day else []),
+        Section("More", markup=f'<p><a href="{ALL_PAGES}">All pages, by folder</a></p>'),
+    ]
+    day = f"The state as of {format_day(morning.day)}" if morning.day else "Nothing is scored yet"
+    return render_page(
+        "This morning", f"{day}, from the tables of the lake and the registry.", sections, _tiles(morning)
+    )
+
+
+def _tiles(morning: Morning) -> list[Tile]:
+    wrong = sum(line.tone == "bad" for line in morning.lines)
+    waiting = sum(line.tone == "wait" for line in morning.lines)
+    rows = sum(arrival.entry.read for arrival in morning.arrivals)
+    return [
+        Tile("to look at", count(wrong), "bad" if wrong else "good"),
+        Tile("not there yet", count(waiting), "wait" if waiting else ""),
+        Tile("rows in the newest deliveries", count(rows)),
+        Tile("models in use", count(len(morning.models))),
+    ]
+
+
+def _lines(lines: Sequence[Line]) -> str:
+    return _template().render(lines=lines, sparkline=_sparkline)
+
+
+def _sparkline(values: Sequence[float], width: int = 84, height: int = 20) -> str:
+    """Return the points of a line from the lower left to the upper right of a small picture, as SVG writes them."""
+    low, high = min(values), max(values)
+    step = (width - 4) / max(len(values) - 1, 1)
+    scale = (height - 4) / (high - low) if high > low else 0.0
+    points = ((2 + n * step, height - 2 - (value - low) * scale) for n, value in enumerate(values))
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _arrivals(arrivals: Sequence[Arrival]) -> Section:
+    rows = [
+        (
+            arrival.entry.table,
+            Link(arrival.entry.delivery, f"validation/{arrival.entry.table}/{arrival.entry.delivery}.html"),
+            f"{arrival.entry.landed_at:%Y-%m-%d %H:%M}",
+            count(arrival.entry.read),
+            _share(arrival),
+            counted(arrival.recent, "delivery", "deliveries"),
+        )
+        for arrival in arrivals
+    ]
+    unusual = [arrival for arrival in arrivals if arrival.is_unusual]
+    tones: dict[str, Tone] = {_share(arrival): "bad" for arrival in unusual}
+    columns = ("table", "newest delivery", "landed, UTC", "rows", "in quarantine", f"within {DAYS} days")
+    return Section("What came in", table=Table(columns, rows, frozenset({3}), tones))
+
+
+def _share(arrival: Arrival) -> str:
+    text = _exact_percent(arrival.share)
+    return text if arrival.usual_share is None else f"{text} (usually {_exact_percent(arrival.usual_share)})"
+
+
+def _exact_percent(fraction: float) -> str:
+    """Format a share so that a small one does not look like none."""
+    return "less than 0.01 %" if 0 < fraction < 0.0001 else percent(fraction, 2)
+
+
+def _models(morning: Morning) -> Section:
+    rows = [
+        (
+            model.name,
+            str(model.version),
+            format_day(model.as_of),
+            MISSING if model.age is None else counted(model.age, "day"),
+            MISSING if model.error_ratio is None else f"{model.error_ratio:.2f} times the promised error",
+        )
+        for model in morning.models
+    ]
+    columns = ("model", "version", "trained as of", "age", "error on outcomes since")
+    return Section("Models in use", table=Table(columns, rows, frozenset({1, 3})))
+
+
+def _grid(morning: Morning) -> Section:
+    """A row for each domain and model, a column for each of the last days, the newest first."""
+    rows, days = [], morning.days
+    for line in morning.lines:
+        if line.kind != "delivery":
+            cells = [CELLS[TONES[line.verdicts[day]]] if day in line.verdicts else "" for day in days]
+            rows.append((line.subject, *cells))
+    columns = ("", *(f"{day:%-d %b}" for day in days))
+    legend = f"{CELLS['bad']} something to look at, {CELLS['good']} as it should be, empty: nothing was done that day."
+    tones = {CELLS["bad"]: TONES["drift"], CELLS["good"]: TONES["well"]}
+    return Section(f"The last {DAYS} days", [legend], Table(columns, rows, tones=tones))
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.morning", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: redact(value) if type(value) is str else value,
+    )
+    return environment.get_template("lines.html")

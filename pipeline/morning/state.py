@@ -1,0 +1,151 @@
+"""What the morning page shows: lines of domains, models and deliveries, with verdicts, figures and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.reports.page import Link, Tone
+from pipeline.reports.phrasing import count
+
+DAYS = 14
+"""How many days back the page looks."""
+UNUSUAL_FACTOR, UNUSUAL_SHARE = 3.0, 0.01
+"""A quarantined share is unusual from this multiple of the usual one, and from this share, on."""
+FEW = 100
+"""Below this, a change is said by the value before, because a per cent of few says little."""
+TONES: Mapping[str, Tone] = {
+    "refused": "bad",
+    "behind": "bad",
+    "unusual data": "bad",
+    "drift": "bad",
+    "training due": "bad",
+    "not scored": "wait",
+    "no champion": "wait",
+    "not checked": "wait",
+    "no drift": "good",
+    "well": "good",
+}
+"""Each verdict and its colour."""
+ORDER: Sequence[Tone] = ("bad", "wait", "good")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its history.
+
+    Attributes:
+        label: what it is.
+        values: one for each of the newest days that have it, oldest first; not empty.
+    """
+
+    label: str
+    values: tuple[float, ...]
+
+    @property
+    def now(self) -> str:
+        """The newest value as text."""
+        return count(self.values[-1])
+
+    @property
+    def change(self) -> str:
+        """The change since the value before; empty without one."""
+        if len(self.values) < 2:
+            return ""
+        before, now = self.values[-2:]
+        if before == now:
+            return "unchanged"
+        if abs(before) < FEW:
+            return f"was {count(before)}"
+        return f"{100 * (now / before - 1):+.1f} %"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What there is to know about a delivery, a domain or a model.
+
+    Attributes:
+        subject: its name.
+        kind: delivery, domain or model.
+        verdict: one of `TONES`.
+        links: where to read more.
+        figures: what matters most about it.
+        news: what is new, in sentences.
+        todo: a command that helps; empty if nothing is to be done, or a person has to look first.
+        verdicts: the verdict of each of the last days that have one.
+    """
+
+    subject: str
+    kind: str
+    verdict: str
+    links: tuple[Link, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    news: tuple[str, ...] = ()
+    todo: str = ""
+    verdicts: Mapping[date, str] = field(default_factory=dict)
+
+    @property
+    def tone(self) -> Tone:
+        """The colour of the verdict."""
+        return TONES[self.verdict]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The newest delivery of a table.
+
+    Attributes:
+        entry: its ledger entry.
+        recent: how many deliveries of the table landed within `DAYS` before it.
+        usual_share: the median quarantined share of the deliveries before it; None for the first.
+    """
+
+    entry: LedgerEntry
+    recent: int
+    usual_share: float | None
+
+    @property
+    def share(self) -> float:
+        """Its quarantined share."""
+        return self.entry.quarantined / self.entry.read if self.entry.read else 0.0
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether its quarantined share is far above the usual one."""
+        usual = self.usual_share or 0.0
+        return self.share >= UNUSUAL_SHARE and self.share >= UNUSUAL_FACTOR * usual
+
+
+@dataclass(frozen=True)
+class ModelInUse:
+    """A champion: its age in days on the newest day, and its error as a multiple of the promised one, if known."""
+
+    name: str
+    version: int
+    as_of: date
+    age: int | None
+    error_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Morning:
+    """The state of everything.
+
+    Attributes:
+        day: the newest as-of day that any domain has scored; None before the first.
+        lines: what is wrong comes first.
+        arrivals: the newest delivery of each table.
+        models: the champions.
+    """
+
+    day: date | None
+    lines: tuple[Line, ...]
+    arrivals: tuple[Arrival, ...]
+    models: tuple[ModelInUse, ...]
+
+    @property
+    def days(self) -> list[date]:
+        """The last days, newest first; none before the first scoring."""
+        return [self.day - timedelta(days=n) for n in range(DAYS)] if self.day else []

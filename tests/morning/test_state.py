@@ -1,0 +1,56 @@
+"""Figures and arrivals as the morning page phrases them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from pipeline.ingestion.ledger import LedgerEntry, Status
+from pipeline.morning.state import Arrival, Figure, Morning
+
+
+@pytest.mark.parametrize(
+    ("values", "now", "change"),
+    [
+        ((859.0,), "859", ""),
+        ((862.0, 859.0), "859", "-0.3 %"),
+        ((1000.0, 1311.0), "1,311", "+31.1 %"),
+        ((2.0, 3.0), "3", "was 2"),
+        ((0.0, 3.0), "3", "was 0"),
+        ((3.0, 3.0), "3", "unchanged"),
+    ],
+)
+def test_a_figure_is_shown_with_its_change(values: tuple[float, ...], now: str, change: str) -> None:
+    figure = Figure("customers", values)
+    assert (figure.now, figure.change) == (now, change)
+
+
+def arrival(read: int, quarantined: int, usual: float | None) -> Arrival:
+    at = datetime(2025, 3, 3, tzinfo=UTC)
+    counts = {"read": read, "clean": read - quarantined, "quarantined": quarantined}
+    entry = LedgerEntry("t", "d", "till", "0" * 64, "r", "raw/x", 9, at, Status.COMMITTED, **counts)
+    return Arrival(entry, 1, usual)
+
+
+@pytest.mark.parametrize(
+    ("read", "quarantined", "usual", "unusual"),
+    [
+        (1000, 30, 0.01, True),
+        (1000, 29, 0.01, False),
+        (1000, 10, 0.0, True),
+        (1000, 9, 0.0, False),
+        (1000, 10, None, True),
+        (0, 0, None, False),
+    ],
+)
+def test_a_quarantined_share_is_unusual_from_three_times_the_usual_one_on(
+    read: int, quarantined: int, usual: float | None, unusual: bool
+) -> None:
+    assert arrival(read, quarantined, usual).is_unusual is unusual
+
+
+def test_the_days_go_back_from_the_newest() -> None:
+    days = Morning(date(2025, 3, 3), (), (), ()).days
+    assert (days[0], days[-1], len(days)) == (date(2025, 3, 3), date(2025, 2, 18), 14)
+    assert Morning(None, (), (), ()).days == []

@@ -1,0 +1,182 @@
+"""Each line's verdict, news and command, from what the lake and the registry hold."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from pipeline.errors import RefusedError
+from pipeline.ingestion import steps as ingestion
+from pipeline.ingestion.delivery_warnings import record_warnings
+from pipeline.lake.tables import Lake
+from pipeline.monitoring.watch import DRIFT_SCHEMA
+from pipeline.morning.page import render_morning_page, write_morning_page
+from pipeline.morning.summary import summarize
+from pipeline.registry.client import Registry
+from pipeline.registry.records import Provenance
+from pipeline.reports.index import index_page, list_of_pages, read_file
+from pipeline.training.monitored import DRIFT_TABLE
+
+if TYPE_CHECKING:
+    from pipeline.morning.state import Line
+    from pipeline.settings import Settings
+
+MODEL = "customer_segments"
+FIRST = date(2025, 3, 3)  # a Monday
+
+
+@pytest.fixture
+def shop(till: Any, home: Settings) -> Any:
+    """Three days of deliveries, scored up to the third morning, and a champion as of the first."""
+    settings = till.settings.model_copy(update={"tracking_uri": home.mlflow_uri})
+    shop = replace(till, settings=settings)
+    for number in range(3):
+        day = FIRST + timedelta(days=number)
+        shop.deliver(f"{day}.csv", [shop.line(line, day=str(day)) for line in range(number + 2)])
+        score(settings, day + timedelta(days=1), customers=200 + number)
+    frame = pd.DataFrame({"revenue": [1.0, 2.0]})
+    registry = Registry(settings)
+    given = Provenance(FIRST + timedelta(days=1), {"customer_features": 0}, ("revenue",), seed=7, code="abc123")
+    version = registry.log_challenger(
+        MODEL, LinearRegression().fit(frame, [1.0, 2.0]), provenance=given, metrics={}, example=frame
+    )
+    registry.promote(MODEL, version.version, by="test", reason="first")
+    return shop
+
+
+def score(settings: Settings, as_of: date, customers: int) -> None:
+    rows = pa.table(
+        {
+            "customer_id": [str(n) for n in range(customers)],
+            "as_of": pa.array([as_of] * customers, pa.date32()),
+            "revenue": np.full(customers, 2.5),
+        }
+    )
+    Lake(settings).replace("customer_features", {"as_of": [as_of]}, rows)
+    Lake(settings).replace("customer_segments", {"as_of": [as_of]}, rows)
+
+
+def check(settings: Settings, as_of: date, drifted: int, *, retrain: bool = False) -> None:
+    rows = [
+        {"as_of": as_of, "model": MODEL, "model_version": 1, "column": f"column_{n}", "kind": "data", "method": "psi"}
+        | {"threshold": 0.1, "score": 0.2, "drifted": n < drifted, "reference_rows": 9, "current_rows": 9}
+        for n in range(4)
+    ]
+    table = pa.Table.from_pylist(rows, schema=DRIFT_SCHEMA)
+    Lake(settings).replace(DRIFT_TABLE, {"as_of": [as_of], "model": [MODEL]}, table)
+    Lake(settings).write_blob(f"reports/drift/{MODEL}/{as_of}.json", json.dumps({"retrain": retrain}).encode())
+
+
+def line(settings: Settings, subject: str) -> Line:
+    (found,) = (line for line in summarize(settings).lines if line.subject == subject)
+    return found
+
+
+def test_an_empty_home_has_a_page_that_says_so(home: Settings) -> None:
+    assert summarize(home).lines == ()
+    assert "Nothing is scored yet" in render_morning_page(summarize(home))
+
+
+def test_a_quiet_morning_is_all_well(shop: Any) -> None:
+    check(shop.settings, FIRST + timedelta(days=3), 0)
+    morning = summarize(shop.settings)
+    assert [(line.subject, line.verdict) for line in morning.lines] == [("customers", "well"), (MODEL, "no drift")]
+    customers = morning.lines[0]
+    assert [(f.label, f.values) for f in customers.figures] == [
+        ("customers", (200, 201, 202)),
+        ("revenue of their year", (500, 502.5, 505)),
+    ]
+    assert morning.day == FIRST + timedelta(days=3)
+    assert customers.todo == ""
+    assert "Nothing is wrong." in render_morning_page(morning)
+
+
+def test_what_came_in_and_the_models_in_use(shop: Any) -> None:
+    morning = summarize(shop.settings)
+    (arrival,) = morning.arrivals
+    assert (arrival.entry.delivery, arrival.entry.read, arrival.recent) == (
+        f"till--{FIRST + timedelta(days=2)}.csv",
+        4,
+        3,
+    )
+    (model,) = morning.models
+    assert (model.name, model.version, model.age, model.error_ratio) == (MODEL, 1, 2, None)
+
+
+def test_a_refused_delivery_comes_first_with_its_reason(shop: Any) -> None:
+    shop.write("2025-03-06.csv", b"no,such,columns\n1,2,3\n")
+    with pytest.raises(RefusedError):
+        ingestion.ingest(shop.settings, shop.found("2025-03-06.csv"))
+    first = summarize(shop.settings).lines[0]
+    assert (first.subject, first.verdict) == ("transactions: till--2025-03-06.csv", "refused")
+    assert first.news[0]
+    assert first.todo == "aisle ingest transactions --all"
+
+
+def test_unusual_deliveries_and_missing_days_are_named(shop: Any) -> None:
+    late = FIRST + timedelta(days=4)
+    shop.deliver(f"{late}.csv", [shop.line(day=str(late))])
+    score(shop.settings, late + timedelta(days=1), 200)
+    record_warnings(Lake(shop.settings), "transactions", "till--x.csv", [late], ["takings are high (9)"], replaced=())
+    found = line(shop.settings, "customers")
+    assert found.verdict == "unusual data"
+    assert found.news[0] == "1 unusual delivery within 14 days: takings are high"
+    assert found.news[-1] == "no rows of 2025-03-06"
+    assert found.todo == "aisle ingest transactions --from 2025-03-06 --until 2025-03-07"
+    assert found.verdicts[late + timedelta(days=1)] == "unusual data"
+    assert found.verdicts[FIRST + timedelta(days=1)] == "well"
+
+
+def test_rows_that_are_not_scored_yet_are_said(shop: Any) -> None:
+    shop.deliver("2025-03-06.csv", [shop.line(day="2025-03-06")])
+    found = line(shop.settings, "customers")
+    assert (found.verdict, found.todo) == ("behind", "aisle score customers --day 2025-03-07")
+
+
+def test_a_model_that_drifts_names_the_columns_and_one_that_is_to_be_trained_the_command(shop: Any) -> None:
+    assert line(shop.settings, MODEL).verdict == "not checked"
+    check(shop.settings, FIRST + timedelta(days=2), 0)
+    check(shop.settings, FIRST + timedelta(days=3), 2)
+    drifting = line(shop.settings, MODEL)
+    assert (drifting.verdict, drifting.todo) == ("drift", "")
+    assert "column 0 and column 1" in drifting.news[0]
+    assert drifting.figures[0].values == (0, 2)
+    assert list(drifting.verdicts.values()) == ["no drift", "drift"]
+    check(shop.settings, FIRST + timedelta(days=3), 2, retrain=True)
+    due = line(shop.settings, MODEL)
+    assert (due.verdict, due.todo) == ("training due", f"aisle train {MODEL}")
+
+
+def test_a_domain_without_champion_says_what_to_train(till: Any, home: Settings) -> None:
+    till.deliver("2025-03-03.csv", [till.line()])
+    settings = till.settings.model_copy(update={"tracking_uri": home.mlflow_uri})
+    assert line(settings, "customers").todo == f"aisle train {MODEL}"
+    assert line(settings, MODEL).verdict == "no champion"
+
+
+def test_the_page_is_the_first_of_the_reports_and_leads_to_all_pages(shop: Any) -> None:
+    lake = Lake(shop.settings)
+    assert "This morning" not in index_page(lake)
+    assert write_morning_page(shop.settings) == "reports/index.html"
+    assert "This morning" in index_page(lake)
+    assert "This morning" not in list_of_pages(lake)
+    found = read_file(lake, "all.html")
+    assert found is not None
+    assert b"Validation" in found[0]
+
+
+def test_text_of_a_delivery_stays_text(shop: Any) -> None:
+    record_warnings(
+        Lake(shop.settings), "transactions", "till--x.csv", [FIRST], ["<script>alert(1)</script>"], replaced=()
+    )
+    page = render_morning_page(summarize(shop.settings))
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
