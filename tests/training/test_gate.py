@@ -19,17 +19,12 @@ from pipeline.training.gate import (
     Window,
     Within,
     decide,
+    segmentation_rules,
 )
 
 WINDOW = Window("customer_features", 4, date(2011, 12, 10))
 
-SEGMENTS: tuple[Rule, ...] = (
-    Floor("silhouette", 0.15),
-    Floor("stability", 0.8),
-    Floor("smallest_share", 0.02),
-    Better("silhouette", by=0.01),
-    NotWorse("stability", 0.05),
-)
+SEGMENTS = segmentation_rules(silhouette=0.15, stability=0.8)
 GOOD = {"silhouette": 0.30, "stability": 0.95, "smallest_share": 0.10}
 
 
@@ -139,7 +134,7 @@ def test_a_better_segmentation_goes_through_and_a_worse_one_is_stopped() -> None
 def test_a_nightly_retraining_of_the_same_quality_keeps_the_champion() -> None:
     decision = decide(Scores(GOOD | {"silhouette": 0.3004}, GOOD), SEGMENTS, window=WINDOW)
     assert not decision.accepted
-    assert decision.reasons == ("silhouette 0.3004, but wanted: more than 0.31 (champion 0.3, by 0.01)",)
+    assert decision.reasons == ("silhouette 0.3004, but wanted: more than 0.305 (champion 0.3, by 0.005)",)
 
 
 def test_every_verdict_is_kept_and_the_figures_are_json() -> None:
@@ -180,3 +175,20 @@ def test_a_ceiling_against_the_champion_is_only_asked_where_there_is_one() -> No
     assert accepts(rule, {"difference": -0.1}, {"m": 1.0})
     assert not accepts(rule, {"difference": 0.1}, {"m": 1.0})
     assert not accepts(rule, {}, {"m": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("metric", "yes", "no"), [("silhouette", 0.15, 0.149), ("stability", 0.8, 0.799), ("smallest_share", 0.02, 0.019)]
+)
+def test_a_segmentation_must_reach_each_floor(metric: str, yes: float, no: float) -> None:
+    for value, accepted in ((yes, True), (no, False)):
+        assert decide(Scores(GOOD | {metric: value}, None), SEGMENTS, window=WINDOW).accepted is accepted
+
+
+@pytest.mark.parametrize(
+    ("metric", "yes", "no"), [("silhouette", 0.306, 0.304), ("stability", 0.901, 0.899)], ids=["better", "as stable"]
+)
+def test_a_segmentation_must_be_better_and_about_as_stable(metric: str, yes: float, no: float) -> None:
+    for value, accepted in ((yes, True), (no, False)):
+        challenger = GOOD | {"silhouette": 0.4} | {metric: value}
+        assert decide(Scores(challenger, GOOD), SEGMENTS, window=WINDOW).accepted is accepted
