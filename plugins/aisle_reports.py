@@ -33,7 +33,7 @@ def make_app() -> "FastAPI":
     from starlette.middleware.base import RequestResponseEndpoint
 
     from pipeline.lake.tables import Lake
-    from pipeline.reports.headers import HEADERS, SCRIPT_CACHE
+    from pipeline.reports.headers import HEADERS, SCRIPT_CACHE, headers_of
     from pipeline.reports.index import index_page, read_file
     from pipeline.settings import load_settings
 
@@ -66,7 +66,7 @@ def make_app() -> "FastAPI":
             raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such page")
         content, kind = file
         cache = {"Cache-Control": SCRIPT_CACHE} if path.endswith(".js") else {}
-        return Response(content, media_type=kind, headers=cache)
+        return Response(content, media_type=kind, headers={**headers_of(path), **cache})
 
     return app
 

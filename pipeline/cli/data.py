@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from pipeline.cli.options import Day, Json, Since, TableName, Until
-from pipeline.cli.output import err, interruptible, number, print_error, print_result, seconds_since
+from pipeline.cli.output import err, interruptible, number, print_error, print_result, printable, seconds_since
 from pipeline.errors import RefusedError, UsageError
 from pipeline.settings import load_settings
 
@@ -191,13 +192,14 @@ def quarantine_show(
 
     text = export(load_settings(), table, delivery)
     if file is None:
-        typer.echo(text, nl=False)
+        # A terminal is shown the characters that it would obey; a file or a program gets them as they are.
+        typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
     else:
         file.write_bytes(text.encode())
         err.print(
             f"{file}: correct the values and keep _row as it is, then\n"
             f"aisle quarantine replay {table} {delivery} --csv {file}",
-            markup=False,
+            highlight=False,
             soft_wrap=True,
         )
 

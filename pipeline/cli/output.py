@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
+from rich.text import Text
 
 from pipeline.dates import format_day
 from pipeline.redaction import redact
@@ -22,7 +24,24 @@ if TYPE_CHECKING:
     from pipeline.monitoring.watch import DriftResult
     from pipeline.registry.records import ModelSummary
 
-out, err = Console(), Console(stderr=True)
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udfff]")
+"""Characters that a terminal obeys instead of showing them."""
+
+
+class PlainConsole(Console):
+    """A console to which all text is text: names of a source may hold `[red]`, `:x:` or control characters."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a text as it is, also as the cell of a table."""
+        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
+
+
+def printable(text: str) -> str:
+    """Write the characters that a terminal would obey as Python does: `\\x1b`."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+out, err = PlainConsole(), PlainConsole(stderr=True)
 
 
 def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
@@ -38,9 +57,9 @@ def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
     elif isinstance(shown, Table):
         # A table that does not fit is printed wider than the terminal instead of with broken or cut numbers.
         least = Measurement.get(out, out.options.update(max_width=10_000), shown).minimum
-        Console(width=max(out.width, least)).print(shown, highlight=False)
+        PlainConsole(width=max(out.width, least)).print(shown, highlight=False)
     else:
-        out.print(shown, highlight=False, soft_wrap=True, markup=False)
+        out.print(shown, highlight=False, soft_wrap=True)
 
 
 def number(header: str) -> Column:
@@ -67,9 +86,8 @@ def interruptible(done: list[str] | None = None) -> Iterator[None]:
 
 def print_error(label: str, message: object) -> None:
     """Print `label: message` on standard error, without the passwords of addresses."""
-    err.print(f"[bold red]{label}:[/]", end=" ")
-    # A source's names of files and columns may contain brackets, which are not markup.
-    err.print(redact(message), highlight=False, soft_wrap=True, markup=False)
+    err.print(f"{label}:", style="bold red", highlight=False, end=" ")
+    err.print(redact(message), highlight=False, soft_wrap=True)
 
 
 def seconds_since(start: float) -> float:

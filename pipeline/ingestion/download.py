@@ -248,8 +248,8 @@ def _progress(name: str, total: int | None) -> Iterator[Callable[[int], None]]:
     Yields:
         A function that takes the number of bytes downloaded so far.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True, markup=False, emoji=False)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=total)
         yield lambda completed: bar.update(task, completed=completed)

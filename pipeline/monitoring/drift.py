@@ -188,4 +188,18 @@ def _evidently(
     values = {metric["config"]["column"]: float(metric["value"]) for metric in snapshot.dict()["metrics"]}
     # Rounding can take the square of the Jensen-Shannon distance of equal shares just below 0, and its root to NaN.
     scores = {name: 0.0 if math.isnan(values[shown[name]]) else values[shown[name]] for name in columns}
-    return scores, snapshot.get_html_str(as_iframe=False).encode()
+    return scores, _escaped(snapshot.get_html_str(as_iframe=False)).encode()
+
+
+def _escaped(page: str) -> str:
+    """Evidently's page, in which no text of a delivery can end the script that holds the data.
+
+    Evidently writes the data as JSON into a script, where `</script>` ends the script and is no text.
+    """
+    start = page.index("<script>\n    var ") + len("<script>")
+    # JSON has no line breaks, so this is the end that Evidently wrote.
+    end = page.index("\n</script>", start)
+    data = page[start:end]
+    for character in "<>&":
+        data = data.replace(character, f"\\u{ord(character):04x}")
+    return page[:start] + data + page[end:]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.dates import format_day
 from pipeline.lake.tables import Lake
+from pipeline.reports.headers import DISTRIBUTIONS
 from pipeline.reports.page import REPORTS, Link, Section, Table, Tile, Tone, write_page
 from pipeline.reports.phrasing import count
 
@@ -55,9 +56,9 @@ def write_drift_page(
         sections.append(_columns(outcome))
     if outcome.html:
         page = _with_way_back(outcome, f"../{format_day(day)}.html", name)
-        lake.write_blob(f"{REPORTS}/{folder}/distributions/{format_day(day)}.html", page)
+        lake.write_blob(f"{REPORTS}/{folder}/{DISTRIBUTIONS}/{format_day(day)}.html", page)
         link = Link(
-            "the distribution of each column at training and on this day", f"distributions/{format_day(day)}.html"
+            "the distribution of each column at training and on this day", f"{DISTRIBUTIONS}/{format_day(day)}.html"
         )
         sections.append(Section("Distributions", table=Table(("page, drawn by Evidently",), [(link,)])))
     data = [column for column in outcome.columns if column.kind == "data"]
@@ -134,7 +135,8 @@ def _with_way_back(outcome: DriftOutcome, href: str, name: str) -> bytes:
     drifted = f" of {escape(', '.join(outcome.drifted))}" if outcome.drifted else ""
     banner = (
         '<p style="font: 1rem/1.5 sans-serif; margin: 0; padding: 1rem">'
-        f'<a href="{escape(href)}">Drift of {escape(name)}</a>: {escape(outcome.verdict)}{drifted}.</p>'
+        f'<a href="{escape(href)}" target="_blank" rel="noopener">Drift of {escape(name)}</a>: '
+        f"{escape(outcome.verdict)}{drifted}.</p>"
     )
     return outcome.html.replace(b"<body>", b"<body>" + banner.encode(), 1)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
+DISTRIBUTIONS = "distributions"
+"""The folder of pages that another library draws, below a model's drift pages."""
 HEADERS: Mapping[str, str] = {
     # Pages contain their own style and the data of their charts, so the browser may load nothing else.
     "Content-Security-Policy": (
@@ -15,5 +18,16 @@ HEADERS: Mapping[str, str] = {
     # A page may be written again, and is not public.
     "Cache-Control": "private, no-cache",
 }
+_SANDBOX = "; sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox"
+"""The scripts of such a page run in an origin of their own: they reach neither Airflow nor the service, whatever text
+of a delivery they draw. Its link back opens as a page outside of the sandbox."""
 SCRIPT_CACHE = "private, max-age=86400"
 """The cache control of Plotly's script, which has megabytes and changes only with a release."""
+
+
+def headers_of(path: str) -> Mapping[str, str]:
+    """The headers of a file below `reports/`."""
+    if DISTRIBUTIONS not in PurePosixPath(path).parts:
+        return HEADERS
+    name = "Content-Security-Policy"
+    return {**HEADERS, name: HEADERS[name] + _SANDBOX}

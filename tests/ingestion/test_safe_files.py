@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,13 @@ def test_a_day_that_does_not_exist_is_refused_and_stops_no_other(till: Any) -> N
 def test_a_fault_survives_json() -> None:
     delivery = Delivery("transactions", "till", "till--a", "a", "/a", fault="it is a pipe")
     assert Delivery.from_dict(delivery.as_dict()) == delivery
+
+
+def test_a_simulated_delivery_is_in_no_folder(till: Any) -> None:
+    text = till.settings.sources.read_text().replace(
+        "from: transactions/{day}.csv", "from: simulate://shop?customers=50"
+    )
+    till.settings.sources.write_text(text)
+    day = date(2025, 3, 3)
+    (delivery,) = ingestion.pending(till.settings, "transactions", since=day, until=day + timedelta(days=1))
+    assert ingestion.land(till.settings, delivery).entry.status is Status.LANDED

@@ -1,0 +1,89 @@
+"""What is printed is text: no markup, no pictures, and nothing that a terminal obeys."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.table import Table
+from typer.testing import CliRunner
+
+from pipeline.cli import app, output
+from pipeline.cli.output import PlainConsole, printable
+
+HOSTILE = "[bold]b[/bold] [/] [link=http://x]l[/link] :x: :smile: \x1b[2J\x07\x9b31m\u202egnp.exe \udcff\r"
+SHOWN = r"[bold]b[/bold] [/] [link=http://x]l[/link] :x: :smile: \x1b[2J\x07\x9b31m\u202egnp.exe \udcff\r"
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is printed on either stream, by a console that is a terminal in colour."""
+    stream = io.StringIO()
+    for name in ("out", "err"):
+        console = PlainConsole(file=stream, force_terminal=True, color_system="truecolor", width=300)
+        monkeypatch.setattr(output, name, console)
+    return stream
+
+
+def test_an_error_is_text(printed: io.StringIO) -> None:
+    output.print_error("refused", HOSTILE)
+    assert SHOWN in printed.getvalue()
+
+
+def test_a_result_is_text(printed: io.StringIO) -> None:
+    output.print_result({}, False, HOSTILE)
+    assert printed.getvalue() == f"{SHOWN}\n"
+
+
+def test_the_cells_and_headings_of_a_table_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(HOSTILE, "b")
+    table.add_row("x", HOSTILE)
+    output.print_result({}, False, table)
+    shown = capsys.readouterr().out
+    # A cell may be broken over lines, between its words.
+    assert {word: shown.count(word) for word in SHOWN.split()} == dict.fromkeys(SHOWN.split(), 2)
+
+
+def test_lines_and_tabs_stay() -> None:
+    assert printable("a\n\tb é £ 日本 🙂") == "a\n\tb é £ 日本 🙂"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ingest", "transactions", "--day", ":smile:[bold]x"),
+        (":smile:[bold]x",),
+        ("report", ":smile:[bold]x"),
+        ("quarantine", ":smile:[bold]x"),
+    ],
+    ids=["value", "command", "choice", "subcommand"],
+)
+def test_what_was_typed_is_repeated_as_it_was(arguments: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app.app, arguments)
+    assert done.exit_code == 2
+    assert ":smile:[bold]x" in done.output
+
+
+def test_no_other_console_is_made_by_the_commands() -> None:
+    folder = Path(output.__file__).parent
+    makers = [file.name for file in folder.glob("*.py") if "Console(" in file.read_text()]
+    assert makers == ["output.py"]
+    assert "= Console(" not in Path(output.__file__).read_text()
+
+
+def test_the_whole_way_from_a_file_to_the_terminal(
+    till: Any, monkeypatch: pytest.MonkeyPatch, printed: io.StringIO
+) -> None:
+    for name in ("home", "sources", "data", "expectations"):
+        monkeypatch.setenv(f"AISLE_{name.upper()}", str(getattr(till.settings, name)))
+    till.write("files/[red]:x:\x1b[2J.csv", b":smile:[bold]\x1b[0m\n1\n")
+    monkeypatch.setattr("sys.argv", ["aisle", "ingest", "transactions", "--all", "--source", "files"])
+    with pytest.raises(SystemExit):
+        app.main()
+    shown = printed.getvalue()
+    assert r"unexpected ':smile:[bold]\x1b[0m'" in shown
+    assert "\x1b[2J" not in shown
+    assert "✖" not in shown
+    assert "❌" not in shown
