@@ -10,8 +10,8 @@ An event only starts the run; the run itself works on the days that events name 
 that has been scored. In a manual run, *From* and *Until* give the as-of days.
 
 **Outputs:** tables `customer_features` and `customer_segments` for each as-of day (computed from everything strictly
-before it), the tables of the domain's other models that have a champion (`recommendations`), the day's report, and
-events of the assets `customer_features` and `customers_scores`.
+before it), the tables of the domain's other models that have a champion (`recommendations`, `customer_value`), the
+day's report, and events of the assets `customer_features` and `customers_scores`.
 
 **Safe to run again?** Yes. Each as-of day replaces its earlier results. After correcting an old delivery, run the as-of
 days from the day after it up to today, with *From* and *Until*.

@@ -1,4 +1,4 @@
-"""The domain `customers`: invoice lines -> features, segments, recommendations."""
+"""The domain `customers`: invoice lines -> features, segments, recommendations, expected value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pipeline.training.spec import Domain, Headline, ModelEntry, OwnResults, imp
 
 SEGMENTS, RECOMMENDATIONS = "customer_segments", "recommendations"
 RECOMMENDATIONS_TABLE = "recommendations"
+CUSTOMER_VALUE = "customer_value"
+VALUE_TABLE = "customer_value"
 
 DOMAIN = Domain(
     name="customers",
@@ -19,6 +21,12 @@ DOMAIN = Domain(
             imported("pipeline.customers.recommendations.specs:SPEC"),
             required=False,
             results=OwnResults(RECOMMENDATIONS_TABLE, imported("pipeline.customers.recommendations.nightly:lists")),
+        ),
+        ModelEntry(
+            CUSTOMER_VALUE,
+            imported("pipeline.customers.value.specs:SPEC"),
+            required=False,
+            results=OwnResults(VALUE_TABLE, imported("pipeline.customers.value.specs:score")),
         ),
     ),
     steps=imported("pipeline.customers.steps"),
