@@ -24,7 +24,7 @@ from deploy.local.airflow_api import AirflowApi, RunError
 from deploy.local.installation import PROJECT, LocalAirflow
 from deploy.local.services import StartError, exclusive, interrupt_on_signals
 from deploy.local.summary import DemoSummary, Durations, Fault, gather, task_durations
-from pipeline.reports.index import MORNING_PAGE
+from pipeline.reports.page import MORNING_PAGE
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pipeline.lake.tables import Lake
 from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning
 from pipeline.morning.summary import summarize
 from pipeline.redaction import redact
-from pipeline.reports.index import ALL_PAGES, MORNING_PAGE, list_of_pages
-from pipeline.reports.page import REPORTS, Link, Section, Table, Tile, Tone, render_page
+from pipeline.reports.index import ALL_PAGES, list_of_pages
+from pipeline.reports.page import MORNING_PAGE, REPORTS, Link, Section, Table, Tile, Tone, render_page
 from pipeline.reports.phrasing import MISSING, count, counted, percent
 
 if TYPE_CHECKING:

@@ -9,11 +9,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import REPORTS, Link, Section, Table, render_page
+from pipeline.reports.page import MORNING_PAGE, REPORTS, Link, Section, Table, render_page
 from pipeline.reports.phrasing import count, counted
 
-MORNING_PAGE = "index.html"
-"""What is shown first, where it has been written."""
 ALL_PAGES = "all.html"
 """The list of all pages, below `reports/`."""
 SHOWN = 10

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from functools import cache
 from typing import Any, Literal
 
@@ -24,6 +25,10 @@ REPORTS = "reports"
 """The folder of all pages, below home."""
 SCRIPT = "assets/plotly.min.js"
 """The path of Plotly's script below `REPORTS`."""
+MORNING_PAGE = "index.html"
+"""The page that is shown first, below `REPORTS`."""
+DAYS_BACK = 14
+"""How far back the page of an earlier day is looked for."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ def write_page(
         The page's path below home.
     """
     warnings = (*_common_warnings.get(), *warnings)
-    html = render_page(title, subtitle, sections, tiles, warnings, script="../" * name.count("/") + SCRIPT)
+    ways, script = _ways_around(lake, name), "../" * name.count("/") + SCRIPT
+    html = render_page(title, subtitle, sections, tiles, warnings, ways=ways, script=script)
     if any(section.figure or section.widget for section in sections):
         _store_script(lake)
     path = f"{REPORTS}/{name}.html"
@@ -139,15 +145,22 @@ def render_page(
     tiles: Sequence[Tile] = (),
     warnings: Sequence[str | Notice] = (),
     *,
+    ways: Sequence[Link] = (),
     script: str = SCRIPT,
 ) -> str:
-    """Return a page as HTML, see `write_page`; `script` is the address of Plotly's script relative to the page."""
+    """Return a page as HTML, see `write_page`.
+
+    Args:
+        ways: links to other pages, shown above the title.
+        script: the address of Plotly's script relative to the page.
+    """
     figures: dict[str, Any] = {
         f"figure-{n}": json.loads(section.figure) for n, section in enumerate(sections, 1) if section.figure
     }
     return _template().render(
         title=title,
         subtitle=subtitle,
+        ways=ways,
         warnings=warnings,
         tiles=tiles,
         sections=sections,
@@ -167,6 +180,21 @@ def _template() -> jinja2.Template:
         finalize=lambda value: redact(value) if type(value) is str else value,
     )
     return environment.get_template("page.html")
+
+
+def _ways_around(lake: Lake, name: str) -> list[Link]:
+    """Return links to the morning page and to the page of the day before, as far as they have been written."""
+    ways = []
+    if lake.path(REPORTS, MORNING_PAGE).exists():
+        ways.append(Link("This morning", "../" * name.count("/") + MORNING_PAGE))
+    folder, _, day = name.rpartition("/")
+    try:
+        own = date.fromisoformat(day)
+    except ValueError:
+        return ways
+    earlier = (own - timedelta(days=n) for n in range(1, DAYS_BACK + 1))
+    before = next((day for day in earlier if lake.path(REPORTS, folder, f"{day}.html").exists()), None)
+    return [*ways, Link(f"{before}, the page before", f"{before}.html")] if before else ways
 
 
 def _store_script(lake: Lake) -> None:

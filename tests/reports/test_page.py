@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,16 @@ def test_warnings_are_sentences_above_the_figures_and_sections(lake: Lake) -> No
 def test_without_warnings_there_is_no_box_for_them(lake: Lake) -> None:
     html = lake.path(write_page(lake, "x", "T", "", [Section("One")])).read_text()
     assert "<aside" not in html
+
+
+def test_a_page_leads_to_the_morning_page_and_to_the_day_before(lake: Lake) -> None:
+    def ways(name: str) -> list[str]:
+        html = lake.path(write_page(lake, name, "T", "", [Section("One")])).read_text()
+        return re.findall(r'<a href="([^"]+)">', html)
+
+    assert ways("drift/model/2025-03-01") == []
+    lake.write_blob("reports/index.html", b"morning")
+    assert ways("drift/model/2025-03-04") == ["../../index.html", "2025-03-01.html"]
+    assert ways("drift/model/2025-03-30") == ["../../index.html"]
+    assert ways("validation/t/till--2025-03-04.csv") == ["../../index.html"]
+    assert ways("a") == ["index.html"]
