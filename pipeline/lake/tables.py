@@ -36,6 +36,8 @@ INPUTS = "aisle.inputs"
 WRITTEN = "aisle.written"
 """The entry of a commit of one part of an as-of day: which part, how many rows, and their digest."""
 
+CONFIGURATION = {"delta.checkpointInterval": "10"}
+"""A table is opened from its last checkpoint and the commits since then, each of which takes a millisecond to read."""
 KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 """By default Delta removes the commits before a checkpoint after 30 days, and with them the versions of a table that
 registered models were trained on."""
@@ -301,6 +303,7 @@ class Lake(Files):
             partition_by=partition or None,
             mode="error",
             storage_options=self._options,
+            configuration=CONFIGURATION,
             commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
         )
 

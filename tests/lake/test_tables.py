@@ -446,3 +446,12 @@ def test_a_column_that_a_later_release_adds_is_null_in_earlier_days(tmp_path: Pa
     assert rows.select(["x", "y"]).to_pydict() == {"x": [1.0, 2.0], "y": [None, 3.0]}
     with pytest.raises(Exception, match="number of fields"):
         lake.replace("features", {"day": ["3"]}, pa.table({"day": ["3"], "x": [2.0]}))
+
+
+def test_a_table_is_opened_from_a_checkpoint_that_is_at_most_ten_commits_old(lake: Lake) -> None:
+    """A delivery opens tables some twenty times, and reads each commit since the last checkpoint every time."""
+    for number in range(25):
+        lake.replace("t", {"day": [day(1)]}, rows(day(1), str(number)))
+    log = lake.path("lake", "t", "_delta_log")
+    newest = max(int(file.name.split(".")[0]) for file in log.glob("*.checkpoint.parquet"))
+    assert lake.version("t") - newest < 10
