@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import AisleError
+from pipeline.errors import AisleError, RefusedError
 from pipeline.redaction import redact
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 10_000
 """Rows of one request."""
+MAX_ITEMS = 50_000
+"""Items of all rows of one request, such as invoice lines; see `EndpointSpec.items`."""
 MAX_SHOWN_CHARACTERS = 100
 """Characters of a value that an answer repeats."""
 
@@ -143,6 +145,10 @@ class EndpointSpec:
         row, answer: schemas of a row and of its answer.
         build: makes the predictor of the loaded models, by name.
         trusted_types: this project's types that the models' files may hold.
+        items: how many things of variable number a row holds. What a request costs grows with them, so their number
+            is bounded in a request and in what is predicted at once.
+        item: what these things are called, for people.
+        personal: inputs about a person that the prediction log leaves out.
         source: returns a name of any further data that `build` reads; if it changes, the predictor is rebuilt.
     """
 
@@ -155,7 +161,24 @@ class EndpointSpec:
     answer: type[Answer]
     build: Callable[[Mapping[str, Loaded], Settings], Predictor]
     trusted_types: tuple[str, ...] = ()
+    items: Callable[[Any], int] = field(default=lambda _: 1)
+    item: str = "rows"
+    personal: frozenset[str] = frozenset()
     source: Callable[[Settings], str] = field(default=lambda _: "")
+
+
+_NO_NUMBER = RefusedError(
+    "The model predicts no number for these values",
+    todo="look for a value that is far too large or small, or contradicts another; /docs has an example",
+)
+
+
+def finite(make: Callable[[], Answer]) -> Answer:
+    """An answer, or the `RowError` of a row whose values are so far from the model's that it predicts no number."""
+    try:
+        return make()
+    except ValidationError:
+        return RowError.of(_NO_NUMBER)
 
 
 def flatten(requests: Sequence[Sequence[Any]]) -> list[Any]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.lake.maintenance import NOTHING, Maintenance, Removed
 from pipeline.logs import log_event, log_step
+from pipeline.monitoring.request_log import remove_predictions
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 
@@ -25,12 +26,14 @@ class Housekeeping:
 
     Attributes:
         joined: number of files that were joined, by table.
+        predictions: days that were removed from the log of the prediction service.
         versions: data files of old versions, and of writers that were killed, by table.
         leftovers: incomplete raw files and pages.
         reports: old pages.
     """
 
     joined: dict[str, int] = field(default_factory=dict)
+    predictions: int = 0
     versions: dict[str, Removed] = field(default_factory=dict)
     leftovers: Removed = NOTHING
     reports: Removed = NOTHING
@@ -48,7 +51,7 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
     being written.
 
     Args:
-        settings: the settings; `keep_versions_days` and `keep_reports_days` say what is old.
+        settings: the settings; `keep_versions_days`, `keep_predictions_days` and `keep_reports_days` say what is old.
         dry_run: whether to say only what would be done.
         now: the time that ages are measured from.
 
@@ -60,6 +63,8 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
     maintenance = Maintenance(settings, dry_run=dry_run)
     done = Housekeeping()
     with log_step(log, "housekeeping", dry_run=dry_run) as results:
+        until = now.date() - timedelta(days=settings.keep_predictions_days)
+        done.predictions = remove_predictions(settings, until, dry_run=dry_run)
         for table in maintenance.tables():
             if joined := maintenance.join_small_files(table):
                 done.joined[table] = joined

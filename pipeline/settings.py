@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field("INFO", description="Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     window_days: int = Field(365, ge=1, description="How far back customer features look, in days.")
     keep_versions_days: int = Field(30, ge=7, description="How long replaced versions of tables stay, in days.")
+    keep_predictions_days: int = Field(
+        90, ge=28, description="How long predictions stay in the service's log, in days."
+    )
     keep_reports_days: int = Field(400, ge=7, description="How long report pages stay, in days.")
     preload: bool = Field(True, description="Whether Airflow's scheduler imports the libraries of its tasks once.")
     signing_key: SecretStr = Field(
@@ -93,6 +96,9 @@ class Settings(BaseSettings):
     serve_poll_seconds: float = Field(30, gt=0, description="How often the registry is polled for new champions.")
     serve_timeout_seconds: float = Field(10, gt=0, description="How long a request may take.")
     serve_queue: int = Field(500, ge=1, description="Requests of one model that may wait; more get 429.")
+    serve_connections: int = Field(
+        100, ge=1, description="Connections of one address; give a proxy in front of the service more."
+    )
     serve_rate: str = Field(
         "6000/minute", pattern=r"^\d+/(second|minute|hour)$", description="Requests a key may make."
     )

@@ -49,7 +49,7 @@ def used(home: Settings) -> Settings:
             file.write_text(text)
         os.utime(file, (past, past))
     for value in range(9):
-        lake.append("predictions", rows(value), ["as_of"])
+        lake.append("appended", rows(value), ["as_of"])
     return home
 
 
@@ -71,9 +71,9 @@ def test_what_models_were_trained_on_stays(used: Settings) -> None:
     done = keep_house(used)
     assert done == planned
     assert versions(used) == [TRAINED_ON, 4]
-    assert (done.joined, done.versions[TABLE].files, done.reports.files) == ({"predictions": 9}, 3, 0)
+    assert (done.joined, done.versions[TABLE].files, done.reports.files) == ({"appended": 9}, 3, 0)
     assert done.removed == done.versions[TABLE]
-    assert Lake(used).read("predictions").num_rows == 9
+    assert Lake(used).read("appended").num_rows == 9
     assert keep_house(used).removed.files == 0
 
 
@@ -87,3 +87,18 @@ def test_nothing_is_removed_if_the_registry_cannot_be_read(used: Settings) -> No
     with pytest.raises(Exception, match=r"database|registry"):
         keep_house(used)
     assert versions(used) == [0, 1, 2, 3, 4]
+
+
+def test_old_predictions_are_removed(home: Settings) -> None:
+    """The oldest day that stays is the first of the days that the setting keeps."""
+    today = date(2025, 6, 1)
+    kept = today - timedelta(days=home.keep_predictions_days)
+    lake = Lake(home)
+    for day in (kept - timedelta(days=400), kept - timedelta(days=1), kept, today):
+        lake.append("predictions", pa.table({"day": pa.array([day], pa.date32()), "inputs": ["{}"]}), ["day"])
+    now = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
+    assert keep_house(home, dry_run=True, now=now).predictions == 2
+    assert len(lake.days("predictions")) == 4
+    assert keep_house(home, now=now).predictions == 2
+    assert lake.days("predictions") == [kept, today]
+    assert keep_house(home, now=now).predictions == 0

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from pipeline.contracts import CONTRACTS
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 MAX_LINES = 10_000
-MAX_COMPILED = 64
-"""As-of days whose compiled query is kept."""
+MONDAY = dt.date(2001, 1, 1)
+"""Begins the week into which lines are moved, so that one compiled query a weekday serves every as-of day."""
+WEEK = 7
+DAY_MICROSECONDS = 86_400_000_000
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 
@@ -68,7 +72,7 @@ class Customer(Strict):
     """A customer: either `features`, or invoice `lines` and `as_of`, the day as of which features are computed."""
 
     features: CustomerFeatures | None = None
-    lines: list[InvoiceLine] | None = Field(default=None, min_length=1, max_length=MAX_LINES)
+    lines: list[InvoiceLine] | None = Field(default=None, min_length=1, max_length=MAX_LINES, fail_fast=True)
     as_of: Day | None = None
 
     @model_validator(mode="after")
@@ -102,7 +106,7 @@ class SegmentPredictor:
         self._home, self._options = spec.home_country, _options(spec)
         self._con = engine.connect(settings)
         self._assign = CompiledQuery(self._con, _SCORED, lambda rows: assign(rows, self._map))
-        self._features = lru_cache(MAX_COMPILED)(self._features_as_of)
+        self._features = lru_cache(WEEK)(self._features_as_of)
         self.about: Mapping[str, Any] = {
             "segments": [{"segment": s.segment_id, "name": s.name} for s in self._map.segments]
         }
@@ -112,7 +116,9 @@ class SegmentPredictor:
     def predict(self, requests: Sequence[Sequence[Customer]]) -> Predictions:
         """Answer each customer; one whose lines hold no valid purchase in the window gets a `RowError`."""
         rows: list[Customer] = flatten(requests)
-        features = {at: row.features.model_dump() for at, row in enumerate(rows) if row.features is not None}
+        features: dict[int, Mapping[str, Any]] = {
+            at: vars(row.features) for at, row in enumerate(rows) if row.features is not None
+        }
         features |= self._from_lines(rows)
         inputs = pd.DataFrame.from_dict(features, "index", dtype="float64", columns=list(FEATURE_COLUMNS)).sort_index()
         inputs = inputs[list(self._map.features)]
@@ -130,17 +136,20 @@ class SegmentPredictor:
         return Predictions([answers[at] for at in range(len(rows))], inputs.index.tolist(), columns_of(inputs))
 
     def _from_lines(self, rows: Sequence[Customer]) -> dict[int, dict[str, float]]:
-        """Compute the features of the rows that have lines, with one query per as-of day: position -> features.
+        """Compute the features of the rows that have lines: position -> features.
 
+        Features depend on the days between a line and the as-of day, and on the weekday. So each customer's lines are
+        moved by whole weeks into one same week, and there are at most seven queries, however many as-of days.
         Rows without a purchase in the window are missing from the result.
         """
-        by_day: dict[dt.date, list[tuple[int, InvoiceLine]]] = defaultdict(list)
+        by_weekday: dict[int, list[int]] = defaultdict(list)
         for at, row in enumerate(rows):
-            if row.lines is not None and row.as_of is not None:
-                by_day[row.as_of] += [(at, line) for line in row.lines]
+            if row.as_of is not None:
+                by_weekday[row.as_of.weekday()].append(at)
         features: dict[int, dict[str, float]] = {}
-        for as_of, lines in by_day.items():
-            found = self._features(as_of)(_lines(lines, self._options)).to_pylist()
+        for weekday, positions in by_weekday.items():
+            as_of = MONDAY + dt.timedelta(days=weekday)
+            found = self._features(as_of)(_lines({at: rows[at] for at in positions}, as_of, self._options)).to_pylist()
             features |= {int(row["customer_id"]): {name: row[name] for name in FEATURE_COLUMNS} for row in found}
         return features
 
@@ -174,15 +183,32 @@ def _options(spec: SourceFile) -> Mapping[str, str]:
     return {**CONTRACTS[DOMAIN.input_table].options, **(first.options if first else {})}
 
 
-def _lines(lines: Sequence[tuple[int, InvoiceLine]], options: Mapping[str, str]) -> pa.Table:
-    """Lines in the schema of the clean table, derived columns included; the customer id is the row's position."""
+def _lines(customers: Mapping[int, Customer], as_of: dt.date, options: Mapping[str, str]) -> pa.Table:
+    """Lines in the schema of the clean table, derived columns included; the customer id is the row's position.
+
+    Args:
+        customers: position -> a row with lines.
+        as_of: the day that each row's own as-of day is moved to, with all its lines.
+        options: how lines are derived.
+    """
     contract = CONTRACTS[DOMAIN.input_table]
-    rows = [line.model_dump() | {"customer_id": str(position)} for position, line in lines]
-    plain = pa.schema([(column.name, column.arrow_type) for column in contract.columns])
-    table = contract.derive(pa.Table.from_pylist(rows, schema=plain), options)
+    lines = [line for row in customers.values() for line in row.lines or ()]
+    counts = [len(row.lines or ()) for row in customers.values()]
+    shifts = [(as_of - row.as_of).days if row.as_of else 0 for row in customers.values()]
+    columns: dict[str, Any] = {name: [getattr(line, name) for line in lines] for name in InvoiceLine.model_fields}
+    columns["customer_id"] = np.repeat([str(at) for at in customers], counts)
+    plain = [column for column in contract.columns if column.name in columns]
+    table = pa.table({column.name: pa.array(columns[column.name], column.arrow_type) for column in plain})
+    for column in contract.columns:
+        if column.name not in columns:
+            table = table.append_column(column.name, pa.nulls(len(lines), column.arrow_type))
+    table = contract.derive(table.select([column.name for column in contract.columns]), options)
+    moved = pa.array(np.repeat(shifts, counts) * DAY_MICROSECONDS, pa.duration("us"))
+    at = table.column_names.index("invoiced_at")
+    table = table.set_column(at, table.schema.field(at), pc.add(table["invoiced_at"].cast(pa.timestamp("us")), moved))
     for field in contract.schema:
         if field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(len(rows), field.type))
+            table = table.append_column(field, pa.nulls(len(lines), field.type))
     return table.select(contract.schema.names)
 
 
@@ -197,6 +223,8 @@ ENDPOINT = EndpointSpec(
         "the features are computed by the same code as in batch scoring."
     ),
     row=Customer,
+    items=lambda row: len(row.lines or (1,)),
+    item="invoice lines",
     answer=SegmentAnswer,
     build=SegmentPredictor,
 )

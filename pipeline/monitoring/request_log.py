@@ -53,3 +53,15 @@ def logged_inputs(
     drawn = predictions.order_by(predictions.request_id.hash(), predictions.inputs).limit(sample).select("inputs")
     rows = pd.DataFrame([json.loads(text) for text in con.to_pyarrow(drawn)["inputs"].to_pylist()])
     return rows[[name for name in columns if name in rows]]
+
+
+def remove_predictions(settings: Settings, until: date, *, dry_run: bool = False) -> int:
+    """Remove the predictions before a day, in one commit, and return from how many days.
+
+    Their files go with the old versions of the table, see `Maintenance.remove_old_versions`.
+    """
+    lake = Lake(settings)
+    old = [day for day in lake.days(PREDICTIONS) if day < until] if lake.exists(PREDICTIONS) else []
+    if old and not dry_run:
+        lake.replace(PREDICTIONS, {"day": old}, lake.schema(PREDICTIONS).empty_table())
+    return len(old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ TYPES = {
     ".png": "image/png",
 }
 """The endings of files that may be read, and their media types."""
+_NO_FILE = frozenset({errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
+"""What the system says of a path that names no file, or that no file can have."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,15 @@ def read_file(lake: Lake, path: str) -> tuple[bytes, str] | None:
     root = lake.path(REPORTS)
     # Concatenated as text: a path that is joined by fsspec may name another file system with "::".
     file = f"{root.path}/{path}"
-    if isinstance(root, Path) and not Path(file).resolve().is_relative_to(root.resolve()):
-        return None
     try:
+        if isinstance(root, Path) and not Path(file).resolve().is_relative_to(root.resolve()):
+            return None
         # Read at once: opening the file would use the size from a cached listing.
         return root.fs.cat_file(file), media_type
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None
+    except OSError as error:
+        if error.errno in _NO_FILE or isinstance(error, FileNotFoundError):
+            return None
+        raise
 
 
 def _section(name: str, pages: list[Page], folder: str) -> Section:

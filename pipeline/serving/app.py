@@ -17,11 +17,13 @@ from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.serving import errors, openapi, pages, predict, status
 from pipeline.serving.auth import AuthMiddleware
+from pipeline.serving.body import BodyReader
 from pipeline.serving.body_limit import BodyLimitMiddleware
 from pipeline.serving.endpoint import Endpoint
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.middleware import RequestMiddleware
 from pipeline.serving.model_manager import ModelManager
+from pipeline.serving.paths import is_health
 from pipeline.serving.prediction_log import PredictionLog
 from pipeline.settings import Scope, Settings, load_settings
 
@@ -49,6 +51,7 @@ def create_app(
     metrics, lake = Metrics(), Lake(settings)
     manager = ModelManager(settings, specs, metrics, registry)
     predictions = PredictionLog(lake, metrics, max_rows=settings.serve_log_rows, seconds=settings.serve_log_seconds)
+    reader = BodyReader(specs)
     running = [Endpoint(spec, manager, predictions, metrics, settings) for spec in specs]
 
     @asynccontextmanager
@@ -57,6 +60,7 @@ def create_app(
         polling = asyncio.create_task(_poll(manager, settings.serve_poll_seconds))
         yield
         polling.cancel()
+        reader.close()
         for endpoint in running:
             await endpoint.close()
         await asyncio.to_thread(predictions.stop)
@@ -71,9 +75,10 @@ def create_app(
         static_url=pages.STATIC,
         redirect_slashes=False,
     )
+    app.state.prediction_log = predictions
     errors.install(app)
     for endpoint in running:
-        app.include_router(predict.router(endpoint))
+        app.include_router(predict.router(endpoint, reader))
     app.include_router(status.router(manager, specs, metrics))
     app.include_router(pages.router(lake))
     openapi.install(app, manager, specs)
@@ -90,7 +95,7 @@ def create_app(
 
 def _scope_of(path: str, prediction_paths: set[str]) -> Scope | None:
     """The scope that a path requires. Unlisted paths require `read`, so that no new route is open by accident."""
-    if path in ("/health/live", "/health/ready"):
+    if is_health(path):
         return None
     if path in prediction_paths:
         return "predict"

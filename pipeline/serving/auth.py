@@ -3,7 +3,9 @@
 Programs send a key as a bearer token; browsers send it as the password of HTTP Basic, with any user name.
 
 Without configured keys, the service answers only requests to a loopback address under a loopback host name, so a web
-page whose own host name resolves to this machine is refused (DNS rebinding).
+page whose own host name resolves to this machine is refused (DNS rebinding). Browsers send what they know of a user
+also for pages of other sites, so a request that changes something, and comes from another site's page, is refused with
+and without keys.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import binascii
 import hmac
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from limits import parse
 from limits.storage import MemoryStorage
@@ -50,6 +53,7 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (required := self._scope_of(scope["path"])) is not None:
             try:
+                _check_site(scope, Headers(scope=scope))
                 scope["state"]["key"] = self._authorize(scope, required)
             except ProblemError as problem:
                 await problem.response(scope["state"]["request_id"])(scope, receive, send)
@@ -112,6 +116,22 @@ def _sent_key(headers: Headers) -> str:
         return base64.b64decode(value, validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         return ""
+
+
+def _check_site(scope: Scope, headers: Headers) -> None:
+    """Refuse what a page of another site makes a browser send; programs send neither of the two headers."""
+    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+    own = origin is None or urlsplit(origin).netloc == headers.get("host", "")
+    if not own or site not in ("same-origin", "none"):
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "A page of another site may not send this request",
+            where="Origin, Sec-Fetch-Site",
+            observed=f"{origin or 'no origin'}, {site}",
+            todo="send it by a program, or from a page of the service itself",
+        )
 
 
 def _check_loopback(scope: Scope, headers: Headers) -> None:

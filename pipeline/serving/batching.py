@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from pipeline.endpoints import MAX_ROWS
+from pipeline.endpoints import MAX_ITEMS, MAX_ROWS
 from pipeline.serving.errors import ProblemError
 
 MAX_QUEUED_ROWS = 5 * MAX_ROWS
 """Rows that may wait: five of the largest requests. Rows bound the memory; the number of requests does not."""
+MAX_QUEUED_ITEMS = 5 * MAX_ITEMS
+"""Items of rows that may wait, such as invoice lines, likewise."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The rows of a request, and the future that gets their answers."""
+    """The rows of a request, the number of items they hold, and the future that gets their answers."""
 
     rows: Sequence[Any]
+    items: int
     request_id: str
     done: asyncio.Future[Any]
 
@@ -42,7 +45,7 @@ class Batcher:
         self._run, self._max_jobs = run, max_jobs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._waiting: deque[Job] = deque()
-        self._jobs = self._rows = 0
+        self._jobs = self._rows = self._items = 0
         self._drain: asyncio.Task[None] | None = None
 
     @property
@@ -50,14 +53,21 @@ class Batcher:
         """Requests that wait or run."""
         return self._jobs
 
-    async def submit(self, rows: Sequence[Any], request_id: str) -> Any:
+    async def submit(self, rows: Sequence[Any], request_id: str, items: int | None = None) -> Any:
         """Queue the rows of a request and return the result of `run`.
+
+        Args:
+            rows: of the request.
+            request_id: of the request.
+            items: what the rows hold together; the number of rows if None.
 
         Raises:
             ProblemError: 429 when the queue is full.
         """
         # An idle queue takes a request of any size: the schema bounds it.
-        if self._jobs and (self._jobs >= self._max_jobs or self._rows + len(rows) > MAX_QUEUED_ROWS):
+        items = len(rows) if items is None else items
+        full = self._rows + len(rows) > MAX_QUEUED_ROWS or self._items + items > MAX_QUEUED_ITEMS
+        if self._jobs and (self._jobs >= self._max_jobs or full):
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "The queue of this endpoint is full",
@@ -66,10 +76,11 @@ class Batcher:
                 todo="try again in a second, and send more rows in fewer requests",
                 headers={"Retry-After": "1"},
             )
-        job = Job(rows, request_id, asyncio.get_running_loop().create_future())
+        job = Job(rows, items, request_id, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._jobs += 1
         self._rows += len(rows)
+        self._items += items
         if self._drain is None:
             self._drain = asyncio.create_task(self._work())
         return await job.done
@@ -98,12 +109,16 @@ class Batcher:
                         job.done.set_result(result)
             self._jobs -= len(jobs)
             self._rows -= sum(len(job.rows) for job in jobs)
+            self._items -= sum(job.items for job in jobs)
         self._drain = None
 
     def _take(self) -> list[Job]:
-        """The next jobs: at least one, and together no more rows than one request may have."""
+        """The next jobs: at least one, and together no more rows and items than one request may have."""
         jobs = [self._waiting.popleft()]
-        rows = len(jobs[0].rows)
-        while self._waiting and (rows := rows + len(self._waiting[0].rows)) <= MAX_ROWS:
+        rows, items = len(jobs[0].rows), jobs[0].items
+        while self._waiting:
+            rows, items = rows + len(self._waiting[0].rows), items + self._waiting[0].items
+            if rows > MAX_ROWS or items > MAX_ITEMS:
+                break
             jobs.append(self._waiting.popleft())
         return jobs

@@ -42,11 +42,11 @@ class Endpoint:
         metrics.waiting.labels(spec.name).set_function(lambda: self._batcher.waiting)
         self._shadow = Shadow(spec, self._predict, metrics) if settings.serve_shadow else None
 
-    async def answer(self, rows: Sequence[Strict], request_id: str) -> list[Answer]:
-        """One answer per row.
+    def check_ready(self) -> None:
+        """Refuse a request before its body is read.
 
         Raises:
-            ProblemError: 503 while no champion is loaded, 429 when the queue is full.
+            ProblemError: 503 while no champion is loaded.
         """
         if self._models.champion(self.spec.name) is None:
             raise ProblemError(
@@ -57,7 +57,15 @@ class Endpoint:
                 todo="try again later; /health/ready says when it is loaded",
                 headers={"Retry-After": "10"},
             )
-        answers: list[Answer] = await self._batcher.submit(rows, request_id)
+
+    async def answer(self, rows: Sequence[Strict], request_id: str) -> list[Answer]:
+        """One answer per row.
+
+        Raises:
+            ProblemError: 429 when the queue is full.
+        """
+        items = sum(map(self.spec.items, rows))
+        answers: list[Answer] = await self._batcher.submit(rows, request_id, items)
         return answers
 
     async def close(self) -> None:
@@ -98,7 +106,8 @@ class Endpoint:
         predictions = model.predictor.predict([job.rows for job in jobs])
         self._count(predictions, role)
         request_ids = [job.request_id for job in jobs for _ in job.rows]
-        self._predictions.add(Entry(self._now(), self.spec.name, role, model.versions, request_ids, predictions))
+        entry = Entry(self._now(), self.spec.name, role, model.versions, request_ids, predictions, self.spec.personal)
+        self._predictions.add(entry)
         answers = iter(predictions.answers)
         return [[next(answers) for _ in job.rows] for job in jobs]
 

@@ -69,22 +69,32 @@ class ProblemError(AisleError):
         )
 
 
-def body_problem(error: ValidationError) -> ProblemError:
-    """The problem of a body that does not match the schema: 400 if it is not JSON, else 422."""
+def not_json(observed: object) -> ProblemError:
+    """The problem of a body that is not JSON."""
+    return ProblemError(
+        HTTPStatus.BAD_REQUEST,
+        "The body is not JSON",
+        observed=shown(str(observed)),
+        todo="send one JSON object, in UTF-8; /docs has an example for each path",
+    )
+
+
+def body_problem(error: ValidationError, *, complete: bool) -> ProblemError:
+    """The problem of a body that does not match the schema: 400 if it is not JSON, else 422.
+
+    Args:
+        error: of the schema.
+        complete: whether it lists every fault, not only those of the first row that has one.
+    """
     errors = error.errors(include_url=False)
     if errors[0]["type"] == "json_invalid":
-        return ProblemError(
-            HTTPStatus.BAD_REQUEST,
-            "The body is not JSON",
-            observed=errors[0]["ctx"]["error"],
-            todo="send one JSON object, in UTF-8; /docs has an example for each path",
-        )
+        return not_json(errors[0]["ctx"]["error"])
     count = len(errors)
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The body does not match the schema",
         where=_location(errors[0]["loc"]),
-        observed=f"{count} fault{'s' if count > 1 else ''}",
+        observed=f"{count} fault{'s' if count > 1 else ''}" + ("" if complete else " up to the first row with one"),
         allowed="the schema of this path in /openapi.json",
         todo="correct what `faults` lists" + (f" (the first {MAX_FAULTS})" if count > MAX_FAULTS else ""),
         faults=[_fault(entry) for entry in errors[:MAX_FAULTS]],

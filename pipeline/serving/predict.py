@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from pipeline.endpoints import PredictRequest, PredictResponse
+from pipeline.serving.body import BodyReader
 from pipeline.serving.endpoint import Endpoint
-from pipeline.serving.errors import ProblemError, body_problem
+from pipeline.serving.errors import ProblemError
 from pipeline.serving.openapi import PROBLEMS, ref
 
 JSON = "application/json"
 
 
-def router(endpoint: Endpoint) -> APIRouter:
-    """The route of an endpoint."""
+LARGE_ROWS = 500
+"""Answers of this many rows and more are written as JSON outside of the event loop."""
+
+
+def router(endpoint: Endpoint, reader: BodyReader) -> APIRouter:
+    """The route of an endpoint, whose bodies `reader` reads."""
     spec = endpoint.spec
     request_schema: Any = PredictRequest[spec.row]  # type: ignore[name-defined]
     response_adapter: Any = TypeAdapter(PredictResponse[spec.answer])  # type: ignore[name-defined]
@@ -35,14 +41,13 @@ def router(endpoint: Endpoint) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": ref(request_schema)}}}},
     )
     async def answer(request: Request) -> Response:
-        body = await _body(request)
-        try:
-            rows = request_schema.model_validate_json(body).rows
-        except ValidationError as error:
-            raise body_problem(error) from None
+        endpoint.check_ready()
+        rows = await reader.rows(spec.name, await _body(request))
         answers = await endpoint.answer(rows, request.state.request_id)
         response: Any = PredictResponse.model_construct(answers=answers)
-        return Response(response_adapter.dump_json(response, warnings=False), media_type=JSON)
+        write = partial(response_adapter.dump_json, response, warnings=False)
+        content = write() if len(rows) < LARGE_ROWS else await reader.in_thread(write)
+        return Response(content, media_type=JSON)
 
     return routes
 

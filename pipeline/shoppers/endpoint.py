@@ -3,127 +3,36 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-from pydantic import Field, create_model, model_validator
 
 from pipeline.contracts import CONTRACTS
-from pipeline.endpoints import (
-    Amount,
-    Answer,
-    Day,
-    EndpointSpec,
-    Predictions,
-    RowError,
-    Strict,
-    columns_of,
-    flatten,
-)
+from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, columns_of, finite, flatten
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.query import CompiledQuery
 from pipeline.shoppers.domain import CHAIN, DOMAIN, TRUSTED_TYPES
-from pipeline.shoppers.features import BY_BRAND, DEMOGRAPHICS, HISTORY, shopper_features
+from pipeline.shoppers.endpoint_rows import BrandAnswer, Elasticity, PurchaseAnswer, Shopper, ShopperState
+from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY, shopper_features
 from pipeline.shoppers.purchase_probability import predict
 from pipeline.shoppers.what_if import Models, own_elasticities
-from pipeline.shoppers.wide_frame import NO_BRAND, frame, with_mean_shelf
+from pipeline.shoppers.wide_frame import NO_BRAND, with_mean_shelf
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
-MAX_VISITS = 2_000
-MAX_BRANDS = 200
-MAX_COMPILED = 64
-"""Days whose compiled query is kept."""
-
-Brand = Annotated[str, Field(min_length=1, max_length=64)]
-Price = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Prices = Annotated[dict[Brand, Price], Field(min_length=1, max_length=MAX_BRANDS)]
-Demographic = Annotated[float | None, Field(ge=0, le=1e9, allow_inf_nan=False)]
-
-_demographics: dict[str, Any] = dict.fromkeys(DEMOGRAPHICS, (Demographic, None))
-Demographics: Any = create_model(
-    "Demographics", __base__=Strict, __doc__="Demographics of a person; unknown ones are left out.", **_demographics
-)
-_state: dict[str, Any] = {
-    **dict.fromkeys((*HISTORY, "purchases", "units"), (Amount, ...)),
-    **dict.fromkeys(("brand_purchases", "brand_units"), (dict[Brand, Amount], Field({}, max_length=MAX_BRANDS))),
-    "last_brand": (Brand | None, None),
-    **_demographics,
-}
-ShopperState: Any = create_model(
-    "ShopperState",
-    __base__=Strict,
-    __doc__="A row of the table `shopper_features` without prices and promotions: the history before the visit.",
-    **_state,
-)
-
-
-class Visit(Strict):
-    """A row of the table `visits`: a day on which the person came to the shop."""
-
-    day: Day
-    bought: bool
-    brand: Brand | None = None
-    quantity: int = Field(0, ge=0, le=100_000)
-
-
-class Shopper(Strict):
-    """A coming visit: prices and promotions, and either the person's `state`, or all earlier `visits` and the `day`."""
-
-    prices: Prices = Field(description="The price of each brand on the shelf.")
-    promotions: dict[Brand, bool] = Field({}, max_length=MAX_BRANDS, description="Brands that are promoted.")
-    state: ShopperState | None = None
-    visits: list[Visit] | None = Field(default=None, min_length=1, max_length=MAX_VISITS)
-    day: Day | None = None
-    person: Demographics | None = Field(default=None, description="Demographics; only together with visits.")
-
-    @model_validator(mode="after")
-    def _one_or_the_other(self) -> Self:
-        if (self.state is None) == (self.visits is None):
-            raise ValueError("send either state or visits")
-        if (self.visits is None) != (self.day is None):
-            raise ValueError("day goes with visits: only those before it count")
-        if self.visits is None and self.person is not None:
-            raise ValueError("person goes with visits; state has the same fields itself")
-        if self.visits is not None and len({visit.day for visit in self.visits}) < len(self.visits):
-            raise ValueError("a person has one visit a day: sum up those of the same day")
-        return self
-
-
-class Elasticity(Answer):
-    """Own-price elasticity of a brand's expected units: per cent of units per one per cent of price, by model."""
-
-    probability: float
-    choice: float
-    quantity: float
-    total: float
-
-
-class BrandAnswer(Answer):
-    """A brand, given a purchase: its probability, the units if it is chosen, and its own-price elasticity."""
-
-    probability: float
-    units: float
-    elasticity: Elasticity
-
-
-class PurchaseAnswer(Answer):
-    """The expected purchase of a visit. Brands that are not on the shelf or that a model does not know are left out."""
-
-    purchase_probability: float
-    likely_brand: str
-    units: float = Field(description="Units of the likely brand, if it is bought.")
-    brands: dict[str, BrandAnswer]
-    model_versions: dict[str, int]
+NUMBERS = (*HISTORY, "purchases", "units", *DEMOGRAPHICS)
+"""The columns of a person's state that are plain numbers."""
+AS_OF = dt.date(2001, 1, 1)
+"""The day to which all visits are moved, so that one compiled query serves every day."""
+SHOWN_BRANDS = 5
+"""Unknown brands that an error names."""
 
 
 class PurchasePredictor:
@@ -136,28 +45,24 @@ class PurchasePredictor:
         self._quantity_column = {str(brand): at for at, brand in enumerate(self._models.quantity.brands_)}
         self._brands = sorted({*self._choice, *self._quantity_column})
         self._con = engine.connect(settings)
-        self._features = lru_cache(MAX_COMPILED)(self._states_as_of)
+        self._features = CompiledQuery(self._con, _VISITS, lambda rows: shopper_features(rows, AS_OF, self._brands))
         self.about: Mapping[str, Any] = {"brands": self._brands}
         self.example = _example([loaded[name].example for name in CHAIN])
 
     def predict(self, requests: Sequence[Sequence[Shopper]]) -> Predictions:
-        """Answer each visit; one without an earlier visit or without a known brand gets a `RowError`."""
+        """Answer each visit; one without an earlier visit, or with an unknown brand, gets a `RowError`."""
         rows: list[Shopper] = flatten(requests)
         answers: dict[int, Answer] = {}
-        states = {at: row.state.model_dump() for at, row in enumerate(rows) if row.state is not None}
-        states |= self._from_visits(rows)
+        known, choice = set(self._brands), set(self._choice)
         for at, row in enumerate(rows):
-            if not set(row.prices) & set(self._choice):
-                answers[at] = RowError.of(
-                    RefusedError(
-                        "The models know none of these brands",
-                        where="prices",
-                        observed=", ".join(row.prices),
-                        allowed=", ".join(self._choice),
-                        todo="send the price of at least one of these brands",
-                    )
-                )
-            elif at not in states:
+            # Before any work is done: brands are columns, and each would be one for all rows.
+            if not row.prices.keys() <= known or not row.prices.keys() & choice:
+                answers[at] = self._unknown(row)
+        asked = {at: row for at, row in enumerate(rows) if at not in answers}
+        states: dict[int, Mapping[str, Any]] = {at: vars(row.state) for at, row in asked.items() if row.state}
+        states |= self._from_visits(asked)
+        for at, row in asked.items():
+            if at not in states:
                 answers[at] = RowError.of(
                     RefusedError(
                         "There is no visit before the day",
@@ -166,12 +71,27 @@ class PurchasePredictor:
                         todo="send earlier visits, or a later day",
                     )
                 )
-        features = self._frame({at: (rows[at], state) for at, state in sorted(states.items()) if at not in answers})
+        features = self._frame({at: (rows[at], state) for at, state in sorted(states.items())})
         answers |= zip(features.index, self._answers(features), strict=True)
-        return Predictions([answers[at] for at in range(len(rows))], features.index.tolist(), columns_of(features))
+        answered = [at for at in features.index if not isinstance(answers[at], RowError)]
+        inputs = features.loc[answered] if len(answered) < len(features) else features
+        return Predictions([answers[at] for at in range(len(rows))], answered, columns_of(inputs))
 
-    def _answers(self, features: pd.DataFrame) -> list[PurchaseAnswer]:
-        """One answer per row of features."""
+    def _unknown(self, row: Shopper) -> RowError:
+        unknown = sorted(row.prices.keys() - set(self._brands))
+        return RowError.of(
+            RefusedError(
+                "The models do not know these brands" if unknown else "The models cannot choose between these brands",
+                where="prices",
+                observed=", ".join((unknown or sorted(row.prices))[:SHOWN_BRANDS]),
+                allowed=", ".join(self._brands if unknown else self._choice),
+                todo="leave out what is unknown, and send the price of at least one brand that can be chosen",
+            )
+        )
+
+    @np.errstate(all="ignore")
+    def _answers(self, features: pd.DataFrame) -> list[Answer]:
+        """One answer per row of features; a `RowError` where the models predict no number."""
         if features.empty:
             return []
         models = self._models
@@ -180,82 +100,118 @@ class PurchasePredictor:
         units, by_brand = models.quantity.predict(features.assign(brand=likely)), models.quantity.units(features)
         elasticities = own_elasticities(models, features)
 
-        def brand(n: int, name: str) -> BrandAnswer | None:
-            """The answer for a brand in row n; None if it is not on the shelf or one of the models does not know it."""
-            share = shares[n, self._choice.index(name)]
-            if name not in elasticities or share <= 0 or not np.isfinite(by_brand[n, self._quantity_column[name]]):
-                return None
-            parts = {part: float(values[n]) for part, values in elasticities[name].items()}
-            return BrandAnswer(
-                probability=float(share),
-                units=float(by_brand[n, self._quantity_column[name]]),
-                elasticity=Elasticity(**parts, total=sum(parts.values())),
+        # Brand -> its share, units and elasticities in each row; a brand that one of the models lacks is left out.
+        parts = {
+            name: (
+                shares[:, at].tolist(),
+                by_brand[:, self._quantity_column[name]].tolist(),
+                _as_lists(elasticities[name]),
             )
+            for at, name in enumerate(self._choice)
+            if name in elasticities
+        }
+
+        def brands(n: int) -> dict[str, BrandAnswer]:
+            """The answers for the brands on the shelf of row n."""
+            return {
+                name: BrandAnswer(
+                    probability=share[n], units=unit[n], elasticity=Elasticity(**own, total=sum(own.values()))
+                )
+                for name, (share, unit, elasticity) in parts.items()
+                if share[n] > 0 and math.isfinite(unit[n])
+                for own in ({part: values[n] for part, values in elasticity.items()},)
+            }
 
         return [
-            PurchaseAnswer(
-                purchase_probability=float(probability[n]),
-                likely_brand=str(likely[n]),
-                units=float(units[n]),
-                brands={name: answer for name in self._choice if (answer := brand(n, name)) is not None},
-                model_versions=self._versions,
+            finite(
+                lambda n=n, chance=chance, brand=brand, unit=unit: PurchaseAnswer(  # type: ignore[misc]
+                    purchase_probability=chance,
+                    likely_brand=brand,
+                    units=unit,
+                    brands=brands(n),
+                    model_versions=self._versions,
+                )
             )
-            for n in range(len(features))
+            for n, (chance, brand, unit) in enumerate(
+                zip(probability.tolist(), likely.tolist(), units.tolist(), strict=True)
+            )
         ]
 
     def _frame(self, visits: Mapping[int, tuple[Shopper, Mapping[str, Any]]]) -> pd.DataFrame:
         """Feature rows as in batch scoring, with the prices and promotions of the request; indexed by position.
 
+        Its columns are those of the models' brands, whatever the rows hold.
+
         Args:
             visits: position -> the row and the person's state.
         """
-        brands = sorted({*self._brands, *(brand for row, _ in visits.values() for brand in row.prices)})
-        rows = [
-            dict(state)
-            | {
-                "person": f"{at:06d}",
-                "as_of": row.day,
-                "prices": [(brand, row.prices.get(brand)) for brand in brands],
-                "promotions": [(brand, float(row.promotions.get(brand, False))) for brand in brands],
-                **{name: list(dict(state[name]).items()) for name in ("brand_purchases", "brand_units")},
-            }
-            for at, (row, state) in visits.items()
-        ]
-        features = with_mean_shelf(frame(pa.Table.from_pylist(rows, schema=_STATE)))
-        features.index = features["person"].astype("int64").rename(None)
-        return features.drop(columns=["person", "as_of"])
+        rows, states = [row for row, _ in visits.values()], [state for _, state in visits.values()]
+        known = set(self._brands)
+        columns: dict[str, Any] = {
+            name: np.array([state[name] for state in states], dtype=np.float64) for name in NUMBERS
+        }
+        last = [state["last_brand"] for state in states]
+        columns["last_brand"] = [brand if brand in known else NO_BRAND for brand in last]
+        of_state = {name: [dict(state[name]) for state in states] for name in ("brand_purchases", "brand_units")}
+        for brand in self._brands:
+            columns[f"prices:{brand}"] = [row.prices.get(brand) for row in rows]
+            columns[f"promotions:{brand}"] = [float(row.promotions.get(brand, False)) for row in rows]
+            for name, amounts in of_state.items():
+                columns[f"{name}:{brand}"] = [amount.get(brand) for amount in amounts]
+        numbers = {name: np.array(values, dtype=np.float64) for name, values in columns.items() if name != "last_brand"}
+        frame = pd.DataFrame(numbers, index=list(visits)).assign(
+            last_brand=pd.array(columns["last_brand"], dtype="str")
+        )
+        return with_mean_shelf(frame)
 
-    def _from_visits(self, rows: Sequence[Shopper]) -> dict[int, dict[str, Any]]:
-        """Compute the states of the rows that have visits, with one query per day: position -> state.
+    def _from_visits(self, rows: Mapping[int, Shopper]) -> dict[int, Mapping[str, Any]]:
+        """Compute the states of the rows that have visits, with one query: position -> state.
 
-        Rows without a visit before their day are missing from the result.
+        A state depends on the days between the visits and the row's day, so all are moved to one same day. Rows without
+        a visit before their day are missing from the result.
         """
-        by_day: dict[dt.date, list[dict[str, Any]]] = defaultdict(list)
-        for at, row in enumerate(rows):
-            if row.visits is not None and row.day is not None:
-                known = row.person.model_dump() if row.person else {}
-                by_day[row.day] += [visit.model_dump() | known | {"person": str(at)} for visit in row.visits]
-        states: dict[int, dict[str, Any]] = {}
-        for day, visits in by_day.items():
-            found = self._features(day)(pa.Table.from_pylist(visits, schema=_VISITS)).to_pylist()
-            states |= {int(state["person"]): state for state in found}
-        return states
-
-    def _states_as_of(self, day: dt.date) -> CompiledQuery:
-        return CompiledQuery(self._con, _VISITS, lambda visits: shopper_features(visits, day, self._brands))
+        described = {at: row for at, row in rows.items() if row.visits is not None and row.day is not None}
+        if not described:
+            return {}
+        return {int(state["person"]): state for state in self._features(_visits(described)).to_pylist()}
 
 
-_BY_BRAND = pa.map_(pa.string(), pa.float64())
-_STATE = pa.schema(
-    [
-        ("person", pa.string()),
-        ("as_of", pa.date32()),
-        *((name, _BY_BRAND) for name in BY_BRAND),
-        *((name, pa.float64()) for name in (*HISTORY, "purchases", "units", *DEMOGRAPHICS)),
-        ("last_brand", pa.string()),
-    ]
+def _as_lists(columns: Mapping[str, Any]) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in columns.items()}
+
+
+def _visits(rows: Mapping[int, Shopper]) -> pa.Table:
+    """All visits of some rows, moved so that each row's day is `AS_OF`; the person is the row's position."""
+    visits = [visit for row in rows.values() for visit in row.visits or ()]
+    counts = [len(row.visits or ()) for row in rows.values()]
+    shifts = np.repeat([AS_OF.toordinal() - row.day.toordinal() if row.day else 0 for row in rows.values()], counts)
+    days = np.array([visit.day.toordinal() for visit in visits]) + shifts - dt.date(1970, 1, 1).toordinal()
+    columns: dict[str, Any] = {
+        name: [getattr(visit, name) for visit in visits] for name in ("bought", "brand", "quantity")
+    }
+    columns |= {
+        "person": np.repeat([str(at) for at in rows], counts),
+        "day": pa.array(days.astype(np.int32), pa.date32()),
+    }
+    for name in DEMOGRAPHICS:
+        known = [getattr(row.person, name) if row.person else None for row in rows.values()]
+        columns[name] = np.repeat(np.array(known, dtype=object), counts)
+    return pa.table(
+        [
+            pa.array(columns[field.name]).cast(field.type)
+            if field.name in columns
+            else pa.nulls(len(visits), field.type)
+            for field in _VISITS
+        ],
+        schema=_VISITS,
+    )
+
+
+_VISITS = pa.schema(
+    # A request may describe a person by any number, such as half a year.
+    (column.name, pa.float64() if column.name in DEMOGRAPHICS else column.arrow_type)
+    for column in CONTRACTS[DOMAIN.input_table].columns
 )
-_VISITS = pa.schema([(column.name, column.arrow_type) for column in CONTRACTS[DOMAIN.input_table].columns])
 
 
 def _example(examples: Sequence[pd.DataFrame]) -> list[Shopper]:
@@ -297,6 +253,9 @@ ENDPOINT = EndpointSpec(
         "from which the state is computed by the same code as in batch scoring."
     ),
     row=Shopper,
+    items=lambda row: len(row.visits or (1,)),
+    item="visits",
+    personal=frozenset(DEMOGRAPHICS),
     answer=PurchaseAnswer,
     build=PurchasePredictor,
 )

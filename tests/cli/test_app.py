@@ -400,8 +400,8 @@ def test_from_outside_standard_output_is_one_json_object(till: Any) -> None:
 def test_housekeeping_says_what_it_would_do(aisle: Callable[..., CliResult], till: Any) -> None:
     till.deliver(NAME, [till.line(1)])
     for number in range(9):
-        till.lake.append("predictions", pa.table({"day": ["2025-03-03"], "value": [number]}), ["day"])
+        till.lake.append("appended", pa.table({"day": ["2025-03-03"], "value": [number]}), ["day"])
     planned = aisle("housekeeping", "--dry-run", "--json").json
-    assert (planned["dry_run"], planned["joined"], planned["versions"]) == (True, {"predictions": 9}, {})
+    assert (planned["dry_run"], planned["joined"], planned["versions"]) == (True, {"appended": 9}, {})
     assert "9 small files joined" in aisle("housekeeping").out
     assert aisle("housekeeping", "--json").json["joined"] == {}

@@ -187,6 +187,8 @@ def test_types_and_headers_tell_browsers_what_they_may(server: TestClient, viewe
         "customers",
         "docs",
         "openapi.json",
+        pytest.param("x" * 3_000 + ".html", id="3,000 letters"),
+        pytest.param("x/" * 3_000 + "x.html", id="3,000 folders"),
     ],
 )
 def test_what_is_no_page_is_not_found(server: TestClient, viewer: dict[str, str], path: str) -> None:

@@ -40,6 +40,7 @@ def shop_settings(folder: Path) -> Settings:
         expectations=ROOT / "expectations",
         code_version="abc123",
         serve_timeout_seconds=HANG_SECONDS,
+        serve_log_seconds=0.5,
     )
 
 

@@ -22,7 +22,9 @@ from pipeline.footfall.buyers import FIT_FILE, MODEL
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Provenance
 from pipeline.serving.app import create_app
+from pipeline.serving.connections import Limits, protocol_with
 from pipeline.serving.keys import setting_entry
+from pipeline.serving.server import configure
 from pipeline.settings import ApiKey, Settings
 from tests.stores import simulated
 
@@ -43,13 +45,17 @@ HANG_SECONDS = 300.0
 
 
 @contextmanager
-def running(settings: Settings, **arguments: Any) -> Iterator[httpx.Client]:
-    """Run the service on a loopback port; yield a client, without waiting until the service is ready."""
+def running(settings: Settings, limits: Limits | None = None, **arguments: Any) -> Iterator[httpx.Client]:
+    """Run the service on a loopback port; yield a client, without waiting until the service is ready.
+
+    Args:
+        limits: of its connections, in place of those of the settings.
+        arguments: of `create_app`.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        create_app(settings, **arguments), log_config=None, access_log=False, timeout_graceful_shutdown=None
-    )
-    server = uvicorn.Server(config)
+    app = create_app(settings, **arguments)
+    options: dict[str, Any] = {"http": protocol_with(limits)} if limits else {}
+    server = uvicorn.Server(configure(app, settings, log_config=None, timeout_graceful_shutdown=None, **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

@@ -15,6 +15,7 @@ from pipeline.endpoints import Amount, Answer, EndpointSpec, Predictions, RowErr
 from pipeline.errors import RefusedError
 from pipeline.registry.client import CHAMPION, Registry
 from pipeline.registry.records import Loaded, ModelVersion, Provenance
+from pipeline.serving.connections import Limits
 from pipeline.settings import Settings
 from tests.serving.helpers import HANG_SECONDS, ready, running
 
@@ -93,8 +94,11 @@ class StubRegistry(Registry):
 
 
 @contextmanager
-def stub_service(settings: Settings, registry: Registry | None = None, **changes: Any) -> Iterator[httpx.Client]:
+def stub_service(
+    settings: Settings, registry: Registry | None = None, limits: Limits | None = None, **changes: Any
+) -> Iterator[httpx.Client]:
     """Run the service over the stub, with changed settings; yield a client when it is ready."""
-    registry = registry or StubRegistry()
-    with running(settings.model_copy(update=changes), endpoints=(ENDPOINT,), registry=lambda: registry) as client:
+    registry, settings = registry or StubRegistry(), settings.model_copy(update=changes)
+    NumberPredictor.go.clear()
+    with running(settings, limits, endpoints=(ENDPOINT,), registry=lambda: registry) as client:
         yield ready(client)

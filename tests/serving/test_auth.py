@@ -109,6 +109,41 @@ def test_without_keys_only_loopback_is_answered(empty: Settings) -> None:
             assert client.get("/model", headers={"Host": host}).status_code == 200, host
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "{own}", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+    ids=range(9),
+)
+def test_pages_of_other_sites_cannot_make_a_browser_send(
+    unguarded: httpx.Client, guarded: httpx.Client, headers: dict[str, str], status: int
+) -> None:
+    """A browser sends a remembered password by itself, so this holds with keys, too."""
+    for client, key in ((unguarded, {}), (guarded, basic("boss"))):
+        own = f"http://{client.base_url.host}:{client.base_url.port}"
+        sent = {name: value.format(own=own) for name, value in headers.items()}
+        assert client.post("/reload", headers=sent | key).status_code == status
+        assert client.post(PATH, json=BODY, headers=sent | key).status_code == status
+        # Reading is what browsers themselves refuse to show to other sites.
+        assert client.get("/model", headers=sent | key).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a service without keys."""
+    with stub_service(Settings(home=str(tmp_path_factory.mktemp("unguarded")))) as client:
+        yield client
+
+
 def test_without_keys_the_service_does_not_listen_on_a_network() -> None:
     for host in ("127.0.0.1", "::1", "localhost"):
         check_host(host, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ def without(row: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != name}
 
 
+MANY_VISITS = [{"day": str(date(2015, 1, 1) + timedelta(days=n)), "bought": False} for n in range(2_000)]
 # Path, body, status, and a text that the answer must contain.
 BODIES: list[tuple[str, Any, int, str]] = [
     ("/footfall", b"", 400, "JSON"),
@@ -38,6 +40,15 @@ BODIES: list[tuple[str, Any, int, str]] = [
     ("/footfall", b"\xff\xfe\x00", 400, "JSON"),
     ("/footfall", b'{"rows": [{"visitors": 1}]} {}', 400, "JSON"),
     ("/footfall", b'{"rows": ' * 500, 400, "JSON"),
+    ("/footfall", b'{"rows": [{"visitors": 1, "visitors": 2}]}', 400, "twice"),
+    ("/footfall", b'{"rows": [{"visitors": 1}], "rows": [{"visitors": 2}]}', 400, "twice"),
+    ("/footfall", b'{"rows": [{"visitors": 1, "visitor\\u0073": 2}]}', 400, "twice"),
+    ("/footfall", b'{"rows": [{"x": [{"a": 1, "a": 1}]}]}', 400, "twice"),
+    ("/footfall", b'{"rows": [{%s}]}' % b",".join(b'"%d": 1' % n for n in range(1_001)), 422, "1000 keys"),
+    ("/footfall", b"[%s1]" % (b"1," * 1_000_001), 422, "too many values"),
+    ("/footfall", b'{"rows": [%s]}' % (b"9" * 5_000), 400, "JSON"),
+    ("/footfall", b"[" * 100_000, 400, "JSON"),
+    ("/footfall", '{"rows": []}'.encode("utf-16"), 400, "JSON"),
     ("/footfall", b'"rows"', 422, "object"),
     ("/footfall", b"null", 422, "object"),
     ("/footfall", [GOOD], 422, "object"),
@@ -97,6 +108,17 @@ BODIES: list[tuple[str, Any, int, str]] = [
     ("/shoppers/purchase", {"rows": [VISITS | {"visits": VISITS["visits"] * 2}]}, 422, "one visit a day"),
     ("/shoppers/purchase", {"rows": [VISITS | {"person": {"shoe_size": 44}}]}, 422, "rows.0.person.shoe_size"),
     ("/shoppers/purchase", {"rows": [{"prices": {"1": 1.5}, "state": {}}]}, 422, "rows.0.state.purchase_rate"),
+    (
+        "/shoppers/purchase",
+        {"rows": [VISITS | {"visits": [{"day": "1950-03-03", "bought": False}]}]},
+        422,
+        "more than 50 years",
+    ),
+    # A body of more than 16 kB is refused at its first row with a fault.
+    ("/footfall", {"rows": [{"visitors": "x", "y": 1}] * 2_000}, 422, "up to the first row"),
+    ("/shoppers/purchase", {"rows": [VISITS | {"visits": [{}] * 10_000}]}, 422, "up to the first row"),
+    ("/segments", {"rows": [LINES | {"lines": [LINE] * 6_000}] * 9}, 422, "50000 invoice lines"),
+    ("/shoppers/purchase", {"rows": [VISITS | {"visits": MANY_VISITS}] * 26}, 422, "50000 visits"),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.endpoints import MAX_ITEMS
 from pipeline.serving.batching import MAX_QUEUED_ROWS, Batcher, Job
 from pipeline.serving.errors import ProblemError
 from tests.serving.helpers import HANG_SECONDS
@@ -76,6 +77,25 @@ def test_queued_rows_are_bounded_but_an_idle_queue_takes_any_request() -> None:
             await batcher.submit([1], "small")
         work.go.set()
         await large
+        await batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_rows_that_hold_much_are_predicted_apart_and_bounded_in_the_queue() -> None:
+    async def scenario() -> None:
+        work = Work(held=True)
+        batcher = Batcher("test", work, 100)
+        first = asyncio.create_task(batcher.submit(["a"], "first"))
+        await asyncio.to_thread(work.started.wait, HANG_SECONDS)
+        heavy = [asyncio.create_task(batcher.submit([n], str(n), MAX_ITEMS - 1)) for n in range(4)]
+        light = asyncio.create_task(batcher.submit([9], "light"))
+        await asyncio.sleep(0)
+        with pytest.raises(ProblemError):
+            await batcher.submit([1], "heavy", 2 * MAX_ITEMS)
+        work.go.set()
+        await asyncio.gather(first, *heavy, light)
+        assert work.batches == [[1], [1], [1], [1], [1, 1]]
         await batcher.close()
 
     asyncio.run(scenario())

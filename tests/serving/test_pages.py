@@ -53,6 +53,12 @@ def test_reports_are_listed_and_open(client: httpx.Client) -> None:
         "customers/2025-05-01.html/..%2f..%2f..%2fsecret.html",
         "....//secret.html",
         "customers",
+        pytest.param("x" * 3_000 + ".html", id="3,000 letters"),
+        pytest.param("x/" * 3_000 + "x.html", id="3,000 folders"),
+        pytest.param("x" * 20_000 + ".html", id="20,000 letters"),
+        pytest.param("customers/2025-05-01.html/x.html", id="below a file"),
+        "%ff%fe.html",
+        "%ed%a0%80.html",
     ],
 )
 def test_no_other_file_is_reached(client: httpx.Client, path: str) -> None:

@@ -8,15 +8,27 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
-from pipeline.endpoints import Answer, Predictions
+from pipeline import domains
+from pipeline.endpoints import Answer, EndpointSpec, Predictions
 from pipeline.footfall.endpoint import FootfallAnswer
 from pipeline.lake.tables import Lake
 from pipeline.serving.metrics import Metrics
-from pipeline.serving.prediction_log import PREDICTIONS, Entry, PredictionLog
+from pipeline.serving.prediction_log import (
+    MAX_BYTES,
+    MAX_ROW_CHARACTERS,
+    MAX_TEXT,
+    PREDICTIONS,
+    Entry,
+    PredictionLog,
+    stored_id,
+)
 from pipeline.settings import Settings
-from tests.serving.helpers import HANG_SECONDS
+from pipeline.shoppers.features import BY_BRAND, HISTORY
+from pipeline.stores.endpoint import LOGGED
+from tests.serving.helpers import HANG_SECONDS, until
 from tests.serving.stub import PATH, stub_service
 
 AT = datetime(2025, 5, 1, 23, 59, tzinfo=UTC)
@@ -25,7 +37,7 @@ AT = datetime(2025, 5, 1, 23, 59, tzinfo=UTC)
 def entry(rows: int, at: datetime = AT) -> Entry:
     answers: list[Answer] = [FootfallAnswer(buyers=n, low=0, high=9, model_version=3) for n in range(rows)]
     predictions = Predictions(answers, list(range(rows)), {"visitors": [10.0 * n for n in range(rows)]})
-    return Entry(at, "footfall", "champion", {"footfall_buyers": 3}, [f"r{n}" for n in range(rows)], predictions)
+    return Entry(at, "footfall", "champion", {"footfall_buyers": 3}, [f"{n:032x}" for n in range(rows)], predictions)
 
 
 def prediction_log(settings: Settings, max_rows: int = 100) -> tuple[PredictionLog, Metrics]:
@@ -44,7 +56,7 @@ def test_the_log_holds_inputs_outputs_and_versions(empty: Settings) -> None:
     log.add(entry(2, AT + timedelta(minutes=2)))
     log.stop()
     rows = sorted(Lake(empty).read(PREDICTIONS).to_pylist(), key=lambda row: (row["at"], row["request_id"]))
-    assert [row["request_id"] for row in rows] == ["r0", "r1", "r2", "r0", "r1"]
+    assert [int(row["request_id"]) for row in rows] == [0, 1, 2, 0, 1]
     assert [str(row["day"]) for row in rows] == ["2025-05-01"] * 3 + ["2025-05-02"] * 2
     assert json.loads(rows[2]["inputs"]) == {"visitors": 20.0}
     assert json.loads(rows[2]["output"])["buyers"] == 2
@@ -53,12 +65,101 @@ def test_the_log_holds_inputs_outputs_and_versions(empty: Settings) -> None:
     assert value(metrics, "dropped") == 0
 
 
+def test_what_is_personal_is_left_out_and_no_row_is_invalid_json(empty: Settings) -> None:
+    log, metrics = prediction_log(empty)
+    answers: list[Answer] = [FootfallAnswer(buyers=1, low=0, high=9, model_version=3)] * 3
+    inputs: dict[str, list[Any]] = {
+        "age": [41.0, 42.0, 43.0],
+        "visitors": [float("nan"), float("inf"), 1.5],
+        "text": ["x" * 1_000, None, "y"],
+    }
+    ids = ["john.doe", "0f8fad5b-d9cb-469f-a165-70867728950e", "john.doe"]
+    predictions = Predictions(answers, [0, 1, 2], inputs)
+    log.add(Entry(AT, "footfall", "champion", {"m": 3}, ids, predictions, personal=frozenset({"age"})))
+    log.flush()
+    rows = Lake(empty).read(PREDICTIONS).to_pylist()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    assert [json.loads(row["inputs"], parse_constant=refuse) for row in rows] == [
+        {"visitors": None, "text": "x" * MAX_TEXT},
+        {"visitors": None, "text": None},
+        {"visitors": 1.5, "text": "y"},
+    ]
+    assert rows[0]["request_id"] == rows[2]["request_id"] == stored_id("john.doe")
+    assert "john" not in str(rows)
+    # The service's own, and what programs usually make, can be looked up.
+    assert rows[1]["request_id"] == ids[1]
+    assert value(metrics, "logged") == 3
+
+
+def test_a_row_that_is_too_long_is_dropped_and_counted(empty: Settings) -> None:
+    log, metrics = prediction_log(empty)
+    whole = entry(2)
+    wide = {f"column {n:05d}": [1.0, 1.0] for n in range(MAX_ROW_CHARACTERS // 15)}
+    log.add(replace(whole, predictions=replace(whole.predictions, inputs=wide)))
+    log.add(entry(1))
+    log.flush()
+    assert (value(metrics, "logged"), value(metrics, "dropped")) == (1, 2)
+
+
+def test_the_buffer_is_bounded_in_bytes(empty: Settings) -> None:
+    log, metrics = prediction_log(empty, max_rows=10**9)
+    whole = entry(1)
+    positions = range(MAX_BYTES // whole.size + 1)
+    repeated = replace(whole.predictions, positions=[0] * len(positions))
+    log.add(replace(whole, predictions=repeated))
+    assert value(metrics, "dropped") == len(positions)
+
+
+def test_the_buffer_is_written_in_batches(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.serving.prediction_log.BATCH_ROWS", 5)
+    log, metrics = prediction_log(empty)
+    for _ in range(4):
+        log.add(entry(3))
+    log.flush()
+    assert value(metrics, "logged") == 12
+    assert Lake(empty).version(PREDICTIONS) == 3
+
+
+@pytest.mark.parametrize("spec", domains.endpoints(), ids=lambda spec: spec.name)
+def test_the_log_of_an_endpoint_has_known_columns_only(
+    spec: EndpointSpec, client: httpx.Client, shop: Settings
+) -> None:
+    """Whatever a request holds: unknown brands, ids, and what is said of a person."""
+    example = client.get("/openapi.json").json()["paths"][spec.path]["post"]["requestBody"]["content"]
+    row = example["application/json"]["example"]["rows"][0]
+    if spec.name == "purchase":
+        state = {"age": 41, "income": 123456, "sex": 1, "last_brand": "John Doe", "brand_units": {"John Doe": 1}}
+        row["state"] |= state
+        row["promotions"] |= {"John Doe": True}
+    sent = client.post(spec.path, json={"rows": [row]}, headers={"X-Request-ID": f"John-{spec.name}"})
+    assert "error" not in sent.json()["answers"][0]
+    log = until(lambda: _logged(shop, spec.name, stored_id(f"John-{spec.name}")))
+    assert len(log) == 1
+    assert "John" not in str(log)
+    inputs = json.loads(log[0]["inputs"])
+    assert inputs
+    assert not {"age", "income", "sex", "marital_status", "education", "occupation", "settlement_size"} & set(inputs)
+    features = {feature for name in spec.models for feature in client.get(f"/model/{name}").json()["features"]}
+    known = {*features, *HISTORY, *LOGGED, "purchases", "units", "last_brand"}
+    assert {name for name in inputs if name not in known and not name.startswith(tuple(BY_BRAND))} == set()
+
+
+def _logged(settings: Settings, model: str, request_id: str) -> list[dict[str, Any]]:
+    if not Lake(settings).exists(PREDICTIONS):
+        return []
+    rows = Lake(settings).read(PREDICTIONS).to_pylist()
+    return [row for row in rows if (row["model"], row["request_id"]) == (model, request_id)]
+
+
 def test_refused_rows_are_not_logged(empty: Settings) -> None:
     log, _ = prediction_log(empty)
     whole = entry(3)
     log.add(replace(whole, predictions=Predictions(whole.predictions.answers, [0, 2], {"visitors": [0.0, 20.0]})))
     log.flush()
-    assert Lake(empty).read(PREDICTIONS)["request_id"].to_pylist() == ["r0", "r2"]
+    assert Lake(empty).read(PREDICTIONS)["request_id"].to_pylist() == [f"{n:032x}" for n in (0, 2)]
 
 
 def test_predictions_beyond_the_buffer_are_dropped_and_counted(empty: Settings) -> None:
