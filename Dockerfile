@@ -1,6 +1,6 @@
 # One image for every Airflow component and for MLflow's server: the same locked set that the tests ran with.
 
-FROM python:3.11.13-slim-bookworm AS build
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1 AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
@@ -13,14 +13,14 @@ COPY expectations /build/expectations
 COPY sources.yaml /build/sources.yaml
 RUN pip install --no-deps --no-index --no-build-isolation --compile /build
 
-FROM python:3.11.13-slim-bookworm
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
 # LightGBM's threads.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --no-install-recommends --yes libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --create-home --home-dir /home/aisle aisle \
-    && install --directory --owner aisle --group aisle /opt/airflow /var/lib/aisle
+    && install --directory --mode 700 --owner aisle --group aisle /opt/airflow /var/lib/aisle
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/aisle/dags
 COPY plugins /opt/aisle/plugins

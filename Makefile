@@ -1,6 +1,5 @@
 # Only Python 3.11 and make are assumed; everything else is set up here, once.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-UV_VERSION := 0.13.8
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
@@ -11,8 +10,10 @@ TORCH_WHEELS := https://download.pytorch.org/whl/cpu/torch/
 # pip, unlike uv, reads the machine's own configuration, which may name a mirror or a folder of wheels.
 TORCH := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-torch.txt
 
+LOCKS := requirements.txt requirements-serving.txt requirements-dev.txt requirements-audit.txt requirements-uv.txt
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint bench lock clean
+.PHONY: help demo up test lint bench audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,20 +36,27 @@ lint: $(VENV)/installed-dev ## Check style, types and imports; changes nothing
 bench: $(VENV)/installed-dev ## Measure speed and memory (see benchmarks/README.md)
 	@$(BIN)/python -m benchmarks
 
+audit: $(VENV)/uv ## Look for known vulnerabilities in everything that is locked; needs the network
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(BIN)/uv pip install --quiet --python $(VENV)-audit/bin/python --require-hashes --requirements requirements-audit.txt
+	@for lock in $(LOCKS); do echo $$lock; $(VENV)-audit/bin/pip-audit --disable-pip --require-hashes --requirement $$lock || exit 1; done
+
 lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
 	@$(LOCK) requirements.in --output-file requirements.txt
 	@$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	@$(LOCK) requirements-serving.in --output-file requirements-serving.txt
+	@$(LOCK) requirements-audit.in --output-file requirements-audit.txt
+	@$(LOCK) requirements-uv.in --output-file requirements-uv.txt
 	@$(LOCK) requirements-torch.in --find-links $(TORCH_WHEELS) --no-emit-find-links --output-file requirements-torch.txt
 
 clean: ## Remove the environment and everything that was made
-	@rm -rf $(VENV) .aisle .airflow .airflow.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf $(VENV) $(VENV)-audit .aisle .airflow .airflow.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-$(VENV)/uv:
+$(VENV)/uv: requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	@echo "Setting up $(VENV) (once; a minute or two)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-uv.txt
 	@touch $@
 
 $(VENV)/installed: $(VENV)/uv requirements.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""Prepare the first start of Airflow: migrate its database and store the administrator's password."""
+"""Prepare the first start: folders that others only mount, the administrator's password, Airflow's database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ def write_passwords(file: Path, password: str) -> None:
     temporary.replace(file)
 
 
+def make_folders(airflow_home: Path, home: Path) -> None:
+    """Make the folder for temporary files, and the one that the prediction service may write to."""
+    for folder in (airflow_home / "tmp", home / "lake" / "predictions"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 if __name__ == "__main__":
+    make_folders(Path(os.environ["AIRFLOW_HOME"]), Path(os.environ["AISLE_HOME"]))
     write_passwords(
         Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]), os.environ["AISLE_ADMIN_PASSWORD"]
     )

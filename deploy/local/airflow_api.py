@@ -23,15 +23,17 @@ class AirflowApi:
 
     Args:
         url: the address of its API server.
+        password: of the user `admin`.
         check: called repeatedly while waiting; raises if Airflow has stopped.
     """
 
-    def __init__(self, url: str, check: Callable[[], None] = lambda: None) -> None:
-        self._check = check
+    def __init__(self, url: str, password: str, check: Callable[[], None] = lambda: None) -> None:
+        self._check, self._password = check, password
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def __enter__(self) -> Self:
-        token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+        login = {"username": "admin", "password": self._password}
+        token = self._http.post("/auth/token", json=login).raise_for_status().json()["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
         return self
 

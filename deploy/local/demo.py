@@ -167,9 +167,13 @@ def run(console: Console) -> None:
         clear(HOME)
         write_sources(HOME / "sources.yaml", story.address)
         step = progress.add_task("starting Airflow", total=None)
-        with LocalAirflow(AIRFLOW_HOME, settings) as airflow, AirflowApi(airflow.url, airflow.check) as api:
+        with (
+            LocalAirflow(AIRFLOW_HOME, settings) as airflow,
+            AirflowApi(airflow.url, airflow.password, airflow.check) as api,
+        ):
             progress.update(step, total=1, completed=1)
-            progress.console.print(f"Airflow answers at {airflow.url} while this runs (no login).", highlight=False)
+            login = f"user admin, password {airflow.password}"
+            progress.console.print(f"Airflow answers at {airflow.url} while this runs ({login}).", highlight=False)
             started = time.monotonic()
             play(story, api, progress)
             ended = time.monotonic()

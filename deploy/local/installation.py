@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -25,12 +26,26 @@ def base_environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
 
 
+def write_password(file: Path) -> None:
+    """Make a password for the user `admin` where Airflow's simple auth manager reads it, unless there is one.
+
+    Only this user can read the file.
+    """
+    if not file.exists():
+        temporary = file.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps({"admin": secrets.token_urlsafe(16)}), encoding="utf-8")
+        temporary.replace(file)
+
+
 @dataclass
 class LocalAirflow:
     """Airflow in a folder: LocalExecutor on SQLite, listening on 127.0.0.1 only.
 
-    Everyone on this machine is an admin, and no other machine can reach it. It is not an installation for production;
-    docker-compose.yaml is a starting point for one.
+    Who knows the password is an admin, and no other machine can reach it. Without a password, a web page could make a
+    browser on this machine ask for an admin's token, by having its own name point here (DNS rebinding). It is not an
+    installation for production; docker-compose.yaml is a starting point for one.
 
     Attributes:
         home: the folder of its database, logs and configuration.
@@ -52,6 +67,15 @@ class LocalAirflow:
         self._environment = base_environment() | self._configuration() | dict(self.settings)
 
     @property
+    def password(self) -> str:
+        """The password of the user `admin`, made at the first start in this folder."""
+        return str(json.loads(self._passwords.read_text(encoding="utf-8"))["admin"])
+
+    @property
+    def _passwords(self) -> Path:
+        return self.home / "passwords.json"
+
+    @property
     def url(self) -> str:
         """The address of the UI and the REST API."""
         return f"http://{HOST}:{self.port}"
@@ -71,6 +95,7 @@ class LocalAirflow:
     def start(self) -> None:
         """Migrate the database and start the components."""
         self.home.mkdir(parents=True, exist_ok=True)
+        write_password(self._passwords)
         airflow = [sys.executable, "-m", "airflow"]
         logs = self.home / "logs" / "components"
         run_once("airflow db migrate", [*airflow, "db", "migrate"], logs / "migrate.log", self._environment, PROJECT)
@@ -121,7 +146,8 @@ class LocalAirflow:
                 "executor": "LocalExecutor",
                 "parallelism": 4,
                 "execution_api_server_url": f"{self.url}/execution/",
-                "simple_auth_manager_all_admins": True,
+                "simple_auth_manager_users": "admin:admin",
+                "simple_auth_manager_passwords_file": self._passwords,
             },
             "database": {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"},
             "scheduler": {"scheduler_idle_sleep_time": 0.1, "enable_health_check": False},
@@ -166,6 +192,8 @@ class LocalMlflow:
             "DO_NOT_TRACK": "true",
         }
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
+        # Another name that points here is refused, so that no web page reaches the server through a browser.
+        command += ["--allowed-hosts", f"{HOST}:{self.port},localhost:{self.port}"]
         command += ["--backend-store-uri", self.store, "--default-artifact-root", self.artifacts]
         self._service = Service("mlflow server", command, self.log.absolute(), environment, PROJECT)
 

@@ -44,7 +44,8 @@ def main(console: Console) -> int:
             LocalAirflow(home, variables) as airflow,
         ):
             status.stop()
-            console.print(f"Airflow   {airflow.url}  (no login; reachable from this machine only)", highlight=False)
+            console.print(f"Airflow   {airflow.url}  (reachable from this machine only)", highlight=False)
+            console.print(f"Login     user admin, password {airflow.password}", highlight=False, markup=False)
             console.print(f"MLflow    {mlflow.url}", highlight=False)
             console.print(f"Tables    {settings.home}", highlight=False)
             console.print(f"Sources   {variables.get('AISLE_SOURCES', settings.sources)}", highlight=False)

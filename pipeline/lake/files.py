@@ -82,7 +82,7 @@ class Files:
         """Make a local home that is missing, and keep what is in it from other users."""
         if _is_local(self.home):
             home = Path(str(self.home))
-            home.mkdir(parents=True, exist_ok=True)
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
             make_private(home)
 
     def path(self, *parts: str) -> UPath:

@@ -18,6 +18,8 @@ from pipeline.lake.files import make_private
 SCHEME = "sqlite:///"
 LOCK_SECONDS = 120
 """How long to wait for another process that is making the database; to make it takes seconds."""
+BUSY_SECONDS = 10
+"""How long to wait for another process that is writing to the database."""
 _TEMPORARY = ".making"
 _PATHS = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 _VERSION_PATHS = (("model_versions", "source"), ("model_versions", "storage_location"))
@@ -84,6 +86,7 @@ def _make(file: Path) -> None:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
         _dispose(client)
+        temporary.chmod(0o600)
         with temporary.open("rb+") as made:
             os.fsync(made.fileno())
         temporary.replace(file)
@@ -189,4 +192,6 @@ _SIGNS = (
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{file}?mode={'rw' if os.access(file, os.W_OK) else 'ro'}", uri=True, timeout=10)
+    return sqlite3.connect(
+        f"file:{file}?mode={'rw' if os.access(file, os.W_OK) else 'ro'}", uri=True, timeout=BUSY_SECONDS
+    )

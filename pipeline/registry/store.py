@@ -17,6 +17,7 @@ from mlflow.entities import LoggedModelStatus, Metric, Param
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import RefusedError, UsageError
+from pipeline.lake.files import make_private
 from pipeline.registry.database import prepare
 from pipeline.registry.explained import Explained
 from pipeline.registry.model_files import checksum
@@ -245,6 +246,8 @@ def _client(settings: Settings) -> MlflowClient:
     # Files in a place that was chosen by hand stay there.
     own = not settings.artifacts and not settings.tracking_uri
     prepare(uri, settings.artifacts_uri if own else "")
+    if "://" not in settings.home:
+        make_private(Path(settings.home))
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

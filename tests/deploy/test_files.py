@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.compose.initialise import make_folders
+from pipeline.monitoring.request_log import PREDICTIONS
+
 PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE = PROJECT / "docker-compose.yaml"
 DOCKERFILE = PROJECT / "Dockerfile"
@@ -65,6 +68,71 @@ def test_images_of_services_are_pinned(services: dict[str, Any]) -> None:
         assert re.match(r"\d+\.\d+", tag), f"service {name}: image {service['image']} is not pinned to a version"
 
 
+def test_images_are_taken_by_digest(services: dict[str, Any]) -> None:
+    files = [DOCKERFILE, SERVING_DOCKERFILE]
+    images = [image for file in files for image in re.findall(r"^FROM (\S+)", file.read_text(), re.MULTILINE)]
+    images += [service["image"] for service in services.values() if "build" not in service]
+    for image in images:
+        assert re.search(r"@sha256:[0-9a-f]{64}$", image), f"{image} may change; name its digest"
+
+
+def test_a_container_may_do_no_more_than_it_needs(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert name == "postgres" or "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert service["mem_limit"], name
+        assert service["pids_limit"] <= 512, name
+        assert any(mount.startswith("/tmp:") for mount in service["tmpfs"]), f"{name} has no place for temporary files"
+
+
+def test_networks_separate_who_has_nothing_to_say_to_each_other(services: dict[str, Any]) -> None:
+    networks = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["networks"]
+    assert [name for name, network in networks.items() if not (network or {}).get("internal")] == ["front"]
+    of = {name: set(service["networks"]) for name, service in services.items()}
+    assert of["postgres"] == {"database"}
+    assert not of["serving"] & of["postgres"], "the prediction service needs no database"
+    assert {name for name, service in services.items() if service.get("ports")} <= {n for n in of if "front" in of[n]}
+    for name, service in services.items():
+        for other in service.get("depends_on", {}):
+            assert other == "initialise" or of[name] & of[other], f"{name} cannot reach {other}"
+
+
+def test_mlflow_asks_for_a_password_and_its_clients_know_it(services: dict[str, Any]) -> None:
+    server = services["mlflow"]
+    assert "--app-name=basic-auth" in server["command"]
+    file = PROJECT / str(server["environment"]["MLFLOW_AUTH_CONFIG_PATH"]).removeprefix("/opt/aisle/")
+    assert "default_permission = NO_PERMISSIONS" in file.read_text()
+    assert "password" not in re.sub(r"#.*", "", file.read_text())
+    for name, service in services.items():
+        environment = service.get("environment", {})
+        if environment.get("AISLE_TRACKING_URI"):
+            assert environment["MLFLOW_TRACKING_USERNAME"] == server["environment"]["MLFLOW_AUTH_ADMIN_USERNAME"], name
+            assert environment["MLFLOW_TRACKING_PASSWORD"] == server["environment"]["MLFLOW_AUTH_ADMIN_PASSWORD"], name
+            assert "AISLE_SIGNING_KEY" in environment, name
+    assert "AISLE_SIGNING_KEY" not in server["environment"], "who keeps the models must not be able to sign them"
+
+
+def test_the_prediction_service_writes_its_log_alone(services: dict[str, Any], tmp_path: Path) -> None:
+    home, log = services["serving"]["volumes"]
+    assert home == "aisle-home:/var/lib/aisle:ro"
+    assert log["target"] == f"/var/lib/aisle/{log['volume']['subpath']}"
+    make_folders(tmp_path / "airflow", tmp_path / "home")
+    assert (tmp_path / "home" / log["volume"]["subpath"]).is_dir()
+    assert log["volume"]["subpath"] == f"lake/{PREDICTIONS}"
+
+
+def test_the_installer_is_installed_by_its_hash() -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    for line in re.findall(r"^.*pip install.*$", makefile, re.MULTILINE):
+        if "--editable" not in line and not line.startswith(("INSTALL", "TORCH")):
+            assert "--require-hashes" in line, line
+    locked = (PROJECT / "requirements-uv.txt").read_text()
+    assert re.search(r"^uv==[\d.]+ \\\n    --hash=sha256:", locked)
+    assert "run: make audit" in WORKFLOWS[0].read_text()
+
+
 def test_every_service_that_stays_is_watched(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service.get("restart") == "no" or "healthcheck" in service, f"service {name} has no healthcheck"
@@ -110,7 +178,7 @@ def test_nothing_phones_home(services: dict[str, Any]) -> None:
 def test_files_that_services_name_exist(services: dict[str, Any]) -> None:
     for name, service in services.items():
         words = [*service.get("command", []), *service.get("healthcheck", {}).get("test", [])]
-        mounts = [volume.split(":")[0] for volume in service.get("volumes", []) if volume.startswith("./")]
+        mounts = [volume.split(":")[0] for volume in service.get("volumes", []) if str(volume).startswith("./")]
         for word in [word for word in words if word.startswith("deploy/")] + mounts:
             assert (PROJECT / word).exists(), f"service {name} names {word}, which is not there"
 

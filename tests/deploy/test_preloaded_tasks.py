@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
+
+import httpx
 
 from deploy.local.airflow_api import AirflowApi
 from deploy.local.installation import LocalAirflow
@@ -59,13 +62,30 @@ libraries()
 """
 
 
+def assert_nobody_gets_in_without_the_password(airflow: LocalAirflow) -> None:
+    """Also not a web page that has its own name point to this machine, so that a browser here asks for it."""
+    tries = [("GET", "/auth/token", None), ("GET", "/auth/token/login", None), ("GET", "/api/v2/dags", None)]
+    tries += [("POST", "/auth/token", {"username": "admin", "password": word}) for word in ("", "admin", "wrong")]
+    for host in (airflow.url.removeprefix("http://"), "attacker.example:8080"):
+        for method, path, body in tries:
+            answer = httpx.request(method, airflow.url + path, json=body, headers={"Host": host}, trust_env=False)
+            assert answer.status_code in (400, 401, 403, 422), f"{method} {path} of {host}: {answer.status_code}"
+            assert "access_token" not in answer.text
+            assert not answer.cookies
+    assert stat.S_IMODE((airflow.home / "passwords.json").stat().st_mode) == 0o600
+
+
 def test_a_task_finds_its_modules_and_the_libraries_work(tmp_path: Path) -> None:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "libraries.py").write_text(DAG_FILE)
     results = tmp_path / "results"
     results.mkdir()
     settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
-    with LocalAirflow(tmp_path / "airflow", settings) as airflow, AirflowApi(airflow.url, airflow.check) as api:
+    with (
+        LocalAirflow(tmp_path / "airflow", settings) as airflow,
+        AirflowApi(airflow.url, airflow.password, airflow.check) as api,
+    ):
+        assert_nobody_gets_in_without_the_password(airflow)
         api.wait_for_dags({"libraries"}, timeout=120)
         api.unpause("libraries")
         api.wait_run("libraries", api.trigger("libraries", {"folder": str(results)}), timeout=300)
