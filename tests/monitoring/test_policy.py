@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.monitoring.drift import DriftOutcome
+from pipeline.monitoring.drift import NOTHING_NEW, DriftOutcome
 from pipeline.monitoring.policy import should_retrain
 from pipeline.training.monitored import ColumnDrift, Performance, RetrainPolicy
 
@@ -32,8 +32,13 @@ def found(verdict: DriftStatus, data: list[bool], prediction: bool = False) -> D
         (found("drift", [True] * 10, prediction=True), 6, False),
         (found("drift", [True] * 10, prediction=True), -3, False),
         (found("no drift", [False] * 10), 99, False),
+        (found("too few rows", [True] * 10), 7, False),
+        (found(NOTHING_NEW, [True] * 10), 7, False),
     ],
-    ids=["enough columns", "too few columns", "prediction", "cooling down", "trained later", "none"],
+    ids=[
+        *("enough columns", "too few columns", "prediction", "cooling down", "trained later", "none"),
+        *("too few rows", "the rows of the training"),
+    ],
 )
 def test_the_decision_to_retrain(outcome: DriftOutcome, days: int, retrain: bool) -> None:
     decision = should_retrain(outcome, RetrainPolicy(), earlier=[True], days_since_training=days)
