@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
-
-import jinja2
 
 from pipeline.dates import format_day
 from pipeline.lake.tables import Lake
 from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning
 from pipeline.morning.summary import summarize
-from pipeline.redaction import redact
 from pipeline.reports.index import ALL_PAGES, list_of_pages
 from pipeline.reports.page import MORNING_PAGE, REPORTS, Link, Section, Table, Tile, Tone, render_page
 from pipeline.reports.phrasing import MISSING, count, counted, percent
+from pipeline.reports.templates import html_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +71,7 @@ def _tiles(morning: Morning) -> list[Tile]:
 
 
 def _lines(lines: Sequence[Line]) -> str:
-    return _template().render(lines=lines, sparkline=_sparkline)
+    return html_template("pipeline.morning", "lines.html").render(lines=lines, sparkline=_sparkline)
 
 
 def _sparkline(values: Sequence[float], width: int = 84, height: int = 20) -> str:
@@ -140,15 +137,3 @@ def _grid(morning: Morning) -> Section:
     legend = f"{CELLS['bad']} something to look at, {CELLS['good']} as it should be, empty: nothing was done that day."
     tones = {CELLS["bad"]: TONES["drift"], CELLS["good"]: TONES["well"]}
     return Section(f"The last {DAYS} days", [legend], Table(columns, rows, tones=tones))
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.morning", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: redact(value) if type(value) is str else value,
-    )
-    return environment.get_template("lines.html")

@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
 from typing import Any, Literal
 
-import jinja2
-
 from pipeline.lake.tables import Lake
-from pipeline.redaction import redact
+from pipeline.reports.templates import html_template
 
 Tone = Literal["", "good", "bad", "wait"]
 """The colour of a key figure or of a table cell."""
@@ -157,7 +154,7 @@ def render_page(
     figures: dict[str, Any] = {
         f"figure-{n}": json.loads(section.figure) for n, section in enumerate(sections, 1) if section.figure
     }
-    return _template().render(
+    return html_template("pipeline.reports", "page.html").render(
         title=title,
         subtitle=subtitle,
         ways=ways,
@@ -167,19 +164,6 @@ def render_page(
         figures=figures,
         script=script,
     )
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.reports", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # A reason, a warning or a source's address may hold a password.
-        finalize=lambda value: redact(value) if type(value) is str else value,
-    )
-    return environment.get_template("page.html")
 
 
 def _ways_around(lake: Lake, name: str) -> list[Link]:
