@@ -114,7 +114,7 @@ def _full_disks() -> Iterator[Outcome]:
             (home / "filler").write_bytes(b"\0" * max(0, free // 4096 * 4096))
             full = _aisle(home, "ingest", "footfall", "--from", "2024-02-01", "--until", "2024-02-20")
             (home / "filler").unlink()
-            again = _aisle(home, "ingest", "footfall", "--from", "2024-01-01", "--until", "2024-02-20")
+            again = _aisle(home, "ingest", "footfall", "--from", "2024-02-01", "--until", "2024-02-20")
             well = _aisle(home, "doctor", "--deep")
             held = _is_sentence(full) and again.returncode == 0 and well.returncode == 0
             yield Outcome(f"ingestion with {kilobytes} kB free, then with space, then doctor --deep", held, _last(full))

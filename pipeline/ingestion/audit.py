@@ -18,6 +18,7 @@ from pipeline.ingestion.ledger import LEDGER, LedgerEntry, Status, corrections_o
 from pipeline.ingestion.overlap import days_of, resolve_overlaps
 from pipeline.ingestion.quarantine import quarantine_table
 from pipeline.ingestion.received import received_table
+from pipeline.ingestion.remedies import ingest_command, raw_remedy
 from pipeline.lake import engine
 from pipeline.lake.health import damages
 from pipeline.lake.tables import Lake
@@ -78,14 +79,14 @@ def audit(settings: Settings, table: str, *, deep: bool = False) -> Audit:
     complete = [e for e in committed if e.delivery not in interrupted]
     faults = [*_count_faults(lake, table, committed, complete), *_orphans(lake, table, entries)]
     faults += _entry_faults(table, entries)
-    faults += [fault for entry in complete if (fault := _raw_fault(lake, entry))]
+    faults += [fault for entry in complete if (fault := _raw_fault(settings, lake, entry))]
     if days := wrong_days(settings, lake, table, set(interrupted)):
         shown = ", ".join(format_day(day) for day in days[:MAX_SHOWN_DAYS])
         more = f" and {len(days) - MAX_SHOWN_DAYS:,} more" if len(days) > MAX_SHOWN_DAYS else ""
         detail = f"the clean table does not follow from the received rows on {shown}{more}"
         faults.append(Disagreement(detail, f"aisle repair {table}"))
     landed = {e.delivery: e for e in entries if e.status is Status.LANDED}
-    unfinished = tuple(_unfinished(lake, entry) for _, entry in sorted(landed.items()))
+    unfinished = tuple(_unfinished(settings, lake, entry) for _, entry in sorted(landed.items()))
     return Audit(tuple(committed), unfinished, tuple(faults))
 
 
@@ -200,9 +201,9 @@ def has_rows(lake: Lake, entry: LedgerEntry) -> bool:
     return tables_count(lake, entry.table, entry.delivery) != (0, 0)
 
 
-def _unfinished(lake: Lake, entry: LedgerEntry) -> Disagreement:
+def _unfinished(settings: Settings, lake: Lake, entry: LedgerEntry) -> Disagreement:
     """What helps a delivery that is under way or was interrupted: the same step again."""
-    remedy = f"aisle ingest {entry.table} --source {entry.source} --all"
+    remedy = ingest_command(settings, entry)
     if entry.corrects and has_rows(lake, entry):
         # Its rows may be marked as replayed by now, so that they cannot be replayed again.
         remedy = f"aisle repair {entry.table}"
@@ -214,23 +215,13 @@ def _unfinished(lake: Lake, entry: LedgerEntry) -> Disagreement:
     return Disagreement(f"{entry.delivery} is under way, or was interrupted", f"{remedy} (unless it is under way)")
 
 
-def _raw_fault(lake: Lake, entry: LedgerEntry) -> Disagreement | None:
+def _raw_fault(settings: Settings, lake: Lake, entry: LedgerEntry) -> Disagreement | None:
     path = lake.path(entry.blob)
     size = path.stat().st_size if path.exists() else None
     if size == entry.size:
         return None
     observed = "are missing" if size is None else f"have {size} bytes instead of {entry.size}"
-    return Disagreement(f"{entry.delivery}: the raw bytes at {entry.blob} {observed}", raw_remedy(entry))
-
-
-def raw_remedy(entry: LedgerEntry) -> str:
-    """The command that stores the raw bytes of a delivery again."""
-    if entry.corrects:
-        return f"aisle repair {entry.table}"
-    return (
-        f"aisle ingest {entry.table} --source {entry.source} --all "
-        "(it stores the bytes again if the source still has the file, or has it again from a backup)"
-    )
+    return Disagreement(f"{entry.delivery}: the raw bytes at {entry.blob} {observed}", raw_remedy(settings, entry))
 
 
 def _deliveries_with_rows(lake: Lake, table: str) -> set[str]:

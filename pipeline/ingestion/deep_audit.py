@@ -6,11 +6,12 @@ from pipeline.contracts import CONTRACTS
 from pipeline.errors import AisleError
 from pipeline.ingestion import ledger
 from pipeline.ingestion.assessment import source_of
-from pipeline.ingestion.audit import Disagreement, raw_remedy
+from pipeline.ingestion.audit import Disagreement
 from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.fingerprint import rules_fingerprint
 from pipeline.ingestion.ledger import LedgerEntry, Status
 from pipeline.ingestion.rebuilding import joined_blob
+from pipeline.ingestion.remedies import raw_remedy
 from pipeline.ingestion.repair import compare_delivery
 from pipeline.lake.health import file_hash
 from pipeline.lake.tables import Lake
@@ -36,7 +37,7 @@ def audit_contents(settings: Settings, table: str) -> tuple[list[Disagreement], 
         # Of a name and a checksum in the ledger that differ, the other audit says which is wrong.
         if not path.exists() or not path.name.startswith(f"{file_hash(path)[:16]}-"):
             detail = f"{entry.delivery}: the raw bytes at {entry.blob} are not those that arrived"
-            faults.append(Disagreement(detail, raw_remedy(entry)))
+            faults.append(Disagreement(detail, raw_remedy(settings, entry)))
             continue
         try:
             if _rules(settings, lake, entry) != entry.rules:

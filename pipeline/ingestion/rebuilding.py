@@ -6,10 +6,10 @@ from upath import UPath
 
 from pipeline.errors import RefusedError
 from pipeline.ingestion.assessment import Assessment, assess_rows, source_of
-from pipeline.ingestion.audit import raw_remedy
 from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.fingerprint import rules_fingerprint
 from pipeline.ingestion.ledger import LedgerEntry
+from pipeline.ingestion.remedies import raw_remedy
 from pipeline.ingestion.sources import NamedSource
 from pipeline.lake.files import Blob
 from pipeline.lake.health import file_hash
@@ -29,7 +29,7 @@ def assess_again(settings: Settings, lake: Lake, entry: LedgerEntry) -> tuple[As
             where=entry.blob,
             observed=f"SHA-256 {digest[:16]}…",
             allowed=f"{entry.sha256[:16]}…",
-            todo=raw_remedy(entry),
+            todo=raw_remedy(settings, entry),
         )
     # Days are left out: they serve only expectations on the delivery as a whole.
     name = UPath(entry.blob).name[HASH_PREFIX:]
@@ -60,6 +60,6 @@ def joined_blob(settings: Settings, lake: Lake, entry: LedgerEntry, source: Name
         raise RefusedError(
             "The raw bytes of the joined file are missing or damaged",
             where=f"{name} in {folder}",
-            todo=raw_remedy(entry),
+            todo=raw_remedy(settings, entry),
         )
     return next((blob for blob in blobs if rules_fingerprint(settings, source, blob) == entry.rules), blobs[-1])

@@ -18,10 +18,10 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, QueryBuilder, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from pipeline.dates import format_day, parse_as_of
-from pipeline.errors import RefusedError
+from pipeline.errors import AisleError, RefusedError
 from pipeline.lake.digests import rows_digest
 from pipeline.lake.files import Files
 from pipeline.lake.partitions import Partition, as_json, predicate, single_day
@@ -34,7 +34,7 @@ DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
 WRITTEN = "aisle.written"
-"""The entry of a commit of one part of an as-of day: which part, how many rows, and their digest."""
+"""The entry of a commit of one part of an as-of day: which part, how many rows, their columns, and their digest."""
 
 CONFIGURATION = {"delta.checkpointInterval": "10"}
 """A table is opened from its last checkpoint and the commits since then, each of which takes a millisecond to read."""
@@ -217,7 +217,7 @@ class Lake(Files):
                 return TableRef(table, int(target.version()), day)
             except DeltaError as error:
                 if not _is_conflict(error):
-                    raise
+                    raise _unwritable(table, error) from error
                 lost = error
                 _wait(attempt)
         raise _overtaken(table, str(dict(where))) from lost
@@ -258,7 +258,7 @@ class Lake(Files):
                 return True
             except DeltaError as error:
                 if self.version(table) == version:
-                    raise
+                    raise _unwritable(table, error) from error
                 lost = error
                 _wait(attempt)
         what = "Other writers kept changing the table"
@@ -283,7 +283,7 @@ class Lake(Files):
                 return TableRef(table, int(target.version()))
             except DeltaError as error:
                 if not _is_conflict(error):
-                    raise
+                    raise _unwritable(table, error) from error
                 lost = error
                 _wait(attempt)
         raise _overtaken(table, "all partitions") from lost
@@ -326,8 +326,9 @@ def _written(where: Partition, rows: pa.Table) -> dict[str, str]:
     if "as_of" not in where or any(len(values) != 1 for values in where.values()):
         return {}
     part = [str(where[column][0]) for column in sorted(where)]
-    digest = rows_digest(rows.select(sorted(rows.column_names)))
-    return {WRITTEN: json.dumps({"part": part, "rows": rows.num_rows, "digest": digest})}
+    columns = sorted(rows.column_names)
+    record = {"part": part, "rows": rows.num_rows, "columns": columns, "digest": rows_digest(rows.select(columns))}
+    return {WRITTEN: json.dumps(record)}
 
 
 def _wait(attempt: int) -> None:
@@ -341,6 +342,20 @@ def _overtaken(table: str, where: str) -> RefusedError:
         where=f"table {table}, {where}",
         observed=f"{CONFLICT_RETRIES} conflicting commits",
         todo="run the step again; if it persists, look for a task that writes in a loop",
+    )
+
+
+def _unwritable(table: str, error: DeltaError) -> AisleError:
+    """An error of the storage, such as a full or read-only disk, as a sentence. The table is as it was before."""
+    if isinstance(error, SchemaMismatchError):
+        # Not the storage's fault but that of the code.
+        raise error
+    lines = str(error).strip().splitlines()
+    return AisleError(
+        "The table cannot be written",
+        where=f"table {table}",
+        observed=lines[0][:300] if lines else type(error).__name__,
+        todo="see that the home can be written and has space, then run it again; aisle doctor says what else is wrong",
     )
 
 
