@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 HORIZON = 42
 FOLD_COUNT = 3
 CALIBRATION_FOLDS = 2
-FORECAST_COLUMNS = ("store", "day", "ahead", "scale", "sales", "mean", "model", "made_on")
+FORECAST_COLUMNS = ("store", "day", "ahead", "scale", "season_scale", "sales", "mean", "model", "made_on")
 
 
 @dataclass(frozen=True)

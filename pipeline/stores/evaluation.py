@@ -2,17 +2,25 @@
 
 The newest fold gives the candidate's metrics; the two folds before it calibrate its intervals. The forecasts themselves
 are kept, because comparing two models needs them row by row.
+
+The newest six weeks say little about the next six. The season that comes was last seen a year ago, so the candidate is
+also evaluated on the six weeks after the same date of last year, from what was known then: the *season fold*. Its
+errors calibrate the intervals as well.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import numpy as np
+import pandas as pd
 
-from pipeline.stores.backtest import backtest
-from pipeline.stores.candidates import BASELINE, load_fit
+from pipeline.errors import RefusedError
+from pipeline.stores.backtest import HORIZON, backtest, folds
+from pipeline.stores.candidates import BASELINE, BASELINES, load_fit
 from pipeline.stores.explain import (
     mean_contributions,
     partial_effect,
@@ -22,13 +30,16 @@ from pipeline.stores.explain import (
 )
 from pipeline.stores.features import COLUMNS
 from pipeline.stores.gradient_boosting import BOOSTED
+from pipeline.stores.levels import YEAR_DAYS
 from pipeline.stores.state import store_state
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
+
     from ibis.backends.duckdb import Backend
 
-    from pipeline.stores.model import Model
+    from pipeline.stores.backtest import Backtest
+    from pipeline.stores.model import Fit, Model
     from pipeline.stores.snapshot import Snapshot
     from pipeline.stores.state import StoreState
 
@@ -42,9 +53,10 @@ class CandidateEvaluation:
 
     Attributes:
         evidence: what the page shows, in types that JSON can hold: candidate, backtest (of the candidate and of the
-            baseline), importance, contributions and partial (effects).
-        forecasts: store, day, ahead, scale, sales, mean, baseline and made_on of the rows with sales of every fold;
-            mean and baseline are the forecasts of the candidate and of the baseline.
+            baselines), season (the season fold: from, to and the metrics of each of them; None where history is too
+            short), importance, contributions and partial (effects).
+        forecasts: store, day, ahead, scale, season_scale, sales, mean, baseline and made_on of the rows with sales of
+            every fold; mean and baseline are the forecasts of the candidate and of the seasonal median.
     """
 
     evidence: dict[str, Any]
@@ -69,21 +81,43 @@ def evaluate_candidate(con: Backend, snapshot: Snapshot, candidate: str, seed: i
         UsageError: if there is no such candidate.
         RefusedError: if history is too short for the folds.
     """
-    fits = {BASELINE: load_fit(BASELINE), candidate: load_fit(candidate)}
+    fits = {name: load_fit(name) for name in (*BASELINES, candidate)}
     result = backtest(con, snapshot.past, snapshot.stores, fits, seed=seed, count=1)
+    season = _season_fold(con, snapshot, fits, seed)
     model, rows = result.models[candidate], result.newest
     state = store_state(con, snapshot.past, snapshot.stores, result.forecasts["made_on"].max())
     importance = permutation_importance(model, rows, COLUMNS, seed=seed)
     evidence = {
         "candidate": candidate,
         "backtest": {name: result.as_dict(name) for name in fits},
+        "season": season and _season_record(season),
         "importance": [{"feature": name, "rmspe_rise": value} for name, value in importance.items()],
         "contributions": _contributions(model, rows, seed),
         "partial": _partial_effects(model, rows, state, seed),
     }
-    own, baseline = (result.forecasts[result.forecasts["model"] == name] for name in (candidate, BASELINE))
+    found = pd.concat([part.forecasts for part in (season, result) if part])
+    own, baseline = (found[found["model"] == name] for name in (candidate, BASELINE))
     forecasts = own.drop(columns="model").assign(baseline=baseline["mean"].to_numpy())
     return CandidateEvaluation(evidence, forecasts)
+
+
+def _season_fold(con: Backend, snapshot: Snapshot, fits: Mapping[str, Fit], seed: int) -> Backtest | None:
+    """Backtest on the six weeks a year after which the coming ones begin, as of then; None if too little was known."""
+    past = snapshot.past
+    span = past.agg(first=past.day.min(), last=past.day.max()).to_pyarrow().to_pylist()[0]
+    last = span["last"] - dt.timedelta(days=YEAR_DAYS - HORIZON)
+    try:
+        folds(span["first"], last, count=1)
+    except RefusedError:
+        return None
+    then = past.filter(past.day <= ibis.date(last))
+    return backtest(con, then, snapshot.stores, fits, seed=seed, count=1, calibration_folds=0)
+
+
+def _season_record(season: Backtest) -> dict[str, Any]:
+    fold = next(iter(season.results.values()))[0].fold
+    metrics = {name: results[0].metrics for name, results in season.results.items()}
+    return {"from": fold.start.isoformat(), "to": fold.end.isoformat(), "metrics": metrics}
 
 
 def newest_fold(forecasts: pd.DataFrame) -> pd.DataFrame:

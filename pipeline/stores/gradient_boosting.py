@@ -55,7 +55,7 @@ EARLIER_DAYS, AROUND_DAYS = 300, 10
 """Days back from which on rows are of an earlier year; and to either side of a day of the year that they speak for."""
 ADVENT, EPIPHANY = -30, 5
 """Days from Christmas Eve, and day of the year, between which rows are left out whose season was not seen."""
-ROUNDS = 350
+ROUNDS = 500
 PARAMETERS = {
     "objective": "regression",
     "learning_rate": 0.06,

@@ -52,9 +52,11 @@ MAX_RESIDUAL = 1.0
 NEAR_EASTER = ((-12, 8), (32, 62))
 PROFILE_GROUPS = 14
 """Weekdays, each without and with promotion."""
-CORRECTION_COLUMNS = ("season", "season_weight")
-"""What is added to the linear forecast, 0 where the season was not seen; and by how much it is believed, 0 to 1, NaN
-where it was not seen."""
+UNUSUAL_DAYS = 7
+"""Days to either side over which it is averaged how unusual a season is."""
+CORRECTION_COLUMNS = ("season", "season_weight", "season_scale")
+"""What is added to the linear forecast, 0 where the season was not seen; by how much it is believed, 0 to 1, NaN where
+it was not seen; and the chain's correction around the day (root mean square), which makes intervals wider."""
 FORECAST_COLUMNS = ("last_season", "season_forecast")
 """Log sales; NaN in training rows, because no model learns from them."""
 SEASON_COLUMNS = (*CORRECTION_COLUMNS, *FORECAST_COLUMNS)
@@ -108,7 +110,7 @@ def same_date(days: Days) -> Days:
 
 
 def seasonal_correction(as_of: np.datetime64, origin: int, horizon: int, residuals: Floats) -> Floats:
-    """Return `CORRECTION_COLUMNS` of each store and day of the horizon: (2, S, horizon).
+    """Return `CORRECTION_COLUMNS` of each store and day of the horizon: (3, S, horizon).
 
     Args:
         as_of: the day with t = 0.
@@ -125,9 +127,12 @@ def seasonal_correction(as_of: np.datetime64, origin: int, horizon: int, residua
     effect = np.where(np.isnan(effect), _mean_around(chain[None], at, 3)[0], effect)
     weight = effect**2 / (effect**2 + CHANCE**2)
     season = np.broadcast_to(effect, (len(known), horizon)).copy()
-    for around, share in STORE_SHARES.items():
-        season += share * np.nan_to_num(_mean_around(known - chain, at, around))
-    return np.array([np.nan_to_num(weight * season), np.broadcast_to(weight, season.shape)], np.float32)
+    for days_around, share in STORE_SHARES.items():
+        season += share * np.nan_to_num(_mean_around(known - chain, at, days_around))
+    of_chain = np.nan_to_num(weight * effect)
+    around = np.sqrt(_mean_around(of_chain[None] ** 2, np.arange(horizon), UNUSUAL_DAYS))[0]
+    of_days = (np.broadcast_to(values, season.shape) for values in (weight, around))
+    return np.array([np.nan_to_num(weight * season), *of_days], np.float32)
 
 
 def last_seasons(sales: Floats, plan: Plan, horizon: int) -> tuple[Floats, Floats]:

@@ -18,14 +18,14 @@ from pipeline.stores.backtest import backtest as run_backtest
 from pipeline.stores.backtest_report import write_backtest_page
 from pipeline.stores.candidates import BASELINE, BASELINES, CANDIDATES, TRUSTED_TYPES, load_fit
 from pipeline.stores.domain import DOMAIN, MODEL
-from pipeline.stores.evaluation import newest_fold
+from pipeline.stores.evaluation import CandidateEvaluation, newest_fold
 from pipeline.stores.features import COLUMNS, store_features
 from pipeline.stores.intervals import INTERVALS_FILE, calibrate
 from pipeline.stores.model import to_frame, training_rows
 from pipeline.stores.monitoring import MONITORED
 from pipeline.stores.significance import rmspe_difference
 from pipeline.stores.snapshot import STORES_TABLE, Snapshot, read_snapshot
-from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Scores, Within
+from pipeline.training.gate import BeatsBaseline, Better, Ceiling, NotWorse, OnFold, Scores, Within
 from pipeline.training.spec import Contest, Fitted, ModelSpec, Run
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 EVIDENCE_FILE = "evidence.json"
+NEWEST, SEASON = "the newest six weeks", "last year's six weeks of the coming season"
+SEASON_MAPE, SEASON_TOLERANCE = "season_mape", 0.005
+"""The MAPE on the season fold, and by how much a challenger's may exceed the champion's: what another seed changes."""
 DIFFERENCE_HIGH = "rmspe_difference_high"
 """The upper end of the 95 % interval of the challenger's RMSPE less the champion's."""
 
@@ -102,7 +105,10 @@ def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG
 
 
 def compare(contest: Contest[Chain]) -> Scores:
-    """Measure challenger, champion and the seasonal median on the newest six weeks.
+    """Measure challenger, champion and the seasonal median on the newest six weeks, and on the coming season's last.
+
+    On the season fold (`evaluation.py`) the kinds of both models are measured, fitted on what was known then, against
+    the better of the baselines. It has no metric where history is too short for it.
 
     The challenger was trained on those six weeks, so its candidate is measured instead, fitted on the days before them.
     The same holds for a champion that was trained on some of them; an older champion is measured itself. Two models of
@@ -112,14 +118,25 @@ def compare(contest: Contest[Chain]) -> Scores:
     evaluation = evaluation_store.find_or_make(contest.run, evidence["candidate"], evidence["made_from"])
     rows = newest_fold(evaluation.forecasts)
     sales = rows["sales"].to_numpy(float)
-    challenger, other = evaluation.metrics, None
+    challenger, other = evaluation.metrics | _season_metric(evaluation), None
+    baseline = error_metrics(sales, rows["baseline"].to_numpy(float))
+    if season := evaluation.evidence.get("season"):
+        baseline |= {SEASON_MAPE: min(season["metrics"][name]["mape"] for name in BASELINES)}
     if contest.champion is not None:
         predicted = _champion_on(contest.champion, contest.data, contest.run, rows)
-        other = error_metrics(sales, predicted)
+        kind = contest.champion.artefacts[EVIDENCE_FILE]["candidate"]
+        of_kind = evaluation if kind == evidence["candidate"] else evaluation_store.find_or_make(contest.run, kind)
+        other = error_metrics(sales, predicted) | _season_metric(of_kind)
         seed = contest.run.settings.seed
         _, high = rmspe_difference(rows, rows["mean"].to_numpy(float), predicted, seed=seed)
         challenger |= {DIFFERENCE_HIGH: high}
-    return Scores(challenger, other, error_metrics(sales, rows["baseline"].to_numpy(float)))
+    return Scores(challenger, other, baseline)
+
+
+def _season_metric(evaluation: CandidateEvaluation) -> dict[str, float]:
+    """Return the MAPE of an evaluation's candidate on the season fold, as a fraction; nothing if there is none."""
+    season = evaluation.evidence.get("season")
+    return {SEASON_MAPE: season["metrics"][evaluation.evidence["candidate"]]["mape"]} if season else {}
 
 
 def backtest(settings: Settings, candidates: Sequence[str] = (), folds: int = FOLD_COUNT) -> dict[str, Any]:
@@ -180,11 +197,18 @@ STORE_SALES: ModelSpec[Chain] = ModelSpec(
     fit=fit,
     compare=compare,
     rules=(
-        BeatsBaseline("rmspe", 0.2, higher_is_better=False),
-        Within("coverage_80", 0.74, 0.86),
-        Within("coverage_95", 0.91, 0.98),
-        Better("rmspe", higher_is_better=False),
-        Ceiling(DIFFERENCE_HIGH, 0.0, against_champion=True),
+        *(
+            OnFold(rule, NEWEST)
+            for rule in (
+                BeatsBaseline("rmspe", 0.2, higher_is_better=False),
+                Within("coverage_80", 0.74, 0.86),
+                Within("coverage_95", 0.91, 0.98),
+                Better("rmspe", higher_is_better=False),
+                Ceiling(DIFFERENCE_HIGH, 0.0, against_champion=True),
+            )
+        ),
+        OnFold(BeatsBaseline(SEASON_MAPE, 0.0, higher_is_better=False), SEASON, optional=True),
+        OnFold(NotWorse(SEASON_MAPE, SEASON_TOLERANCE, higher_is_better=False), SEASON, optional=True),
     ),
     monitored=MONITORED,
     trusted_types=TRUSTED_TYPES,

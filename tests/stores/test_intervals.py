@@ -18,7 +18,8 @@ def forecasts(rows: int, seed: int) -> pd.DataFrame:
     ahead, scale = rng.integers(0, 42, rows), rng.uniform(0.05, 0.2, rows)
     mean = rng.uniform(1000, 9000, rows)
     error = rng.standard_t(5, rows) * scale * (1 + ahead / 42)
-    return pd.DataFrame({"ahead": ahead, "scale": scale, "mean": mean, "sales": mean * np.exp(error)})
+    sales = mean * np.exp(error)
+    return pd.DataFrame({"ahead": ahead, "scale": scale, "season_scale": 0.0, "mean": mean, "sales": sales})
 
 
 def test_intervals_cover_their_share_of_new_days() -> None:
@@ -50,5 +51,26 @@ def test_too_few_past_forecasts_are_refused() -> None:
 
 
 def test_intervals_survive_serialisation() -> None:
-    made = Intervals({0.8: (-1.0, -2.0), 0.95: (-2.0, -3.0)}, {0.8: (1.0, 2.0), 0.95: (2.0, 3.0)})
+    made = Intervals({0.8: (-1.0, -2.0), 0.95: (-2.0, -3.0)}, {0.8: (1.0, 2.0), 0.95: (2.0, 3.0)}, 0.5)
     assert Intervals.from_record(json.loads(json.dumps(made.to_record()))) == made
+
+
+def test_intervals_of_a_season_unlike_the_rest_of_the_year_are_wider() -> None:
+    """Its errors are larger, and it is not among the forecasts that calibrate."""
+    intervals, new = calibrate(forecasts(20_000, 1)), forecasts(20_000, 2).assign(season_scale=0.15)
+    mean = new["mean"].to_numpy()
+    error = np.log(new["sales"] / mean) * np.hypot(new["scale"], 0.8 * 0.15) / new["scale"]
+    low, high = intervals.around(new, mean)[0.8]
+    assert ((mean * np.exp(error) >= low) & (mean * np.exp(error) <= high)).mean() == pytest.approx(0.8, abs=0.01)
+    narrow_low, narrow_high = intervals.around(new.assign(season_scale=0.0), mean)[0.8]
+    assert ((high / low) > (narrow_high / narrow_low)).all()
+
+
+def test_intervals_of_an_earlier_release_do_not_know_seasons() -> None:
+    record = calibrate(forecasts(2_000, 1)).to_record()
+    del record["season_share"]
+    earlier, rows = Intervals.from_record(record), forecasts(10, 2)
+    expected = earlier.around(rows, rows["mean"].to_numpy())
+    found = earlier.around(rows.assign(season_scale=0.3).drop(columns="season_scale"), rows["mean"].to_numpy())
+    for level in expected:
+        np.testing.assert_array_equal(found[level], expected[level])

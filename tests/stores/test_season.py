@@ -70,19 +70,22 @@ def test_a_large_residual_is_believed_and_a_small_one_is_not(residual: float, be
     as_of = np.datetime64("2015-07-15")
     residuals = np.zeros((STORES, RESIDUAL_DAYS[0] - RESIDUAL_DAYS[1]))
     residuals[:, RESIDUAL_DAYS[0] - 364] = residual
-    season, weight = seasonal_correction(as_of, 0, 42, residuals)
+    season, weight, scale = seasonal_correction(as_of, 0, 42, residuals)
     assert weight[0, 0] == pytest.approx(residual**2 / (residual**2 + CHANCE**2), rel=1e-5)
     assert weight[0, 0] == pytest.approx(believed, abs=0.01)
     np.testing.assert_allclose(season[:, 0], residual * weight[:, 0], rtol=1e-5)
     assert not season[:, 1:].any()
+    np.testing.assert_allclose(scale[:, 7], abs(residual) * weight[0, 0] / np.sqrt(15), rtol=1e-5)
+    assert not scale[:, 8:].any()
 
 
 def test_a_store_repeats_a_share_of_its_own_departure() -> None:
     residuals = np.full((STORES, RESIDUAL_DAYS[0] - RESIDUAL_DAYS[1]), 0.4)
     residuals[0] = 0.6
-    season, weight = seasonal_correction(np.datetime64("2015-07-15"), 0, 42, residuals)
+    season, weight, scale = seasonal_correction(np.datetime64("2015-07-15"), 0, 42, residuals)
     chain, own = residuals[:, 0].mean(), 0.6 - residuals[:, 0].mean()
     np.testing.assert_allclose(season[0], weight[0] * (chain + 0.45 * own), rtol=1e-5)
+    np.testing.assert_allclose(scale, np.full_like(scale, weight[0, 0] * chain), rtol=1e-5)
 
 
 @pytest.mark.parametrize("gap", ["no year before", "most stores are closed"])
@@ -90,8 +93,9 @@ def test_a_season_that_was_not_seen_corrects_nothing_and_has_no_weight(gap: str)
     residuals = np.full((STORES, RESIDUAL_DAYS[0] - RESIDUAL_DAYS[1]), np.nan)
     if gap == "most stores are closed":
         residuals[0] = 0.4
-    season, weight = seasonal_correction(np.datetime64("2015-07-15"), 0, 42, residuals)
+    season, weight, scale = seasonal_correction(np.datetime64("2015-07-15"), 0, 42, residuals)
     assert not season.any()
+    assert not scale.any()
     assert np.isnan(weight).all()
 
 
