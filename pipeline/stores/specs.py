@@ -25,7 +25,8 @@ from pipeline.stores.model import to_frame, training_rows
 from pipeline.stores.monitoring import MONITORED
 from pipeline.stores.significance import rmspe_difference
 from pipeline.stores.snapshot import STORES_TABLE, Snapshot, read_snapshot
-from pipeline.training.gate import BeatsBaseline, Better, Ceiling, NotWorse, OnFold, Scores, Within
+from pipeline.training.fold_rule import OnFold
+from pipeline.training.gate import BeatsBaseline, Better, Ceiling, NotWorse, Scores, Within
 from pipeline.training.spec import Contest, Fitted, ModelSpec, Run
 
 if TYPE_CHECKING:

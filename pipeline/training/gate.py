@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.dates import format_day
@@ -189,36 +189,6 @@ class BeatsBaseline:
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
         return _result(self, value, passed, f"{side} {limit:.4g} (baseline {other:.4g}, by {self.share:.0%})")
-
-
-@dataclass(frozen=True)
-class OnFold:
-    """Another rule, on a metric that was measured on a fold of its own, which the decision names.
-
-    Attributes:
-        rule: the rule.
-        fold: the fold in words, such as "the six weeks after the same date a year ago".
-        optional: whether the rule passes where the fold was not measured for challenger and baseline at all, because
-            history is too short for it. A metric that was measured and is not a finite number fails as ever.
-    """
-
-    rule: Rule
-    fold: str
-    optional: bool = False
-
-    @property
-    def metric(self) -> str:
-        """The metric of the rule."""
-        return self.rule.metric
-
-    def check(self, scores: Scores) -> RuleResult:
-        """Check the rule, and name the fold."""
-        if self.optional and self.metric not in scores.challenger and self.metric not in (scores.baseline or {}):
-            allowed = f"a number on {self.fold}, where history is long enough"
-            return RuleResult(type(self.rule).__name__, self.metric, True, None, allowed)
-        result = self.rule.check(scores)
-        allowed = result.allowed if result.allowed == NO_CHAMPION else f"{result.allowed}, on {self.fold}"
-        return replace(result, allowed=allowed)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def test_the_best_of_those_tried_is_trained(chain: Settings) -> None:
     trained = lifecycle.train(chain, spec_of(MODEL), LATER)
     evidence = Registry(chain).artefacts(MODEL, trained.version)["evidence.json"]
     assert evidence["candidate"] == best
-    assert set(evidence["backtest"]) == {"seasonal_median", "linear_store", "gradient_boosting"}
+    assert set(evidence["backtest"]) == {"seasonal_median", "last_season", "linear_store", "gradient_boosting"}
     assert trained.metrics["rmspe"] == pytest.approx(tried[best]["rmspe"])
 
 
