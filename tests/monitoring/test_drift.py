@@ -64,6 +64,25 @@ def test_too_few_rows_are_never_no_drift(then: int, now: int) -> None:
     assert outcome.html == b""
 
 
+def test_as_many_rows_as_the_minimum_are_enough() -> None:
+    assert look({"n": normal(1, rows=500)}, {"n": normal(2, rows=500)}, {"n": NUMBER}).verdict == "no drift"
+
+
+@pytest.mark.parametrize(("missing", "drifted"), [(64, True), (63, False)])
+def test_a_tenth_more_of_missing_values_is_drift(missing: int, drifted: bool) -> None:
+    then, now = normal(1, rows=640), normal(1, rows=640)
+    now[:missing] = np.nan
+    assert look({"n": then}, {"n": now}, {"n": Method("wasserstein", 9.0)}).columns[0].drifted is drifted
+
+
+def test_a_distance_that_reaches_the_threshold_is_drift() -> None:
+    then, now = {"n": normal(1)}, {"n": normal(2, mean=0.4)}
+    distance = look(then, now, {"n": NUMBER}).columns[0].score
+    assert distance is not None
+    for threshold, drifted in ((distance, True), (np.nextafter(distance, 1), False)):
+        assert look(then, now, {"n": Method("wasserstein", threshold)}).columns[0].drifted is drifted
+
+
 def test_constant_columns() -> None:
     zero, one = np.zeros(ROWS), np.ones(ROWS)
     outcome = look(
