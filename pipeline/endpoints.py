@@ -150,6 +150,7 @@ class EndpointSpec:
         item: what these things are called, for people.
         personal: inputs about a person that the prediction log leaves out.
         source: returns a name of any further data that `build` reads; if it changes, the predictor is rebuilt.
+        lookup: the only field of `row`, if `GET <path>/<value>` is to answer a single row as well.
     """
 
     name: str
@@ -165,6 +166,7 @@ class EndpointSpec:
     item: str = "rows"
     personal: frozenset[str] = frozenset()
     source: Callable[[Settings], str] = field(default=lambda _: "")
+    lookup: str | None = None
 
 
 _NO_NUMBER = RefusedError(

@@ -30,7 +30,11 @@ DOMAIN = Domain(
         ),
     ),
     steps=imported("pipeline.customers.steps"),
-    endpoints=(imported("pipeline.customers.endpoint:ENDPOINT"),),
+    endpoints=(
+        imported("pipeline.customers.endpoint:ENDPOINT"),
+        imported("pipeline.customers.recommendations.endpoint:ENDPOINT"),
+        imported("pipeline.customers.customer_endpoint:ENDPOINT"),
+    ),
     headlines=(
         Headline("customers", "customer_features", "count(*)"),
         Headline("revenue of their year", "customer_features", "sum(revenue)"),

@@ -29,6 +29,7 @@ class CustomersReport:
         choice: how the number of segments was chosen, with its curve, as stored with the model.
         profile: one row per segment, see `segment_map.profile`.
         guests: revenue of guests and of known customers, see `features.guest_revenue`.
+        further: sections about what the domain's other models say.
     """
 
     as_of: date
@@ -37,6 +38,7 @@ class CustomersReport:
     choice: Mapping[str, Any]
     profile: pd.DataFrame
     guests: Mapping[str, float]
+    further: Sequence[Section] = ()
 
 
 def write_customers_report(lake: Lake, report: CustomersReport) -> str:
@@ -61,6 +63,7 @@ def write_customers_report(lake: Lake, report: CustomersReport) -> str:
         [
             _segments_section(profile, report.guests),
             _profiles_section(profile, report.champion.provenance.features),
+            *report.further,
             _choice_section(report.choice),
         ],
         tiles,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline.customers.domain import DOMAIN
+from pipeline.customers.domain import CUSTOMER_VALUE, DOMAIN, RECOMMENDATIONS, RECOMMENDATIONS_TABLE, VALUE_TABLE
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import pyarrow as pa
 
+    from pipeline.reports.page import Section
     from pipeline.settings import Settings
     from pipeline.training.spec import Champions, Run
 
@@ -87,8 +89,34 @@ def write_report(settings: Settings, as_of: date) -> str:
         choice=registry.artefacts(MODEL, champion.version)[CURVE_FILE],
         profile=con.to_pandas(profile(assigned.join(features, "customer_id"))),
         guests=guests,
+        further=_further_sections(settings, as_of, transactions),
     )
     return write_customers_report(lake, report)
+
+
+def _further_sections(settings: Settings, as_of: date, transactions: ir.Table) -> list[Section]:
+    """What the domain's other models say of the day, where they have scored it."""
+    from pipeline.customers import report_models
+    from pipeline.customers.kept import read_day
+    from pipeline.registry.client import Registry
+
+    lake, registry, con = Lake(settings), Registry(settings), engine.connect(settings)
+    sections: list[Section] = []
+    value = read_day(lake, VALUE_TABLE, as_of)
+    if value is not None and value.num_rows:
+        segments = lake.read(DOMAIN.results_table, where={"as_of": [as_of]}).select(["customer_id", "segment_name"])
+        rows = value.to_pandas().merge(segments.to_pandas(), on="customer_id")
+        evaluation = registry.artefacts(CUSTOMER_VALUE, _model_version(value))["evaluation.json"]
+        sections += report_models.value_sections(rows, evaluation)
+    lists = read_day(lake, RECOMMENDATIONS_TABLE, as_of)
+    if lists is not None and lists.num_rows:
+        described = transactions.filter(transactions.is_product, transactions.description.notnull())
+        names = con.to_pandas(described.group_by("stock_code").agg(name=described.description.max()))
+        evaluation = registry.artefacts(RECOMMENDATIONS, _model_version(lists))["evaluation.json"]
+        sections += report_models.recommendation_sections(
+            lists.to_pandas(), evaluation, dict(zip(names["stock_code"], names["name"], strict=True))
+        )
+    return sections
 
 
 def _model_version(rows: Any) -> int:

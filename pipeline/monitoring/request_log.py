@@ -52,7 +52,9 @@ def logged_inputs(
     )
     drawn = predictions.order_by(predictions.request_id.hash(), predictions.inputs).limit(sample).select("inputs")
     rows = pd.DataFrame([json.loads(text) for text in con.to_pyarrow(drawn)["inputs"].to_pylist()])
-    return rows[[name for name in columns if name in rows]]
+    shared = [name for name in columns if name in rows]
+    # An endpoint may log other things than the model's inputs: there is nothing to compare then.
+    return rows[shared] if shared else pd.DataFrame()
 
 
 def remove_predictions(settings: Settings, until: date, *, dry_run: bool = False) -> int:

@@ -86,18 +86,22 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(BodyLimitMiddleware)
     paths = {spec.path for spec in specs}
+    lookups = tuple(f"{spec.path}/" for spec in specs if spec.lookup)
     app.add_middleware(
-        AuthMiddleware, keys=settings.api_keys, rate=settings.serve_rate, scope_of=lambda path: _scope_of(path, paths)
+        AuthMiddleware,
+        keys=settings.api_keys,
+        rate=settings.serve_rate,
+        scope_of=lambda path: _scope_of(path, paths, lookups),
     )
     app.add_middleware(RequestMiddleware, metrics=metrics, seconds=settings.serve_timeout_seconds)
     return app
 
 
-def _scope_of(path: str, prediction_paths: set[str]) -> Scope | None:
+def _scope_of(path: str, prediction_paths: set[str], lookups: tuple[str, ...] = ()) -> Scope | None:
     """The scope that a path requires. Unlisted paths require `read`, so that no new route is open by accident."""
     if is_health(path):
         return None
-    if path in prediction_paths:
+    if path in prediction_paths or path.startswith(lookups):
         return "predict"
     return "admin" if path == "/reload" else "read"
 

@@ -231,9 +231,13 @@ class ModelManager:
 def _check_example(spec: EndpointSpec, predictor: Predictor) -> None:
     """Let a predictor answer its own example; the schema of its answers refuses NaN and infinity.
 
+    A predictor that answers from what the night kept has no example before the first night.
+
     Raises:
         RefusedError: if a row of the example is answered with an error.
     """
+    if not predictor.example:
+        return
     answers = predictor.predict([predictor.example]).answers
     refused = [answer for answer in answers if isinstance(answer, RowError)]
     if not answers or refused:

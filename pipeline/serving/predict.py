@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from pipeline.endpoints import PredictRequest, PredictResponse
+from pipeline.endpoints import PredictRequest, PredictResponse, RowError
 from pipeline.serving.body import BodyReader
 from pipeline.serving.endpoint import Endpoint
-from pipeline.serving.errors import ProblemError
-from pipeline.serving.openapi import PROBLEMS, ref
+from pipeline.serving.errors import ProblemError, body_problem
+from pipeline.serving.openapi import PROBLEMS, problems, ref
 
 JSON = "application/json"
 
@@ -49,7 +49,42 @@ def router(endpoint: Endpoint, reader: BodyReader) -> APIRouter:
         content = write() if len(rows) < LARGE_ROWS else await reader.in_thread(write)
         return Response(content, media_type=JSON)
 
+    if spec.lookup:
+        _add_lookup(routes, endpoint, spec.lookup)
     return routes
+
+
+def _add_lookup(routes: APIRouter, endpoint: Endpoint, name: str) -> None:
+    """`GET <path>/<value>`: the answer to one row, whose only field has this name."""
+    spec = endpoint.spec
+    answer_adapter: Any = TypeAdapter(spec.answer)
+
+    @routes.get(
+        f"{spec.path}/{{value}}",
+        name=f"{spec.name}_{name}",
+        summary=spec.summary,
+        description=spec.description,
+        tags=["predictions"],
+        responses={200: {"model": spec.answer}, **PROBLEMS, **problems(HTTPStatus.NOT_FOUND)},
+    )
+    async def look_up(value: str, request: Request) -> Response:
+        endpoint.check_ready()
+        try:
+            row = spec.row.model_validate({name: value})
+        except ValidationError as error:
+            raise body_problem(error, complete=True) from None
+        (found,) = await endpoint.answer([row], request.state.request_id)
+        if isinstance(found, RowError):
+            fault = found.error
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND,
+                fault.what,
+                where=fault.where,
+                observed=fault.observed,
+                allowed=fault.allowed,
+                todo=fault.todo,
+            )
+        return Response(answer_adapter.dump_json(found, warnings=False), media_type=JSON)
 
 
 async def _body(request: Request) -> bytes:

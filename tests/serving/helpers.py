@@ -31,7 +31,7 @@ from tests.stores import simulated
 ROOT = Path(__file__).resolve().parents[2]
 START, AS_OF = date(2025, 1, 1), date(2025, 5, 1)
 TRAINED = {
-    "customers": (AS_OF, ("customer_segments",)),
+    "customers": (AS_OF, ("customer_segments", "recommendations")),
     "shoppers": (AS_OF, ("purchase_probability", "brand_choice", "purchase_quantity")),
     "footfall": (AS_OF, ("footfall_buyers",)),
     "stores": (simulated.AS_OF, ("store_sales",)),

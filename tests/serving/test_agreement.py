@@ -227,6 +227,28 @@ def test_elasticities_match_the_effect_of_a_higher_price(
     assert before["brands"][brand]["elasticity"]["total"] == pytest.approx(elasticity, rel=1e-6)
 
 
+def test_recommendations_and_customers_are_those_of_the_night(client: httpx.Client, shop: Settings) -> None:
+    rows = read(shop, "recommendations", "subject")
+    best = rows[rows["list"] == "best"].set_index("subject")["products"]
+    customer = best.index[3]
+    mine, nobody = predict(client, "/recommendations", [{"customer": customer}, {}])
+    assert [product["stock_code"] for product in mine["products"]] == list(best[customer])
+    assert nobody["source"] == "popular"
+    found = client.get(f"/customers/{customer}")
+    assert found.status_code == 200, found.text
+    (posted,) = predict(client, "/customers", [{"customer": customer}])
+    assert found.json() == posted
+    segments = read(shop, "customer_segments", "customer_id").set_index("customer_id")
+    assert posted["segment_name"] == segments.loc[customer, "segment_name"]
+    again = rows[(rows["list"] == "buy again") & (rows["subject"] == customer)]["products"].iloc[0]
+    assert posted["buy_again"] == list(again)
+    assert posted["description"][0].startswith("Last bought")
+    unknown = client.get("/customers/nobody")
+    assert unknown.status_code == 404
+    assert "not known" in unknown.json()["what"]
+    assert client.get("/customers/" + "9" * 65).status_code == 422
+
+
 def test_refused_rows_do_not_affect_the_others(client: httpx.Client) -> None:
     line = {
         "invoice": "1",

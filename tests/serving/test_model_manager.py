@@ -197,6 +197,7 @@ def test_every_champion_is_described(client: httpx.Client) -> None:
     state = client.get("/model").json()
     assert {model["name"] for model in state["models"]} == {
         "customer_segments",
+        "recommendations",
         "purchase_probability",
         "brand_choice",
         "purchase_quantity",

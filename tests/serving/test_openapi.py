@@ -18,7 +18,14 @@ from schemathesis.specs.openapi.checks import (
 
 
 def test_examples_work_when_pasted(client: httpx.Client, examples: dict[str, dict[str, Any]]) -> None:
-    assert set(examples) == {"/predict", "/segments", "/shoppers/purchase", "/footfall"}
+    assert set(examples) == {
+        "/predict",
+        "/segments",
+        "/recommendations",
+        "/customers",
+        "/shoppers/purchase",
+        "/footfall",
+    }
     for path, body in examples.items():
         answer = client.post(path, json=body)
         assert answer.status_code == 200, answer.text
@@ -43,6 +50,9 @@ def test_everything_is_described(client: httpx.Client) -> None:
     assert set(operations(client)) == {
         ("POST", "/predict"),
         ("POST", "/segments"),
+        ("POST", "/recommendations"),
+        ("POST", "/customers"),
+        ("GET", "/customers/{value}"),
         ("POST", "/shoppers/purchase"),
         ("POST", "/footfall"),
         ("GET", "/model"),

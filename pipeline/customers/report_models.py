@@ -1,0 +1,186 @@
+"""Sections of the customers page about recommendations and expected value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from pipeline.reports.charts import figure_json
+from pipeline.reports.page import Section, Table
+from pipeline.reports.phrasing import count, percent, share
+
+SHOWN_PRODUCTS, SHOWN_WITH, SHOWN_CUSTOMERS = 15, 3, 15
+MAX_NAME = 40
+METRICS = ("hit_rate", "recall", "ndcg", "coverage")
+
+
+def recommendation_sections(
+    rows: pd.DataFrame, evaluation: Mapping[str, Any], names: Mapping[str, str]
+) -> list[Section]:
+    """What is recommended as of a day, and how good such lists were.
+
+    Args:
+        rows: of the table `recommendations`.
+        evaluation: the file of that name, stored with the model.
+        names: stock code -> description.
+    """
+    lists = {name: group.set_index("subject") for name, group in rows.groupby("list")}
+    popular = list(lists["popular"]["products"].iloc[0])
+    together = lists.get("goes with")
+    shown = [code for code in popular if together is not None and code in together.index]
+    sentences = [
+        f"{count(len(lists['best']))} customers have a list of what to buy again and one of what is new to "
+        f"them, and {count(0 if together is None else len(together))} products a list of what goes with them: "
+        "table recommendations, and POST /recommendations.",
+        f"{percent(float(lists['best']['chance'].mean()))} of the customers are expected to buy something of their "
+        f"list within {evaluation['days']} days.",
+    ]
+    goods = Table(
+        ("popular lately", "goes with"),
+        [
+            (
+                _product(code, names),
+                "; ".join(_product(other, names) for other in together.loc[code, "products"][:SHOWN_WITH])
+                if together is not None and code in shown
+                else "",
+            )
+            for code in popular[:SHOWN_PRODUCTS]
+        ],
+    )
+    return [Section("What to recommend", sentences, goods), _evaluation_section(evaluation)]
+
+
+def _evaluation_section(evaluation: Mapping[str, Any]) -> Section:
+    methods: Mapping[str, Mapping[str, float | None]] = evaluation["methods"]
+    blend = methods["blend"]
+    return Section(
+        "How good the recommendations are",
+        [
+            f"Lists of {evaluation['k']} products as of {evaluation['from']}, compared with what was bought on that "
+            f"day and the {evaluation['days'] - 1} days after it by {count(blend['customers'] or 0)} customers. The "
+            "model was not trained on these days. Hit rate: lists of which something was bought. Recall: the share of "
+            "purchases that were on the list. NDCG: hits count more at the top. Coverage: products on any list.",
+        ],
+        Table(
+            ("recommender", "lists", *(name.replace("_", " ") for name in METRICS)),
+            [
+                (name, "new products" if prefix else "all products", *(_number(found.get(prefix + m)) for m in METRICS))
+                for prefix in ("", "new_")
+                for name, found in methods.items()
+            ],
+            frozenset(range(2, 2 + len(METRICS))),
+        ),
+    )
+
+
+def value_sections(rows: pd.DataFrame, evaluation: Mapping[str, Any]) -> list[Section]:
+    """What is expected of customers, and how good such expectations were.
+
+    Args:
+        rows: of the table `customer_value`, with `segment_name`.
+        evaluation: the file of that name, stored with the model.
+    """
+    total, days = float(rows["revenue"].sum()), evaluation["days"]
+    top = rows[rows["decile"] == 1]
+    segments = rows.groupby("segment_name").agg(
+        customers=("revenue", "size"),
+        revenue=("revenue", "sum"),
+        purchases=("purchases", "sum"),
+        chance=("purchase_chance", "mean"),
+    )
+    best = rows.sort_values(["revenue", "customer_id"], ascending=[False, True]).head(SHOWN_CUSTOMERS)
+    return [
+        Section(
+            f"What to expect of the next {days} days",
+            [
+                f"Customers are expected to bring {count(total)} net of returns on {count(rows['purchases'].sum())} "
+                f"invoices; the tenth with the highest expectation {share(float(top['revenue'].sum()), total)} of it. "
+                "Customers who are not known yet, and guests, come on top.",
+                f"The season makes it {float(rows['season'].iloc[0]):.2f} times that of other months.",
+            ],
+            Table(
+                ("segment", "customers", "expected revenue", "share", "expected invoices", "will buy"),
+                [
+                    (
+                        str(name),
+                        count(row["customers"]),
+                        count(row["revenue"]),
+                        share(row["revenue"], total),
+                        count(row["purchases"]),
+                        percent(row["chance"]),
+                    )
+                    for name, row in segments.sort_values("revenue", ascending=False).iterrows()
+                ],
+                frozenset(range(1, 6)),
+            ),
+        ),
+        Section(
+            "Customers with the highest expectation",
+            ["The interval is to hold the revenue of 80 of 100 customers."],
+            Table(
+                ("customer", "segment", "expected revenue", "from", "to", "expected invoices"),
+                [
+                    (
+                        str(row["customer_id"]),
+                        str(row["segment_name"]),
+                        count(row["revenue"]),
+                        count(row["revenue_low"]),
+                        count(row["revenue_high"]),
+                        f"{row['purchases']:.1f}",
+                    )
+                    for row in best.to_dict("records")
+                ],
+                frozenset(range(2, 6)),
+            ),
+        ),
+        _calibration_section(evaluation),
+    ]
+
+
+def _calibration_section(evaluation: Mapping[str, Any]) -> Section:
+    tenths, methods = evaluation["deciles"], evaluation["methods"]
+    places = list(range(1, len(tenths) + 1))
+    figure = go.Figure(
+        [
+            go.Bar(name="expected", x=places, y=[tenth["expected"] for tenth in tenths]),
+            go.Bar(name="actual", x=places, y=[tenth["actual"] for tenth in tenths]),
+        ],
+        layout={
+            "barmode": "group",
+            "xaxis": {"title": "tenth of the customers, highest expectation first", "dtick": 1},
+            "yaxis": {"title": "mean revenue"},
+        },
+    )
+    columns = ("bias", "rank_correlation", "mae", "coverage_80", "top_decile_lift")
+    return Section(
+        "How good the expectations are",
+        [
+            f"Expected as of {evaluation['from']}, compared with the {evaluation['days']} days from then on, on which "
+            "the model was not trained. BG/NBD with Gamma-Gamma is the usual model, which knows no season.",
+        ],
+        Table(
+            (
+                "model",
+                "total",
+                "rank correlation",
+                "mean absolute error",
+                "80 % intervals hold",
+                "lift of the first tenth",
+            ),
+            [(name, *(_number(found.get(column)) for column in columns)) for name, found in methods.items()],
+            frozenset(range(1, 6)),
+        ),
+        figure_json(figure),
+    )
+
+
+def _product(code: str, names: Mapping[str, str]) -> str:
+    name = " ".join(names.get(code, "").split())
+    return f"{code} {name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + '…'}".strip()
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.3f}" if abs(value) < 10 else count(value)
