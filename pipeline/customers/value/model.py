@@ -202,7 +202,8 @@ def measure(expected: pd.DataFrame, window: ValueWindow) -> dict[str, float]:
     top = np.argsort(-predicted, kind="stable")[: max(1, len(actual) // 10)]
     metrics = {
         "customers": float(len(actual)),
-        "rank_correlation": float(spearmanr(predicted, actual)[0]),
+        # The same expectation for everybody has no order.
+        "rank_correlation": float(spearmanr(predicted, actual)[0]) if np.ptp(predicted) else float("nan"),
         "total_error": abs(bias),
         "bias": bias,
         "mae": error,
