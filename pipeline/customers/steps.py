@@ -13,6 +13,7 @@ from pipeline.lake.tables import Lake
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
+    from ibis.backends.duckdb import Backend
 
     from pipeline.reports.page import Section
     from pipeline.settings import Settings
@@ -89,18 +90,18 @@ def write_report(settings: Settings, as_of: date) -> str:
         choice=registry.artefacts(MODEL, champion.version)[CURVE_FILE],
         profile=con.to_pandas(profile(assigned.join(features, "customer_id"))),
         guests=guests,
-        further=_further_sections(settings, as_of, transactions),
+        further=_further_sections(settings, as_of, con, transactions),
     )
     return write_customers_report(lake, report)
 
 
-def _further_sections(settings: Settings, as_of: date, transactions: ir.Table) -> list[Section]:
+def _further_sections(settings: Settings, as_of: date, con: Backend, transactions: ir.Table) -> list[Section]:
     """What the domain's other models say of the day, where they have scored it."""
     from pipeline.customers import report_models
     from pipeline.customers.kept import read_day
     from pipeline.registry.client import Registry
 
-    lake, registry, con = Lake(settings), Registry(settings), engine.connect(settings)
+    lake, registry = Lake(settings), Registry(settings)
     sections: list[Section] = []
     value = read_day(lake, VALUE_TABLE, as_of)
     if value is not None and value.num_rows:

@@ -326,3 +326,6 @@ def test_lists_of_the_night_are_the_champions_and_known_before_the_day(shop: Set
     assert rows.loc[rows["list"] == "best", "chance"].between(0, 1).all()
     (drift,) = watch(shop, AS_OF, [spec])
     assert drift.verdict == "nothing to compare yet"
+    page = (shop.home_path / scoring.write_report(shop, DOMAIN, AS_OF)).read_text()
+    assert "What to recommend" in page
+    assert "How good the recommendations are" in page

@@ -182,7 +182,7 @@ class Known:
             "trend": lately[30] / (lately[60] - lately[30] + 5),
             "product_age": first,
             "product_last_days": last,
-            "price": past.by_product(past.pairs["price"]) / past.buyers,
+            "price": past.by_product(past.pairs["price"]) / np.maximum(past.buyers, 1),
             "rebought": (again + 2) / (past.buyers + 10),
         }
 
