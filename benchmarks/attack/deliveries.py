@@ -1,4 +1,4 @@
-"""Attacks on the way in: every broken file of the corpus, each within ten seconds and a gigabyte.
+"""Attacks by deliveries: every broken file of the corpus, within ten seconds and a gigabyte; and text that is a script.
 
 The files of a source are ingested in a process of their own, between two good files, as `--all` does.
 Held means: refused with a reason, or rows in quarantine; no more time and memory than the bounds, libraries and the
@@ -18,12 +18,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.attack import planted_home
 from benchmarks.attack.outcome import Outcome
+from pipeline.domains import DOMAINS
 from pipeline.errors import AisleError
 from pipeline.ingestion import ledger
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.ledger import Status
 from pipeline.lake.tables import Lake
+from pipeline.reports.index import find_pages
+from pipeline.settings import Settings
+from tests.browser import PLANTED, opened_together
 from tests.ingestion.broken_files import FORMS, TABLES, broken_files, good_file, good_rows, shop
 
 SECONDS, MEGABYTES = 10.0, 1024.0
@@ -32,7 +37,7 @@ WARM_UP = "a-good"
 
 
 def attacks() -> Iterator[Outcome]:
-    """Ingest all broken files of all tables."""
+    """Ingest all broken files of all tables; then open every page of a shop whose every text is a script."""
     for table in TABLES:
         for source in FORMS:
             with tempfile.TemporaryDirectory(prefix="aisle-attack-") as folder:
@@ -42,6 +47,27 @@ def attacks() -> Iterator[Outcome]:
                     yield Outcome(**json.loads(line))
                 if done.returncode:
                     yield Outcome(f"{table} {source}", False, f"exit code {done.returncode}: {done.stderr[-500:]}")
+    yield from _pages()
+
+
+def _pages() -> Iterator[Outcome]:
+    with tempfile.TemporaryDirectory(prefix="aisle-attack-") as folder:
+        place = Path(folder)
+        (place / "data").mkdir()
+        settings = Settings(
+            home=str(place / "home"),
+            sources=place / "sources.yaml",
+            data=str(place / "data"),
+            expectations=place / "expectations",
+        )
+        planted_home.make(settings, PLANTED)
+        found = find_pages(Lake(settings))
+        pages = [f"{name}/{page.name}.html" for name, listed in found.items() for page in listed]
+        loaded, heard = opened_together(place / "home" / "reports", pages)
+        held = loaded == len(pages) and not heard and len(found) > len(DOMAINS)
+        yield Outcome(
+            "planted text in every text of every table", held, f"{loaded} of {len(pages)} pages: {heard or 'silent'}"
+        )
 
 
 def ingest_all(table: str, source: str, folder: Path) -> Iterator[Outcome]:
@@ -74,9 +100,9 @@ def ingest_all(table: str, source: str, folder: Path) -> Iterator[Outcome]:
     yield _rest(settings, table, len(files), refused)
 
 
-def _rest(settings: object, table: str, broken: int, refused: set[str]) -> Outcome:
+def _rest(settings: Settings, table: str, broken: int, refused: set[str]) -> Outcome:
     """Whether the good files are in the tables as if they were alone, and the ledger knows every file."""
-    lake = Lake(settings)  # type: ignore[arg-type]
+    lake = Lake(settings)
     entries = ledger.entries(lake, table)
     rows = len(good_rows(table)) - 1
     received = lake.row_counts(f"{table}.received", "delivery")

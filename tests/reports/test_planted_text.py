@@ -1,4 +1,8 @@
-"""Text of a delivery is text on every page: a real browser opens them, and none of it runs."""
+"""Text of a delivery is text on every page: a real browser opens them, and none of it runs.
+
+The pages of deliveries and of drift are opened here; those of all domains, which need champions, by
+`python -m benchmarks.attack deliveries`.
+"""
 
 from __future__ import annotations
 

@@ -34,6 +34,14 @@ def test_reports_are_listed_and_open(client: httpx.Client) -> None:
     assert client.get("/reports").headers["location"] == "/reports/"
 
 
+def test_a_page_that_another_library_draws_has_a_sandbox_and_no_other(client: httpx.Client, shop: Settings) -> None:
+    Lake(shop).write_blob("reports/drift/m/distributions/2025-05-01.html", b"<p>drawn</p>")
+    drawn = client.get("/reports/drift/m/distributions/2025-05-01.html").headers["content-security-policy"]
+    assert "; sandbox allow-scripts" in drawn
+    assert "allow-same-origin" not in drawn
+    assert "sandbox" not in client.get("/reports/customers/2025-05-01.html").headers["content-security-policy"]
+
+
 @pytest.mark.parametrize(
     "path",
     [
