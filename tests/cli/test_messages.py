@@ -92,7 +92,7 @@ def test_ctrl_c_says_what_was_and_what_was_not_done(deliveries: Any, monkeypatch
 
 
 def test_ctrl_c_in_a_command_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.doctor.examine", interrupted)
