@@ -42,7 +42,7 @@ def read_parquet(data: bytes, name: str, max_bytes: int, allow: Callable[[int], 
         unpacked = sum(max(size, 0) for size in groups)
         refuse_size(unpacked, name, max_bytes)
         allow(BYTES_PER_BYTE * unpacked + BYTES_PER_CELL * max(metadata.num_rows, 0) * metadata.num_columns)
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
         text = pa.table([_column_text(column) for column in table.columns], table.column_names)
         text.validate(full=True)
     except (pa.ArrowException, OSError) as error:

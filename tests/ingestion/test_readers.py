@@ -403,6 +403,14 @@ def test_a_workbook_with_a_wrong_checksum_is_refused() -> None:
     refused(data[:where] + bytes(4) + data[where + 4 :], "x.xlsx", XLSX, "damaged")
 
 
+def test_a_parquet_file_with_a_wrong_checksum_is_refused() -> None:
+    out = io.BytesIO()
+    pq.write_table(pa.table({"a": ["one", "two"]}), out, write_page_checksum=True, compression="none")
+    data = out.getvalue()
+    assert cells(read_rows(data, "x.parquet", PARQUET)) == [["one"], ["two"]]
+    refused(data.replace(b"one", b"eno", 1), "x.parquet", PARQUET, "not readable as Parquet")
+
+
 READABLE = st.sampled_from(
     [("x.csv", CSV), ("x.csv.gz", CSV), ("x.zip", CSV), ("x.xlsx", XLSX), ("x.parquet", PARQUET)]
 )
