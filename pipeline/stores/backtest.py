@@ -30,6 +30,7 @@ from pipeline.stores.features import MIN_HISTORY_DAYS, store_features
 from pipeline.stores.intervals import Intervals, calibrate
 from pipeline.stores.model import Fit, Model, forecast_rows, to_frame, training_rows
 from pipeline.stores.slices import slices, store_histories
+from pipeline.stores.sums import calibrate_sums, coverage_of_sums
 from pipeline.training.metrics import regression_metrics
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 HORIZON = 42
 FOLD_COUNT = 3
 CALIBRATION_FOLDS = 2
-FORECAST_COLUMNS = ("store", "day", "ahead", "scale", "season_scale", "sales", "mean", "model", "made_on")
+FORECAST_COLUMNS = (
+    *("store", "state", "store_type", "day", "ahead", "scale", "season_scale", "sales", "mean", "model", "made_on"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class FoldResult:
         metrics: those of `error_metrics`; with intervals also coverage_80, width_80, coverage_95 and width_95, all
             fractions (width: mean width relative to the forecast).
         slices: name of a slice (such as "promotion: yes") -> the same metrics of its rows.
+        sums: kind of a sum over the fold (`sums.KINDS`) -> how often its intervals hold; empty without earlier folds.
         seconds: duration of "fit" and "predict".
         peak_mb: peak memory of the process so far, in MB.
     """
@@ -69,6 +73,7 @@ class FoldResult:
     fold: Fold
     metrics: dict[str, float]
     slices: dict[str, dict[str, float]]
+    sums: dict[str, dict[str, float]]
     seconds: dict[str, float]
     peak_mb: float
 
@@ -99,6 +104,7 @@ class Backtest:
                 "to": result.fold.end.isoformat(),
                 "metrics": result.metrics,
                 "slices": result.slices,
+                "sums": result.sums,
                 "seconds": result.seconds | {"features": self.feature_seconds[result.fold.start]},
                 "peak_mb": result.peak_mb,
             }
@@ -187,8 +193,8 @@ def backtest(
             seconds = {"fit": fitted - started, "predict": perf_counter() - fitted}
             rows = ahead.assign(sales=actual, mean=mean, model=name, made_on=fold.start)[actual > 0]
             if number >= calibration_folds:
-                intervals = calibrate(pd.concat(forecasts[name])) if forecasts[name] else None
-                results[name].append(_fold_result(fold, rows, histories, intervals, seconds))
+                past = pd.concat(forecasts[name]) if forecasts[name] else None
+                results[name].append(_fold_result(fold, rows, histories, past, seconds))
             forecasts[name].append(rows[list(FORECAST_COLUMNS)])
     return Backtest(
         results,
@@ -231,8 +237,9 @@ def _actual_sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floa
 
 
 def _fold_result(
-    fold: Fold, rows: pd.DataFrame, histories: pd.DataFrame, intervals: Intervals | None, seconds: dict[str, float]
+    fold: Fold, rows: pd.DataFrame, histories: pd.DataFrame, past: pd.DataFrame | None, seconds: dict[str, float]
 ) -> FoldResult:
+    intervals = None if past is None else calibrate(past)
     parts = slices(rows, histories, fold.start).items()
     of_slices = {name: _metrics(rows[inside], intervals) for name, inside in parts if inside.any()}
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, kilobytes elsewhere
@@ -240,6 +247,7 @@ def _fold_result(
         fold=fold,
         metrics=_metrics(rows, intervals),
         slices=of_slices,
+        sums={} if past is None else coverage_of_sums(rows, calibrate_sums(past)),
         seconds=seconds,
         peak_mb=peak_memory / (2**20 if sys.platform == "darwin" else 2**10),
     )

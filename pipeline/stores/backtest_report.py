@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pipeline.lake.tables import Lake
 
 HEADING_FOLDS = "Every fold"
+HEADING_SUMS = "Intervals of sums"
 COLUMNS = {
     "rmspe": "RMSPE", "mape": "MAPE", "wape": "WAPE", "bias": "bias", "bias_total": "bias of the total",
     "coverage_80": "within 80 %", "width_80": "width 80 %", "coverage_95": "within 95 %", "width_95": "width 95 %",
-    "total_coverage_80": "sums within 80 %", "total_coverage_95": "sums within 95 %",
 }  # fmt: skip
 SIGNED = ("bias", "bias_total")
 
@@ -42,7 +42,7 @@ def write_backtest_page(lake: Lake, models: Mapping[str, Any], candidate: str) -
         "Backtest of the stores' sales forecast",
         f"{counted(len(folds), 'fold')} from {folds[0]['from']} to {folds[-1]['to']}, each forecast from the days "
         "before it alone. The intervals of a fold are calibrated on the folds before it.",
-        [folds_section(models, candidate), backtest_section(evidence), slices_section(evidence)],
+        [folds_section(models, candidate), sums_section(folds), backtest_section(evidence), slices_section(evidence)],
     )
 
 
@@ -93,6 +93,20 @@ def folds_section(models: Mapping[str, Any], candidate: str) -> Section:
             figure, yaxis={"title": "MAPE, %", "rangemode": "tozero"}, xaxis={"title": "first day of the fold"}
         ),
     )
+
+
+def sums_section(folds: Sequence[Mapping[str, Any]]) -> Section:
+    """Show how often sums over six weeks lay within their intervals, for each kind of sum."""
+    known = [fold["sums"] for fold in folds if fold.get("sums")]
+    if not known:
+        return Section(HEADING_SUMS, ["No sums have intervals: there is no earlier fold to calibrate them."])
+    names = ("coverage_80", "width_80", "coverage_95", "width_95")
+    rows = [
+        (kind, *(f"{100 * np.mean([sums[kind][name] for sums in known]):.1f} %" for name in names)) for kind in known[0]
+    ]
+    text = "Intervals of sums come from the common parts of the errors of earlier folds, not from sums of intervals."
+    table = Table(("sum over six weeks", *(COLUMNS[name] for name in names)), rows, frozenset(range(1, 5)))
+    return Section(HEADING_SUMS, [text], table)
 
 
 def _cell(metrics: Mapping[str, float], name: str) -> str:

@@ -27,6 +27,8 @@ from pipeline.stores.analysis import (
     store_types,
 )
 from pipeline.stores.analysis.base import daily_means, open_days, with_timestamps
+from pipeline.stores.calendar import UNKNOWN
+from pipeline.stores.sums import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from pipeline.lake.tables import Lake
     from pipeline.registry.records import ModelVersion
     from pipeline.reports.page import Section
+    from pipeline.stores.sums import SumIntervals
 
 SAMPLE_SEED = 7
 """Seed of the sample of days that are shown with the outliers."""
@@ -57,6 +60,7 @@ class StoresReport:
         earlier: an earlier forecast with its as_of and the actual sales of its days; may be empty.
         evidence: what was stored with the version; parts may be missing.
         explained: `explain.explain_first_days` of the forecasts; may be empty.
+        sums: what intervals of sums are computed from; None for a version of an earlier release.
     """
 
     as_of: date
@@ -68,6 +72,7 @@ class StoresReport:
     earlier: pd.DataFrame
     evidence: Mapping[str, Any]
     explained: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sums: SumIntervals | None = None
 
 
 def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
@@ -113,7 +118,7 @@ def _sections_and_tiles(
     history = forecasts.read_history(report.store_days, report.as_of, forecast)
     plans = promotion_plans.compare_plans(report.store_days, planned, report.as_of)
     sections = [
-        forecasts.chain_section(forecast, history),
+        forecasts.chain_section(forecast, history, _sums_of_forecast(report, forecast)),
         store_forecasts.store_section(forecast, promotions_ahead, history, earlier, explained),
         forecast_errors.errors_section(earlier),
         promotion_plans.plans_section(plans, report.as_of),
@@ -137,6 +142,26 @@ def _sections_and_tiles(
         evidence.slices_section(report.evidence),
     ]
     return sections, _tiles(forecast, stores, daily, uplift)
+
+
+def _sums_of_forecast(report: StoresReport, forecast: pd.DataFrame) -> pd.DataFrame:
+    """Return what, sum, low_80, high_80, low_95 and high_95 of the chain and of each state and store type."""
+    sold = forecast[forecast["mean"] > 0]
+    if report.sums is None or sold.empty:
+        return pd.DataFrame()
+    rows = sold.merge(report.stores.select("store", "state", "store_type").to_pandas(), on="store")
+    rows = rows.assign(state=rows["state"].fillna(UNKNOWN))
+    lines = []
+    for kind, columns in KINDS.items():
+        if kind == "store":
+            continue
+        groups = (
+            [(f"{kind} {key[0]}", group) for key, group in rows.groupby(list(columns))] if columns else [(kind, rows)]
+        )
+        for what, group in groups:
+            total, ends = report.sums.of_sum(group)
+            lines.append((what, total, *ends[0.8], *ends[0.95]))
+    return pd.DataFrame(lines, columns=["what", "sum", "low_80", "high_80", "low_95", "high_95"])
 
 
 def _tiles(forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift: promotions.Uplift) -> list[Tile]:

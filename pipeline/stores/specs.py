@@ -25,6 +25,7 @@ from pipeline.stores.model import to_frame, training_rows
 from pipeline.stores.monitoring import MONITORED
 from pipeline.stores.significance import rmspe_difference
 from pipeline.stores.snapshot import STORES_TABLE, Snapshot, read_snapshot
+from pipeline.stores.sums import SUMS_FILE, calibrate_sums
 from pipeline.training.fold_rule import OnFold
 from pipeline.training.gate import BeatsBaseline, Better, Ceiling, NotWorse, Scores, Within
 from pipeline.training.spec import Contest, Fitted, ModelSpec, Run
@@ -100,6 +101,7 @@ def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG
         params={"candidate": best},
         artefacts={
             INTERVALS_FILE: calibrate(chosen.forecasts).to_record(),
+            SUMS_FILE: calibrate_sums(chosen.forecasts).to_record(),
             EVIDENCE_FILE: chosen.evidence | {"backtest": tested},
         },
     )

@@ -77,7 +77,7 @@ def test_a_backtest_reports_metrics_slices_and_intervals(con: Backend) -> None:
     record = found.as_dict("linear_store")
     fold = record["folds"][0]
     assert record["model"] == "linear_store"
-    assert set(fold) == {"from", "to", "metrics", "slices", "seconds", "peak_mb"}
+    assert set(fold) == {"from", "to", "metrics", "slices", "sums", "seconds", "peak_mb"}
     assert fold["metrics"]["rmspe"] < 0.1
     assert 0.6 < fold["metrics"]["coverage_80"] < 0.95
     assert fold["metrics"]["width_80"] < fold["metrics"]["width_95"]
@@ -91,6 +91,12 @@ def test_a_backtest_reports_metrics_slices_and_intervals(con: Backend) -> None:
         if f"season: {name}" in fold["slices"]
     ]
     assert sum(seasons) == fold["metrics"]["rows"]
+    assert {kind: sums["sums"] for kind, sums in fold["sums"].items()} == {
+        "chain": 1,
+        "state": 3,
+        "store type": 2,
+        "store": COUNT,
+    }
     assert record["mean"]["rmspe"] == fold["metrics"]["rmspe"]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
-from pipeline.stores.backtest_report import folds_section, write_backtest_page
+from pipeline.stores.backtest_report import folds_section, sums_section, write_backtest_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,3 +54,11 @@ def test_the_page_is_written_below_reports(tmp_path: Path) -> None:
     path = write_backtest_page(lake, models, "gradient_boosting")
     assert path == "reports/stores_backtest/2024-02-28.html"
     assert "Every fold" in lake.path(path).read_text()
+
+
+def test_sums_are_shown_by_kind_as_means_over_the_folds() -> None:
+    shares = [{"coverage_80": share, "width_80": 0.2, "coverage_95": 1.0, "width_95": 0.3} for share in (0.5, 1.0)]
+    section = sums_section([{"sums": {"chain": one}} for one in shares])
+    assert section.table is not None
+    assert section.table.rows[0] == ("chain", "75.0 %", "20.0 %", "100.0 %", "30.0 %")
+    assert "no earlier fold" in sums_section([{"sums": {}}]).sentences[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.reports.charts import COLOURS, GREY, figure_json, stacked_figure
-from pipeline.reports.page import Section
+from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import count, counted, long_date, more_or_less
 from pipeline.stores.analysis.base import largest, with_timestamps
 
@@ -106,8 +106,14 @@ def compare_with_last_year(forecasts: pd.DataFrame, history: SalesHistory) -> Ye
     )
 
 
-def chain_section(forecasts: pd.DataFrame, history: SalesHistory) -> Section:
-    """Show the sums by day; they have no intervals, because the ends of the stores' intervals do not add up."""
+def chain_section(forecasts: pd.DataFrame, history: SalesHistory, sums: pd.DataFrame | None = None) -> Section:
+    """Show the sums by day, and the totals of chain, states and store types with their intervals.
+
+    Args:
+        forecasts: store, day and mean of every forecast.
+        history: `read_history` of the stores.
+        sums: what, sum, low_80, high_80, low_95 and high_95 of each total; none for a version of an earlier release.
+    """
     if forecasts.empty:
         return Section(HEADING_CHAIN, ["There is no forecast: no store day is planned."])
     by_day = forecasts.groupby("day")["mean"].sum()
@@ -143,7 +149,21 @@ def chain_section(forecasts: pd.DataFrame, history: SalesHistory) -> Section:
             col=1,
         )
     figure.update_yaxes(title="sales per day", rangemode="tozero")
-    return Section(HEADING_CHAIN, sentences, figure=figure_json(figure, heights=len(titles)))
+    table = None
+    if sums is not None and len(sums):
+        chain = sums.iloc[0]
+        sentences.append(
+            f"The total lies between {count(chain['low_80'])} and {count(chain['high_80'])} in 80 of 100 such "
+            f"forecasts, and between {count(chain['low_95'])} and {count(chain['high_95'])} in 95. The ends of the "
+            "stores' own intervals do not add up to these: part of their errors cancels, and part is common to all."
+        )
+        cells = [
+            (str(line["what"]), *(count(line[name]) for name in ("sum", "low_80", "high_80", "low_95", "high_95")))
+            for _, line in sums.iterrows()
+        ]
+        columns = ("total of", "forecast", "from (80 %)", "to (80 %)", "from (95 %)", "to (95 %)")
+        table = Table(columns, cells, frozenset(range(1, 6)))
+    return Section(HEADING_CHAIN, sentences, table, figure_json(figure, heights=len(titles)))
 
 
 def _comparison_sentence(comparison: YearComparison, store_days: int) -> str:

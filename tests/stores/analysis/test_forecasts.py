@@ -70,6 +70,17 @@ def test_text_and_chart_have_the_same_sums_when_some_stores_are_not_planned(hist
     assert text[2].startswith("1 store of the 3 known has no planned days, and therefore no forecast")
 
 
+def test_totals_have_intervals_of_their_own(history) -> None:
+    columns = ["what", "sum", "low_80", "high_80", "low_95", "high_95"]
+    sums = pd.DataFrame(
+        [("chain", 9240.0, 9000.0, 9500.0, 8800.0, 9700.0), ("state NW", 1.0, 1, 1, 1, 1)], columns=columns
+    )
+    section = chain_section(make_forecast(), history, sums)
+    assert "The total lies between 9,000 and 9,500 in 80 of 100 such forecasts" in section.sentences[-1]
+    assert section.table.rows[0] == ("chain", "9,240", "9,000", "9,500", "8,800", "9,700")
+    assert chain_section(make_forecast(), history).table is None
+
+
 def test_lines_of_a_partly_known_year_are_summed_over_the_same_store_days(by_hand, plain_days) -> None:
     _, table = by_hand
     start = DAYS[21] - pd.Timedelta(days=364)
