@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import AisleError, RefusedError
 from pipeline.redaction import redact
@@ -176,10 +176,14 @@ _NO_NUMBER = RefusedError(
 
 
 def finite(make: Callable[[], Answer]) -> Answer:
-    """An answer, or the `RowError` of a row whose values are so far from the model's that it predicts no number."""
+    """An answer, or the `RowError` of a row whose values are so far from the model's that it predicts no number.
+
+    Args:
+        make: makes the answer; its schema, or itself, raises ValueError for NaN and infinity.
+    """
     try:
         return make()
-    except ValidationError:
+    except ValueError:
         return RowError.of(_NO_NUMBER)
 
 

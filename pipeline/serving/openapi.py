@@ -53,9 +53,20 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def install(app: FastAPI, manager: ModelManager, specs: Sequence[EndpointSpec]) -> None:
-    """Generate the description anew for each request, because the examples change with the champions."""
+    """Generate the description again whenever the champions change, because the examples do."""
+    cached: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def describe() -> dict[str, Any]:
+        champions = tuple(manager.champion(spec.name) for spec in specs)
+        key = tuple(map(id, champions))
+        if key not in cached:
+            cached.clear()
+            # The champions are kept with it, so that no other object gets their ids.
+            cached[key] = {"schema": generate(), "champions": champions}
+        schema: dict[str, Any] = cached[key]["schema"]
+        return schema
+
+    def generate() -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         requests: list[Any] = [PredictRequest[spec.row] for spec in specs]  # type: ignore[name-defined]
         _, definitions = models_json_schema([(model, "validation") for model in requests], ref_template=SCHEMAS)

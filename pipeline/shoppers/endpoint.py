@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 NUMBERS = (*HISTORY, "purchases", "units", *DEMOGRAPHICS)
 """The columns of a person's state that are plain numbers."""
+STATE = (*NUMBERS, "last_brand", "brand_purchases", "brand_units")
 AS_OF = dt.date(2001, 1, 1)
 """The day to which all visits are moved, so that one compiled query serves every day."""
+SLICE = 2_000
+"""Rows that are predicted at once, which bounds the memory of the models' matrices."""
 SHOWN_BRANDS = 5
 """Unknown brands that an error names."""
 
@@ -45,7 +48,9 @@ class PurchasePredictor:
         self._quantity_column = {str(brand): at for at, brand in enumerate(self._models.quantity.brands_)}
         self._brands = sorted({*self._choice, *self._quantity_column})
         self._con = engine.connect(settings)
-        self._features = CompiledQuery(self._con, _VISITS, lambda rows: shopper_features(rows, AS_OF, self._brands))
+        self._features = CompiledQuery(
+            self._con, _VISITS, lambda rows: shopper_features(rows, AS_OF, self._brands).select("person", *STATE)
+        )
         self.about: Mapping[str, Any] = {"brands": self._brands}
         self.example = _example([loaded[name].example for name in CHAIN])
 
@@ -72,7 +77,9 @@ class PurchasePredictor:
                     )
                 )
         features = self._frame({at: (rows[at], state) for at, state in sorted(states.items())})
-        answers |= zip(features.index, self._answers(features), strict=True)
+        for start in range(0, len(features), SLICE):
+            part = features.iloc[start : start + SLICE]
+            answers |= zip(part.index, self._answers(part), strict=True)
         answered = [at for at in features.index if not isinstance(answers[at], RowError)]
         inputs = features.loc[answered] if len(answered) < len(features) else features
         return Predictions([answers[at] for at in range(len(rows))], answered, columns_of(inputs))
@@ -92,8 +99,6 @@ class PurchasePredictor:
     @np.errstate(all="ignore")
     def _answers(self, features: pd.DataFrame) -> list[Answer]:
         """One answer per row of features; a `RowError` where the models predict no number."""
-        if features.empty:
-            return []
         models = self._models
         probability, shares = predict(models.probability, features), models.choice.shares(features)
         likely = np.array(self._choice)[shares.argmax(axis=1)]
@@ -113,14 +118,18 @@ class PurchasePredictor:
 
         def brands(n: int) -> dict[str, BrandAnswer]:
             """The answers for the brands on the shelf of row n."""
-            return {
-                name: BrandAnswer(
-                    probability=share[n], units=unit[n], elasticity=Elasticity(**own, total=sum(own.values()))
+            found = {}
+            for name, (share, unit, elasticity) in parts.items():
+                if not share[n] > 0 or not math.isfinite(unit[n]):
+                    continue
+                own = {part: values[n] for part, values in elasticity.items()}
+                total = sum(own.values())
+                if not math.isfinite(total):
+                    raise ValueError("the elasticity is no number")
+                found[name] = BrandAnswer(
+                    probability=share[n], units=unit[n], elasticity=Elasticity(**own, total=total)
                 )
-                for name, (share, unit, elasticity) in parts.items()
-                if share[n] > 0 and math.isfinite(unit[n])
-                for own in ({part: values[n] for part, values in elasticity.items()},)
-            }
+            return found
 
         return [
             finite(
