@@ -111,8 +111,9 @@ def _further_sections(settings: Settings, as_of: date, con: Backend, transaction
         sections += report_models.value_sections(rows, evaluation)
     lists = read_day(lake, RECOMMENDATIONS_TABLE, as_of)
     if lists is not None and lists.num_rows:
-        described = transactions.filter(transactions.is_product, transactions.description.notnull())
-        names = con.to_pandas(described.group_by("stock_code").agg(name=described.description.max()))
+        # Notes on stock are typed in small letters and stand at adjustments; the first name in order is a printed one.
+        described = transactions.filter(transactions.kind == "sale", transactions.description.notnull())
+        names = con.to_pandas(described.group_by("stock_code").agg(name=described.description.min()))
         evaluation = registry.artefacts(RECOMMENDATIONS, _model_version(lists))["evaluation.json"]
         sections += report_models.recommendation_sections(
             lists.to_pandas(), evaluation, dict(zip(names["stock_code"], names["name"], strict=True))
