@@ -36,9 +36,14 @@ def old(tmp_path: Path) -> Settings:
     )
 
 
+LATER_MODELS = ("recommendations", "customer_value")
+"""Models that the earlier release did not have."""
+
+
 def test_every_champion_loads(old: Settings) -> None:
     registry = Registry(old)
-    for model in model_names():
+    assert not any(registry.champion(model) for model in LATER_MODELS)
+    for model in (name for name in model_names() if name not in LATER_MODELS):
         loaded = registry.load(model, trusted_types=spec_of(model).trusted_types)
         assert len(loaded.model.predict(loaded.example)) == len(loaded.example)
 
