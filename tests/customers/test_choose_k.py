@@ -65,6 +65,15 @@ def test_stability_floor_says_no() -> None:
     assert "stability" in str(refused.value.observed)
 
 
+def test_the_usual_floor_of_stability_divides_the_curve() -> None:
+    curve = choose_k(islands(4), recipe, seed=7).curve
+    unstable = [p for p in curve if p.stability < 0.7]
+    assert unstable
+    assert all("stability" in p.refused for p in unstable)
+    assert not any("stability" in p.refused for p in curve if p not in unstable)
+    assert min(p.stability for p in curve) > 0.4
+
+
 def test_smallest_share_floor_says_no() -> None:
     with pytest.raises(RefusedError, match="smallest share"):
         choose_k(islands(3), recipe, seed=7, floors=Floors(smallest_share=0.6))
@@ -85,6 +94,7 @@ def test_too_few_customers_says_how_many() -> None:
         choose_k(islands(3, rows=99), recipe, seed=7)
     assert refused.value.observed == "99 customers"
     assert refused.value.allowed == "100 or more"
+    assert choose_k(islands(3, rows=100), recipe, seed=7).rows == 100
 
 
 def test_identical_customers_are_refused() -> None:
@@ -95,6 +105,7 @@ def test_identical_customers_are_refused() -> None:
 def test_elbow_is_farthest_below_the_chord() -> None:
     assert elbow([100, 60, 20, 18, 16, 14]) == 3
     assert elbow([100, 10, 9, 8, 7, 6]) == 2
+    assert elbow([100, 70, 45, 42, 41, 40]) == 3
 
 
 def test_below_the_elbow_a_better_silhouette_does_not_count() -> None:
