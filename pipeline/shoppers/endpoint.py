@@ -262,8 +262,8 @@ ENDPOINT = EndpointSpec(
         "from which the state is computed by the same code as in batch scoring."
     ),
     row=Shopper,
-    items=lambda row: len(row.visits or (1,)),
-    item="visits",
+    items=lambda row: 1 + len(row.visits or ()),
+    item="people and visits",
     personal=frozenset(DEMOGRAPHICS),
     answer=PurchaseAnswer,
     build=PurchasePredictor,

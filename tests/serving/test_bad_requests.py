@@ -118,7 +118,7 @@ BODIES: list[tuple[str, Any, int, str]] = [
     ("/footfall", {"rows": [{"visitors": "x", "y": 1}] * 2_000}, 422, "up to the first row"),
     ("/shoppers/purchase", {"rows": [VISITS | {"visits": [{}] * 10_000}]}, 422, "up to the first row"),
     ("/segments", {"rows": [LINES | {"lines": [LINE] * 6_000}] * 9}, 422, "50000 invoice lines"),
-    ("/shoppers/purchase", {"rows": [VISITS | {"visits": MANY_VISITS}] * 26}, 422, "50000 visits"),
+    ("/shoppers/purchase", {"rows": [VISITS | {"visits": MANY_VISITS}] * 26}, 422, "50000 people and visits"),
 ]
 
 
