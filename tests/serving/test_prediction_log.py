@@ -151,6 +151,14 @@ def test_the_log_of_an_endpoint_has_known_columns_only(
     assert {name for name in inputs if name not in known and not name.startswith(tuple(BY_BRAND))} == set()
 
 
+def test_who_asks_for_recommendations_is_not_logged(client: httpx.Client, shop: Settings) -> None:
+    sent = {"rows": [{"customer": "somebody-special"}]}
+    assert client.post("/recommendations", json=sent, headers={"X-Request-ID": "ask"}).status_code == 200
+    (row,) = until(lambda: _logged(shop, "recommendations", stored_id("ask")))
+    assert json.loads(row["inputs"]) == {"names_customer": 1.0, "basket_products": 0.0}
+    assert "somebody" not in str(row)
+
+
 def _logged(settings: Settings, model: str, request_id: str) -> list[dict[str, Any]]:
     if not Lake(settings).exists(PREDICTIONS):
         return []
