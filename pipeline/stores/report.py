@@ -61,6 +61,7 @@ class StoresReport:
         evidence: what was stored with the version; parts may be missing.
         explained: `explain.explain_first_days` of the forecasts; may be empty.
         sums: what intervals of sums are computed from; None for a version of an earlier release.
+        planned_until: the last day of the plan, which may reach beyond the forecast; None without a plan.
     """
 
     as_of: date
@@ -73,6 +74,7 @@ class StoresReport:
     evidence: Mapping[str, Any]
     explained: pd.DataFrame = field(default_factory=pd.DataFrame)
     sums: SumIntervals | None = None
+    planned_until: date | None = None
 
 
 def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
@@ -89,7 +91,10 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
         sections, tiles = _sections_and_tiles(report, forecast, days)
     finally:
         con.drop_table(days.op().name)
-    until = f" for the days until {forecast['day'].max():%Y-%m-%d}" if len(forecast) else ""
+    last = forecast["day"].max().date() if len(forecast) else None
+    until = f" for the days until {last}" if last else ""
+    if last and report.planned_until and report.planned_until > last:
+        until += f" (the plan reaches to {report.planned_until}; later days are forecast when they are nearer)"
     return write_page(
         lake,
         f"stores/{report.as_of}",

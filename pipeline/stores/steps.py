@@ -111,6 +111,7 @@ def write_report(settings: Settings, as_of: date) -> str:
             earlier=_with_actuals(lake, snapshot, [day for day in scored if day <= as_of]),
             evidence=champion.artefacts[EVIDENCE_FILE],
             sums=SumIntervals.from_record(champion.artefacts[SUMS_FILE]) if SUMS_FILE in champion.artefacts else None,
+            planned_until=max(lake.days(PLANS_TABLE), default=None),
             **explained,
         ),
     )

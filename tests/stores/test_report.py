@@ -203,6 +203,13 @@ def test_other_data_make_other_sentences(con: Backend, page: Made, tmp_path: Pat
     assert re.search(r"On the day before a state holiday, sales are [\d.]+ % above", page.text)
 
 
+def test_planned_days_beyond_the_forecast_are_said(con: Backend, report: StoresReport, tmp_path: Path) -> None:
+    last = max(report.forecasts["day"])
+    for days, said in ((0, False), (6, True)):
+        planned = replace(report, planned_until=last + dt.timedelta(days=days))
+        assert (f"the plan reaches to {planned.planned_until}" in written(tmp_path, con, planned).html) is said
+
+
 def test_sections_without_data_say_so(con: Backend, tmp_path: Path) -> None:
     plain = a_report(con, Chain(seed=7, count=6), plain=True)
     page = written(tmp_path, con, replace(plain, earlier=pd.DataFrame()))
