@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from pipeline.cli.options import Json, KeyScope
 from pipeline.cli.output import number, print_result
@@ -55,7 +56,8 @@ def doctor(
     findings = examine(load_settings, deep=deep)
     shown = Table(Column("what", no_wrap=True), "state", Column("detail", overflow="fold"))
     for finding in findings:
-        shown.add_row(finding.what, "[green]well[/]" if finding.well else "[red]fault[/]", finding.detail)
+        state = Text("well", "green") if finding.well else Text("fault", "red")
+        shown.add_row(finding.what, state, finding.detail)
     print_result({"findings": [vars(finding) for finding in findings]}, as_json, shown)
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 from pipeline.cli import app, output
+from pipeline.doctor import Finding
 from pipeline.ingestion import steps
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
@@ -99,6 +100,17 @@ def test_ctrl_c_in_a_command_of_one_step(monkeypatch: pytest.MonkeyPatch) -> Non
     done = run("doctor")
     assert done.exit_code == 130
     assert done.stderr.startswith("interrupted: what was under way is not saved")
+
+
+def test_the_doctor_names_the_state_of_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through `print_result`, which takes all text as text: a state in markup would show its marks."""
+    findings = [Finding("home", True, "/shop"), Finding("registry", False, "[red] is gone")]
+    monkeypatch.setattr("pipeline.doctor.examine", lambda *_, **__: findings)
+    done = run("doctor")
+    assert done.exit_code == 1
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.output.splitlines()]
+    assert ["home", "well", "/shop"] in rows
+    assert ["registry", "fault", "[red] is gone"] in rows
 
 
 def test_the_version() -> None:
