@@ -38,6 +38,7 @@ from typing import Any
 from airflow.sdk import dag, get_current_context, task
 
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field, retraining_of, scores_of
+from aisle_dags.morning import morning_page
 from aisle_dags.run_days import event_days, form_span, pending, triggered_by
 from aisle_dags.tasks import skip, step
 from pipeline.dates import format_day
@@ -98,17 +99,8 @@ def watch() -> None:
         log_event(log, "training requested", **request)
         context["outlet_events"][retraining_of(model)].extra = request
 
-    @task
-    @step
-    def morning_page() -> str:
-        from pipeline.morning.page import write_morning_page
-        from pipeline.settings import load_settings
-
-        return write_morning_page(load_settings())
-
     chosen = domains_that_scored()
-    # A teardown runs after whatever the others end as, and the run fails with them all the same.
-    page = morning_page().as_teardown()
+    page = morning_page()
     for domain in DOMAINS:
         checked = task.branch(task_id=f"check_{domain.name}")(step(check))(domain.name)
         chosen >> checked

@@ -11,7 +11,6 @@ stay closed in every task. `duckdb` is not among them, because it starts threads
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from functools import partial
 from importlib import import_module
 
 from pipeline.domains import DOMAINS
+from pipeline.settings import variables_set
 
 MODULES = (
     "pipeline.ingestion.steps",
@@ -68,27 +68,13 @@ def import_task_modules(more: Sequence[str] = ()) -> list[str]:
     for domain in DOMAINS:
         imports += [(f"steps of {domain.name}", domain.steps), (f"models of {domain.name}", domain.specs)]
     failed = []
-    with _environment(WITHOUT_THREADS), _silence():
+    with variables_set(WITHOUT_THREADS), _silence():
         for name, run in imports:
             try:
                 run()
             except Exception as error:  # noqa: BLE001 - the scheduler must start whatever is wrong with a library
                 failed.append(f"{name}: {error!r}")
     return failed
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ |= variables
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

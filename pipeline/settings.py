@@ -1,8 +1,13 @@
-"""The settings, read from environment variables `AISLE_*`. No other module reads the environment."""
+"""The settings, read from environment variables `AISLE_*`, and what else is read from the environment.
+
+No other module reads it; `telemetry.py` sets the switches of libraries.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -226,3 +231,24 @@ def load_settings(**changes: object) -> Settings:
         raise UsageError(
             "A setting is not readable as JSON", where="AISLE_* variables", observed=error, allowed='{"key": "value"}'
         ) from None
+
+
+@contextmanager
+def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables that libraries read when they are loaded, and restore them afterwards."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def blas_threads() -> int:
+    """Return the number of threads that a matrix product may use: `OPENBLAS_NUM_THREADS`, else the usable cores."""
+    given = os.environ.get("OPENBLAS_NUM_THREADS")
+    return int(given) if given else len(os.sched_getaffinity(0))

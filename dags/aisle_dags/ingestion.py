@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Asset, Param, PokeReturnValue, dag, get_current_con
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, day_field
+from aisle_dags.morning import morning_page
 from aisle_dags.run_days import span_of
 from aisle_dags.tasks import skip, step
 from pipeline.dates import format_day
@@ -108,16 +109,10 @@ def ingestion_dag(table: str, doc: str | None) -> DAG:
         @task(trigger_rule="none_failed_min_one_success")
         @step
         def refusals(checked: dict[str, Any]) -> None:
-            from pipeline.morning.page import write_morning_page
-            from pipeline.settings import load_settings
-
             if checked["refused"]:
-                try:
-                    write_morning_page(load_settings())
-                finally:
-                    raise RefusedError("Deliveries were refused", observed="\n".join(checked["refused"]))
+                raise RefusedError("Deliveries were refused", observed="\n".join(checked["refused"]))
 
         checked = check(land(wait_for_delivery()))
-        commit(checked) >> refusals(checked)
+        commit(checked) >> refusals(checked) >> morning_page()
 
     return define_tasks()

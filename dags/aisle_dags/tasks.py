@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import time
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,8 +74,9 @@ def _use_all_cores() -> None:
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    given = os.environ.get("OPENBLAS_NUM_THREADS")
-    threadpool_limits(int(given) if given else len(os.sched_getaffinity(0)), user_api="blas")
+    from pipeline.settings import blas_threads
+
+    threadpool_limits(blas_threads(), user_api="blas")
 
 
 def _fail(message: str) -> Exception:

@@ -13,6 +13,7 @@ from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from aisle_dags.conventions import DEFAULT_ARGS, FIRST_DAY, champion_of, day_field, retraining_of
+from aisle_dags.morning import morning_page
 from aisle_dags.run_days import training_day
 from aisle_dags.tasks import step
 from pipeline.dates import format_day, parse_as_of
@@ -111,7 +112,6 @@ def training_dag(model: str, doc: str | None) -> DAG:
         @task.branch
         @step
         def gate(challenger: dict[str, Any]) -> str | None:
-            from pipeline.morning.page import write_morning_page
             from pipeline.settings import load_settings
             from pipeline.training import lifecycle
 
@@ -119,7 +119,6 @@ def training_dag(model: str, doc: str | None) -> DAG:
             decision = lifecycle.gate(load_settings(), domain.entry(model).spec(), challenger["version"])
             context["ti"].xcom_push("reasons", list(decision.reasons))
             if not decision.accepted:
-                write_morning_page(load_settings())
                 return None
             return "approve" if context["params"]["promote"] == AFTER_APPROVAL else "promote"
 
@@ -133,14 +132,12 @@ def training_dag(model: str, doc: str | None) -> DAG:
         @task(task_id="promote", outlets=[champion], trigger_rule="none_failed_min_one_success")
         @step
         def promote_challenger(challenger: dict[str, Any]) -> None:
-            from pipeline.morning.page import write_morning_page
             from pipeline.settings import load_settings
             from pipeline.training.lifecycle import promote
 
             context = get_current_context()
             promote(load_settings(), challenger["model"], challenger["version"], by=f"Airflow, {context['run_id']}")
             context["outlet_events"][champion].extra = {"version": challenger["version"]}
-            write_morning_page(load_settings())
 
         features = build_features()
         challenger = train(features)
@@ -148,7 +145,7 @@ def training_dag(model: str, doc: str | None) -> DAG:
             try_candidate.partial(features=features).expand(candidate=choose_candidates()) >> challenger
         decision = gate(challenger)
         decision >> [approve, promoted := promote_challenger(challenger)]
-        approve >> promoted
+        approve >> promoted >> morning_page()
 
     return define_tasks()
 

@@ -13,7 +13,16 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from pipeline.cli.options import Day, Json, Since, TableName, Until
-from pipeline.cli.output import err, interruptible, number, print_error, print_result, printable, seconds_since
+from pipeline.cli.output import (
+    err,
+    interruptible,
+    number,
+    print_error,
+    print_result,
+    printable,
+    seconds_since,
+    write_morning_page,
+)
 from pipeline.errors import RefusedError, UsageError
 from pipeline.settings import load_settings
 
@@ -152,8 +161,6 @@ def ingest(
     for name, reason in refused.items():
         print_error("refused", f"{name}\n  {reason}")
     if refused:
-        from pipeline.morning.page import write_morning_page
-
         write_morning_page(settings)
         raise typer.Exit(1)
 

@@ -19,6 +19,7 @@ from pipeline.cli.output import (
     model_text,
     print_result,
     seconds_since,
+    write_morning_page,
 )
 from pipeline.dates import format_day
 from pipeline.domains import DOMAINS, domain_of, find_domain, model_names, spec_of
@@ -42,7 +43,6 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a challenger, compare it with the champion at the gate, promote it if the gate accepts it."""
-    from pipeline.morning.page import write_morning_page
     from pipeline.training import lifecycle
 
     candidates = _candidates(model, candidate)
@@ -174,7 +174,6 @@ def watch(day: Day = None, as_json: Json = False) -> None:
     """Compare each champion with a day, by default its domain's last scored one; say which training is due."""
     from pipeline.lake.tables import Lake
     from pipeline.monitoring import watch
-    from pipeline.morning.page import write_morning_page
 
     settings = load_settings()
     lake = Lake(settings)
@@ -218,7 +217,6 @@ def sign(model: ModelName, version: int, as_json: Json = False) -> None:
 
 
 def _change_champion(model: str, change: Callable[[Any], Any], as_json: bool) -> None:
-    from pipeline.morning.page import write_morning_page
     from pipeline.registry.client import Registry
 
     settings = load_settings()

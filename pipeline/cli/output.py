@@ -17,12 +17,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from pipeline.dates import format_day
+from pipeline.errors import AisleError
 from pipeline.redaction import redact
 
 if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that read the registry import it.
     from pipeline.monitoring.watch import DriftResult
     from pipeline.registry.records import ModelSummary
+    from pipeline.settings import Settings
 
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udfff]")
 """Characters that a terminal obeys instead of showing them."""
@@ -65,6 +67,16 @@ def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
 def number(header: str) -> Column:
     """A column of numbers: aligned to the right, and never broken over two lines."""
     return Column(header, justify="right", no_wrap=True)
+
+
+def write_morning_page(settings: Settings) -> None:
+    """Write the morning page. What the command did stays done if that fails, so a failure is only a warning."""
+    from pipeline.morning import page
+
+    try:
+        page.write_morning_page(settings)
+    except AisleError as error:
+        print_error("warning", f"the morning page was not written: {error}")
 
 
 @contextmanager

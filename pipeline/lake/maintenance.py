@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline.lake.files import Files, StoredFile
 from pipeline.lake.tables import KEEP_LOG
@@ -77,7 +77,7 @@ class Maintenance(Files):
             where = [(name, "=", value) for name, value in zip(columns, values, strict=True)]
             try:
                 self._open(table).optimize.compact(where or None, post_commithook_properties=KEEP_LOG)
-            except DeltaError:
+            except CommitFailedError:
                 continue
             joined += number
         return joined

@@ -62,9 +62,10 @@ def summarize(settings: Settings) -> Morning:
 
 def _refused(entries: Sequence[LedgerEntry]) -> list[Line]:
     """A line for each delivery that was refused and has not come in since."""
+    newest_of = {(entry.table, entry.delivery): entry for entry in entries}  # the last to land is the last to be kept
     newest = max((entry.landed_at for entry in entries), default=None)
     found = []
-    for entry in entries:
+    for entry in newest_of.values():
         if entry.status is Status.REFUSED and newest and newest - entry.landed_at < timedelta(days=DAYS):
             link = Link("The delivery", f"validation/{entry.table}/{entry.delivery}.html")
             reason = str(entry.reason).splitlines()[0]
@@ -86,7 +87,7 @@ def _domain_line(settings: Settings, lake: Lake, registry: Registry, domain: Dom
     news, todo, verdict = [], "", "well"
     warnings = warnings_between(lake, domain.input_table, as_of - timedelta(days=DAYS), as_of)
     for found in warnings:
-        verdicts |= {day + DAY: "unusual data" for day in (found.first_day, found.last_day) if day + DAY in verdicts}
+        verdicts |= {day: "unusual data" for day in scored if found.first_day < day <= found.last_day + DAY}
     if warnings:
         verdict, newest = "unusual data", warnings[0]
         kinds = dict.fromkeys(reason_kind(reason) for found in reversed(warnings) for reason in found.reasons)

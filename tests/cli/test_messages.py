@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app, output
 from pipeline.doctor import Finding
+from pipeline.errors import RefusedError
 from pipeline.ingestion import steps
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
@@ -111,6 +112,17 @@ def test_the_doctor_names_the_state_of_each_check(monkeypatch: pytest.MonkeyPatc
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.output.splitlines()]
     assert ["home", "well", "/shop"] in rows
     assert ["registry", "fault", "[red] is gone"] in rows
+
+
+def test_a_morning_page_that_cannot_be_written_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Settings
+) -> None:
+    def fail(_: Settings) -> str:
+        raise RefusedError("The registry does not answer")
+
+    monkeypatch.setattr("pipeline.morning.page.write_morning_page", fail)
+    output.write_morning_page(home)
+    assert capsys.readouterr().err.startswith("warning: the morning page was not written: The registry does not answer")
 
 
 def test_the_version() -> None:

@@ -69,6 +69,8 @@ def test_a_redelivery_that_breaks_the_contract_fails_the_run_and_the_good_day_st
         states.append({task.task_id: task.state for task in finished.get_task_instances()})
     assert finished.state == DagRunState.FAILED
     assert [state["refusals"] for state in states] == ["success", "failed"]
+    assert [state["morning_page"] for state in states] == ["success", "success"]
+    assert f"footfall: door--{DAY}.csv" in (door.home_path / "reports/index.html").read_text()
     (row,) = Lake(door).read("footfall").to_pylist()
     assert (row["visitors"], row["buyers"]) == (100, 40)
 

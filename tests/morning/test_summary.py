@@ -121,20 +121,29 @@ def test_a_refused_delivery_comes_first_with_its_reason(shop: Any) -> None:
     assert (first.subject, first.verdict) == ("transactions: till--2025-03-06.csv", "refused")
     assert first.news[0]
     assert first.todo == "aisle ingest transactions --all"
+    shop.deliver("2025-03-06.csv", [shop.line(day="2025-03-06")])
+    assert "refused" not in {line.verdict for line in summarize(shop.settings).lines}
 
 
 def test_unusual_deliveries_and_missing_days_are_named(shop: Any) -> None:
     late = FIRST + timedelta(days=4)
     shop.deliver(f"{late}.csv", [shop.line(day=str(late))])
     score(shop.settings, late + timedelta(days=1), 200)
-    record_warnings(Lake(shop.settings), "transactions", "till--x.csv", [late], ["takings are high (9)"], replaced=())
+    record_warnings(
+        Lake(shop.settings), "transactions", "till--x.csv", [FIRST, late], ["takings are high (9)"], replaced=()
+    )
     found = line(shop.settings, "customers")
     assert found.verdict == "unusual data"
     assert found.news[0] == "1 unusual delivery within 14 days: takings are high"
     assert found.news[-1] == "no rows of 2025-03-06"
     assert found.todo == "aisle ingest transactions --from 2025-03-06 --until 2025-03-07"
-    assert found.verdicts[late + timedelta(days=1)] == "unusual data"
-    assert found.verdicts[FIRST + timedelta(days=1)] == "well"
+    assert list(found.verdicts.values()) == ["unusual data"] * 4
+
+
+def test_days_beside_an_unusual_delivery_are_well(shop: Any) -> None:
+    second = FIRST + timedelta(days=1)
+    record_warnings(Lake(shop.settings), "transactions", "till--x.csv", [second], ["takings are high (9)"], replaced=())
+    assert list(line(shop.settings, "customers").verdicts.values()) == ["well", "unusual data", "well"]
 
 
 def test_rows_that_are_not_scored_yet_are_said(shop: Any) -> None:

@@ -12,6 +12,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pipeline.customers.clean_lines import transactions_of
 from pipeline.customers.domain import DOMAIN, RECOMMENDATIONS
 from pipeline.customers.features import customer_features
 from pipeline.customers.recommendations.blend import Blend, fit_booster
@@ -25,7 +26,7 @@ from pipeline.customers.recommendations.methods import (
     recommend,
     similar,
 )
-from pipeline.customers.recommendations.model import read_windows, transactions_of
+from pipeline.customers.recommendations.model import read_windows
 from pipeline.customers.segments import SEGMENT_FEATURES, build_pipeline
 from pipeline.errors import RefusedError
 from pipeline.ingestion.sources import load_sources

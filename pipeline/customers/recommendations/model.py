@@ -14,6 +14,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from pipeline.customers.clean_lines import transactions_of
 from pipeline.customers.domain import DOMAIN, RECOMMENDATIONS_TABLE
 from pipeline.customers.recommendations.blend import CUSTOMER_FEATURES, Blend, fit_booster, fit_chance
 from pipeline.customers.recommendations.evaluation import HORIZON, K, hits, metrics_of
@@ -61,12 +62,6 @@ class Windows:
 
     newest: Window
     earlier: tuple[Window, ...]
-
-
-def transactions_of(run: Run) -> tuple[Backend, ir.Table]:
-    """The engine and the clean table, in the version of the run."""
-    con = engine.connect(run.settings)
-    return con, engine.table(con, Lake(run.settings), DOMAIN.input_table, run.tables.get(DOMAIN.input_table))
 
 
 def load(run: Run) -> Windows:

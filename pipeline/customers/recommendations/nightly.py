@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from pipeline.customers.clean_lines import transactions_of
 from pipeline.customers.domain import DOMAIN, RECOMMENDATIONS
 from pipeline.customers.recommendations.blend import CUSTOMER_FEATURES
 from pipeline.customers.recommendations.evaluation import K
 from pipeline.customers.recommendations.methods import NOTHING, Kind, recommend_scored
-from pipeline.customers.recommendations.model import transactions_of
 from pipeline.customers.recommendations.neighbours import neighbours
 from pipeline.customers.recommendations.past import Past, past_of
 from pipeline.lake.tables import Lake

@@ -10,14 +10,13 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from pipeline.customers.clean_lines import transactions_of
 from pipeline.customers.domain import DOMAIN
 from pipeline.customers.features import customer_features
 from pipeline.customers.value.bgnbd import Visits
 from pipeline.customers.value.model import COLUMNS, HORIZON_DAYS, ValueWindow, season_effect, season_factor
 from pipeline.errors import RefusedError
 from pipeline.ingestion.sources import load_sources
-from pipeline.lake import engine
-from pipeline.lake.tables import Lake
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -46,12 +45,6 @@ class ValueData:
     newest: ValueWindow
     earlier: tuple[ValueWindow, ...]
     visits: Visits
-
-
-def transactions_of(run: Run) -> tuple[Backend, ir.Table]:
-    """The engine and the clean table, in the version of the run."""
-    con = engine.connect(run.settings)
-    return con, engine.table(con, Lake(run.settings), DOMAIN.input_table, run.tables.get(DOMAIN.input_table))
 
 
 def load(run: Run) -> ValueData:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.customers.clean_lines import transactions_of
 from pipeline.customers.domain import CUSTOMER_VALUE, DOMAIN
 from pipeline.customers.value.bgnbd import fit_baseline
 from pipeline.customers.value.history import (
@@ -17,7 +18,6 @@ from pipeline.customers.value.history import (
     load,
     read_windows,
     season_on,
-    transactions_of,
     visits_of,
 )
 from pipeline.customers.value.model import COLUMNS, HORIZON_DAYS, deciles, fit_value, measure
