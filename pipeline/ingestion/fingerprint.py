@@ -13,8 +13,8 @@ from pipeline.settings import Settings
 def rules_fingerprint(settings: Settings, source: NamedSource, joined: Blob | None) -> str:
     """Hash everything but a delivery's own bytes that decides what becomes of its rows.
 
-    That is the mapping (without its addresses), the joined file, the time zone, the suite and the contract with the
-    defaults of its options and its measures.
+    That is the mapping (without its addresses, and its currency, which only pages show), the joined file, the time
+    zone, the suite and the contract with the defaults of its options and its measures.
 
     Returns:
         16 hexadecimal digits.
@@ -22,7 +22,7 @@ def rules_fingerprint(settings: Settings, source: NamedSource, joined: Blob | No
     contract = CONTRACTS[source.table]
     suite = settings.expectations / f"{source.table}.json"
     parts = (
-        source.spec.model_dump_json(exclude={"address": True, "join": {"address"}}).encode(),
+        source.spec.model_dump_json(exclude={"address": True, "join": {"address"}, "currency": True}).encode(),
         joined.sha256.encode() if joined else b"",
         source.time_zone.encode(),
         suite.read_bytes() if suite.exists() else b"",

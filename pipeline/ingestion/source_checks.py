@@ -21,7 +21,7 @@ from pipeline.settings import Settings
 
 
 def contract_faults(content: Mapping[str, Any], lines: Mapping[KeyPath, int]) -> Iterator[Fault]:
-    """Find tables, columns and options that no contract has, and required columns that are not mapped."""
+    """Find what no contract has, required columns that are not mapped, and tables in more than one currency."""
     tables = content.get("tables")
     for table, sources in tables.items() if isinstance(tables, dict) else ():
         at: KeyPath = ("tables", table)
@@ -35,6 +35,8 @@ def contract_faults(content: Mapping[str, Any], lines: Mapping[KeyPath, int]) ->
                 continue
             for path, fault in (*_column_faults(source, CONTRACTS[table]), *_option_faults(source, CONTRACTS[table])):
                 yield nearest_line(lines, (*at, name, *path)), f"{table}.{name}{fault}"
+        for name, fault in _currency_faults(sources, content.get("currency")):
+            yield nearest_line(lines, (*at, name, "currency")), f"{table}.{name}{fault}"
 
 
 def address_faults(
@@ -74,6 +76,22 @@ def _column_faults(source: Mapping[str, Any], contract: Contract) -> Iterator[tu
             yield ("columns", column.name), f".{column.name}: {fault}"
         if not column.optional and column.name not in mapped:
             yield ("columns",), f": the required column {column.name!r} is not mapped"
+
+
+def _currency_faults(sources: object, of_file: object) -> Iterator[tuple[str, str]]:
+    """Find the sources of a table whose currency differs from that of its first one."""
+    named = [
+        (str(name), source.get("currency") or of_file)
+        for name, source in (sources.items() if isinstance(sources, dict) else ())
+        if isinstance(source, dict)
+    ]
+    for name, code in named[1:]:
+        if code != named[0][1]:
+            yield (
+                name,
+                f": its currency is {code or 'not given'} and that of {named[0][0]} {named[0][1] or 'not given'}, but "
+                "amounts of one table are added up",
+            )
 
 
 def _option_faults(source: Mapping[str, Any], contract: Contract) -> Iterator[tuple[KeyPath, str]]:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from pipeline.ingestion.addresses import is_pattern, is_simulated
 from pipeline.ingestion.casting import MAX_FORMAT, format_fault
@@ -20,6 +20,17 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za
 ANY_COLUMN = "*"
 """In `ignore`: all columns that are not mapped."""
 WEEKDAYS: tuple[str, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def _existing_currency(code: str) -> str:
+    from babel.numbers import is_currency
+
+    if not is_currency(code, "en"):
+        raise ValueError(f"{code!r} is not a currency of ISO 4217 (GBP, EUR, USD, …)")
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_existing_currency)]
 
 
 class _Model(BaseModel):
@@ -180,6 +191,7 @@ class Source(_Model):
         repeats: whether rows that are equal in every column to an earlier row of the delivery are kept.
         options: settings of the table's contract.
         closed_on: weekdays and dates without trade, on which no delivery is expected.
+        currency: ISO 4217 code of the amounts; that of the file when None.
     """
 
     address: str = Field(alias="from")
@@ -190,6 +202,7 @@ class Source(_Model):
     repeats: Literal["drop", "keep"] = "keep"
     options: dict[str, str] = Field(default_factory=dict)
     closed_on: tuple[Weekday | date, ...] = ()
+    currency: Currency | None = None
 
     @property
     def known_columns(self) -> tuple[str, ...]:
@@ -204,11 +217,42 @@ class Source(_Model):
 
 
 class SourceFile(_Model):
-    """The whole of `sources.yaml`."""
+    """The whole of `sources.yaml`.
+
+    Attributes:
+        time_zone: the shop's.
+        home_country: decides which customers count as domestic.
+        tables: table -> name of a source -> the source.
+        currency: ISO 4217 code of the amounts of all sources that name none; None where it is not known.
+        locale: of CLDR, for the numbers on pages: `en` writes 1,234.5, `de` 1.234,5.
+    """
 
     time_zone: str
     home_country: str
     tables: dict[str, dict[SourceName, Source]]
+    currency: Currency | None = None
+    locale: str = "en"
+
+    @property
+    def currencies(self) -> dict[str, str]:
+        """Table -> the ISO 4217 code of its amounts, where one is named."""
+        named = {
+            table: source.currency or self.currency
+            for table, sources in self.tables.items()
+            for source in sources.values()
+        }
+        return {table: code for table, code in named.items() if code}
+
+    @field_validator("locale")
+    @classmethod
+    def _check_locale(cls, value: str) -> str:
+        from babel import Locale, UnknownLocaleError
+
+        try:
+            Locale.parse(value)
+        except (UnknownLocaleError, ValueError) as error:
+            raise ValueError(f"{value!r} is not a locale that CLDR knows (en, de, fr_CH, …)") from error
+        return value
 
     @field_validator("time_zone")
     @classmethod

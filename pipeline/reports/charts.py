@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pipeline.reports.phrasing import decimal_separators
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -47,6 +49,7 @@ def figure_json(figure: go.Figure, *, heights: int = 1, **layout: Any) -> str:
         height=ROW_HEIGHT * heights + 90,
         legend={"orientation": "h", "x": 0, "y": above, "yanchor": "bottom"},
         hovermode="closest",
+        separators=decimal_separators(),
         **layout,
     )
     quiet = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.6)", "automargin": True}

@@ -1,7 +1,17 @@
-"""How numbers, shares and dates are written on report pages: one manner for all pages."""
+"""How numbers, shares, amounts and dates are written on report pages: one manner for all pages.
+
+The rule for digits: counts are whole; amounts are whole from 100 on and have the currency's decimals below; shares have
+one digit after the decimal mark, and as many as two where one would show nothing; other figures have three
+significant digits. Number formats and currencies are those of CLDR, through Babel.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +26,137 @@ NEGLIGIBLE = 0.05
 """A difference, in per cent, below which two values are called equal."""
 MISSING = "–"
 """Shown in place of a missing figure."""
+WHOLE_FROM = 100
+"""Amounts from here on are written without decimals."""
+SIGNIFICANT = 3
+"""Significant digits of a figure that is neither a count nor an amount."""
+
+
+@dataclass(frozen=True)
+class NumberStyle:
+    """How the numbers of a page are written.
+
+    Attributes:
+        locale: of CLDR, such as `en` (1,234.5) or `de` (1.234,5).
+        currencies: table -> ISO 4217 code of its amounts; a table without one has plain numbers.
+        table: whose currency amounts have when none is named.
+    """
+
+    locale: str = "en"
+    currencies: Mapping[str, str] = field(default_factory=dict)
+    table: str = ""
+
+
+PLAIN = NumberStyle()
+_style: ContextVar[NumberStyle] = ContextVar("number_style", default=PLAIN)
+
+
+@contextmanager
+def written_in(style: NumberStyle) -> Iterator[None]:
+    """Write all numbers in a style within this context."""
+    token = _style.set(style)
+    try:
+        yield
+    finally:
+        _style.reset(token)
+
+
+def decimal_separators() -> str:
+    """Return the decimal mark and the thousands separator, as Plotly's layout names them."""
+    from babel.numbers import get_decimal_symbol, get_group_symbol
+
+    locale = _style.get().locale
+    return get_decimal_symbol(locale) + get_group_symbol(locale)
+
+
+def decimal(value: float, digits: int) -> str:
+    """Format a number with a fixed number of decimals: 1,234.50; a dash if it is not finite."""
+    from babel.numbers import format_decimal
+
+    if not np.isfinite(value):
+        return MISSING
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    return format_decimal(_without_negative_zero(value, digits), pattern, _style.get().locale)
 
 
 def count(number: float) -> str:
     """Format a whole number with thousands separators: 541,909."""
-    return f"{number:,.0f}"
+    return decimal(number, 0)
+
+
+def number(value: float | None) -> str:
+    """Format a figure with three significant digits, and whole from 100 on: 1,235, 12.3, 0.0123; a dash if missing."""
+    if value is None or not np.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    digits = SIGNIFICANT - 1 - int(np.floor(np.log10(abs(value))))
+    return decimal(value, min(max(digits, 0), 6))
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Format a number with its sign: +1.20; a dash if it is not finite."""
+    text = decimal(value, digits)
+    return f"+{text}" if np.isfinite(value) and not text.startswith("-") else text
+
+
+def amount(value: float | None, table: str | None = None) -> str:
+    """Format an amount of money: £541,909, £12.50; without a currency as a number.
+
+    Args:
+        value: the amount; None or NaN is a dash.
+        table: whose currency it has; the page's own if missing.
+    """
+    if value is None or not np.isfinite(value):
+        return MISSING
+    return _money(value, 0 if abs(value) >= WHOLE_FROM else None, table)
+
+
+def price(value: float | None, table: str | None = None) -> str:
+    """Format the price of a unit, with the currency's decimals at any size: £1,024.99."""
+    return MISSING if value is None or not np.isfinite(value) else _money(value, None, table)
+
+
+def with_unit(text: str, table: str | None = None) -> str:
+    """Add the currency to the title of an axis or a column: revenue, £. Without a currency it stays as it is."""
+    from babel.numbers import get_currency_symbol
+
+    code = _currency(table)
+    return f"{text}, {get_currency_symbol(code, _style.get().locale)}" if code else text
+
+
+def currency_sentence(table: str | None = None) -> str:
+    """Say which currency amounts are in."""
+    from babel.numbers import get_currency_name
+
+    code = _currency(table)
+    if code is None:
+        return "Amounts are in the currency of the data."
+    return f"Amounts are in {code} ({get_currency_name(code, locale='en')})."
+
+
+def _currency(table: str | None) -> str | None:
+    style = _style.get()
+    return style.currencies.get(style.table if table is None else table)
+
+
+def _money(value: float, digits: int | None, table: str | None) -> str:
+    from babel import Locale
+    from babel.numbers import format_currency, get_currency_precision
+
+    code, locale = _currency(table), _style.get().locale
+    if digits is None:
+        digits = get_currency_precision(code) if code else 2
+    if code is None:
+        return decimal(value, digits)
+    decimals = "." + "0" * digits if digits else ""
+    pattern = re.sub(r"0\.0+", f"0{decimals}", Locale.parse(locale).currency_formats["standard"].pattern)
+    return format_currency(_without_negative_zero(value, digits), code, pattern, locale, currency_digits=False)
+
+
+def _without_negative_zero(value: float, digits: int) -> float:
+    """The value, but 0 for what would be written as -0."""
+    return 0.0 if abs(value) < 0.5 * 10**-digits else float(value)
 
 
 def counted(number: float, one: str, many: str | None = None) -> str:
@@ -39,13 +175,32 @@ def share(part: float, whole: float) -> str:
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """Format a fraction as per cent: 0.125 is 12.5 %; a dash for None or NaN."""
-    return MISSING if fraction is None or np.isnan(fraction) else f"{100 * fraction:.{digits}f} %"
+    """Format a fraction as per cent: 0.125 is 12.5 %; a dash for None or NaN.
+
+    A small share never looks like none, nor a large one like all: 0.0003 is 0.03 %, 0.00003 is "less than 0.01 %",
+    0.9998 is 99.98 %, and 0.99999 is "more than 99.99 %".
+    """
+    if fraction is None or not np.isfinite(fraction):
+        return MISSING
+    value = 100 * fraction
+    distance = min(abs(value), abs(100 - abs(value)))
+    if 0 < distance < 0.5 * 10**-digits:
+        if distance < 0.01:
+            return _at_the_end(value)
+        digits = 2
+    return f"{decimal(value, digits)} %"
+
+
+def _at_the_end(value: float) -> str:
+    """Phrase a per cent value that is within 0.01 of 0, 100 or -100."""
+    if 0 < value < 1:
+        return f"less than {decimal(0.01, 2)} %"
+    return f"more than {decimal(99.99, 2)} %" if 99 < value < 100 else f"{decimal(value, 1)} %"
 
 
 def signed_percent(value: float, digits: int = 1) -> str:
     """Format a value that is already in per cent with its sign: 35.0 is +35.0 %; a dash if it is not finite."""
-    return f"{round(value, digits) + 0.0:+.{digits}f} %" if np.isfinite(value) else MISSING
+    return f"{signed(value, digits)} %" if np.isfinite(value) else MISSING
 
 
 def percent_change(log_ratio: float) -> float:
@@ -57,14 +212,20 @@ def more_or_less(value: float) -> str:
     """Phrase a change in per cent as a comparison: 35.0 % more, 3.2 % less, as much."""
     if abs(value) < NEGLIGIBLE:
         return "as much"
-    return f"{abs(value):.1f} % {'more' if value > 0 else 'less'}"
+    return f"{decimal(abs(value), 1)} % {'more' if value > 0 else 'less'}"
 
 
 def above_or_below(value: float) -> str:
     """Phrase a difference in per cent as a position relative to a level: 35.0 % above, 3.2 % below, at."""
     if abs(value) < NEGLIGIBLE:
         return "at"
-    return f"{abs(value):.1f} % {'above' if value > 0 else 'below'}"
+    return f"{decimal(abs(value), 1)} % {'above' if value > 0 else 'below'}"
+
+
+def ranks(values: Sequence[float]) -> list[str]:
+    """Rank values, the largest first; equal ones share a rank: 1, 2=, 2=, 4."""
+    ordered = sorted(values, reverse=True)
+    return [f"{ordered.index(value) + 1}{'=' if ordered.count(value) > 1 else ''}" for value in values]
 
 
 def listed(words: Iterable[str]) -> str:

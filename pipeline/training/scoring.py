@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipeline.ingestion.number_style import number_style
 from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.logs import log_event, log_step
 from pipeline.registry.client import Registry
 from pipeline.reports.page import common_warnings
+from pipeline.reports.phrasing import written_in
 from pipeline.training.lifecycle import dated
 from pipeline.training.page_warnings import page_warnings
 from pipeline.training.spec import Domain, OwnResults, Run
@@ -39,7 +41,7 @@ def write_report(settings: Settings, domain: Domain, as_of: date) -> str:
     with log_step(log, "write report", domain=domain.name, as_of=as_of) as result:
         warnings = page_warnings(settings, domain, as_of)
         result["warnings"] = len(warnings)
-        with common_warnings(warnings):
+        with common_warnings(warnings), written_in(number_style(settings, domain.input_table)):
             page = domain.steps().write_report(settings, as_of)
         result["page"] = page
     return page

@@ -381,3 +381,30 @@ PIECES = st.sampled_from(
 def test_any_text_is_a_mapping_or_an_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     with contextlib.suppress(UsageError):
         load(tmp_path_factory.getbasetemp(), text, "transactions")
+
+
+def test_each_table_has_its_currency_and_the_file_a_locale(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).spec.currencies == {}
+    assert load(tmp_path, GOOD).spec.locale == "en"
+    of_file = load(tmp_path, f"currency: GBP\nlocale: de_CH\n{GOOD}").spec
+    assert (of_file.currencies, of_file.locale) == ({"transactions": "GBP"}, "de_CH")
+    of_source = GOOD.replace("repeats: drop", "currency: SEK")
+    assert load(tmp_path, f"currency: GBP\n{of_source}").spec.currencies == {"transactions": "SEK"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "fault"),
+    [
+        (f"currency: gbp\n{GOOD}", 1, "currency: 'gbp' is not a currency of ISO 4217 (GBP, EUR, USD, …)"),
+        (f"locale: xx\n{GOOD}", 1, "locale: 'xx' is not a locale that CLDR knows (en, de, fr_CH, …)"),
+        (GOOD.replace("repeats: drop", "currency: XYZ"), 7, "XYZ' is not a currency"),
+        (
+            f"currency: GBP\n{GOOD}      currency: EUR\n",
+            24,
+            "transactions.book: its currency is EUR and that of till GBP, but amounts of one table are added up",
+        ),
+    ],
+)
+def test_a_faulty_currency_is_named_with_its_line(tmp_path: Path, text: str, line: int, fault: str) -> None:
+    reported = faults(tmp_path, text)
+    assert fault in reported[line][0]
