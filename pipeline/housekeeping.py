@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pipeline.lake.maintenance import NOTHING, Maintenance, Removed
-from pipeline.logs import log_event, log_step
+from pipeline.logs import log_each, log_event, log_step
 from pipeline.monitoring.request_log import remove_predictions
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
@@ -65,7 +65,7 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
     with log_step(log, "housekeeping", dry_run=dry_run) as results:
         until = now.date() - timedelta(days=settings.keep_predictions_days)
         done.predictions = remove_predictions(settings, until, dry_run=dry_run)
-        for table in maintenance.tables():
+        for table in log_each(log, "keep the table", maintenance.tables()):
             if joined := maintenance.join_small_files(table):
                 done.joined[table] = joined
             age = timedelta(days=settings.keep_versions_days)

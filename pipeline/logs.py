@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from pipeline.redaction import redact
+
+T = TypeVar("T")
+STARTED, ENDS = "started", ("finished", "failed")
+"""The last word of the events that `log_step` and `log_each` write."""
 
 LOGGERS = ("pipeline", "aisle_dags")
 """The loggers whose level the setting `AISLE_LOG_LEVEL` gives: the library's, and that of the DAGs' own lines."""
@@ -66,7 +71,7 @@ def log_step(logger: logging.Logger, step: str, /, **fields: object) -> Iterator
     Yields:
         A dictionary. What is put into it (rows, version) is written with the last line.
     """
-    log_event(logger, f"{step} started", **fields)
+    log_event(logger, f"{step} {STARTED}", **fields)
     began, results = time.monotonic(), dict[str, object]()
     try:
         yield results
@@ -76,6 +81,28 @@ def log_step(logger: logging.Logger, step: str, /, **fields: object) -> Iterator
         raise
     seconds = round(time.monotonic() - began, 3)
     log_event(logger, f"{step} finished", **{**fields, **results}, seconds=seconds)
+
+
+def log_each(
+    logger: logging.Logger, step: str, items: Sequence[T], /, name: Callable[[T], object] = str
+) -> Iterator[T]:
+    """Go through items, each a step of one kind: the folds of a backtest, the deliveries of a table.
+
+    A line at the start and the end of each says which of how many it is. Whoever shows progress learns it from there.
+
+    Args:
+        logger: the caller's module logger.
+        step: what is done with each item, in a word or a few.
+        items: the items.
+        name: the name of an item in the lines.
+    """
+    for number, item in enumerate(items, 1):
+        fields = {"name": name(item), "number": number, "of": len(items)}
+        log_event(logger, f"{step} {STARTED}", **fields)
+        began = time.monotonic()
+        yield item
+        # After an error there is no such line: the step around it writes that it failed.
+        log_event(logger, f"{step} finished", **fields, seconds=round(time.monotonic() - began, 3))
 
 
 def _quoted(value: object) -> str:

@@ -7,6 +7,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from importlib.metadata import version
 from types import TracebackType
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ import typer
 from pipeline.cli import data, models, recovery, service
 from pipeline.cli.options import Verbose
 from pipeline.cli.output import interruptible, print_error
+from pipeline.cli.progress import showing_progress
 from pipeline.errors import AisleError, RefusedError
 from pipeline.logs import log_to_stderr
 from pipeline.redaction import redact
@@ -42,6 +44,8 @@ COMMANDS: Mapping[str, Iterable[Callable[..., None]]] = {
     "Service": (service.serve, service.key, service.doctor, recovery.repair, service.housekeeping),
 }
 """The commands under each heading of the help."""
+QUIET = (data.fetch, data.quarantine_show, service.serve, service.key)
+"""The commands whose progress is not shown: they show it themselves, write a file's text, or never end."""
 QUARANTINE: Mapping[str, Callable[..., None]] = {
     "list": data.quarantine_list,
     "show": data.quarantine_show,
@@ -50,13 +54,14 @@ QUARANTINE: Mapping[str, Callable[..., None]] = {
 
 
 def _prepare(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option `--verbose` to a command, and an orderly end by Ctrl-C."""
+    """Add the option `--verbose`, what it is doing, and an orderly end by Ctrl-C to a command."""
+    name = command.__name__.replace("_", " ")
 
     @functools.wraps(command)
     def run(*, verbose: bool, **arguments: Any) -> None:
         if verbose:
             log_to_stderr(load_settings().log_level)
-        with interruptible():
+        with interruptible(), nullcontext() if verbose or command in QUIET else showing_progress(f"aisle {name}"):
             command(**arguments)
 
     signature = inspect.signature(command, eval_str=True)

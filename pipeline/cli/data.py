@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from datetime import date, timedelta
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import track
 from rich.table import Column, Table
 
 from pipeline.cli.options import Day, Json, Since, TableName, Until
@@ -24,7 +24,13 @@ from pipeline.cli.output import (
     write_morning_page,
 )
 from pipeline.errors import RefusedError, UsageError
+from pipeline.logs import log_each
 from pipeline.settings import load_settings
+
+log = logging.getLogger(__name__)
+
+SHOWN_REFUSALS = 20
+"""Of so many refused deliveries the reason is printed; of the others, the name."""
 
 
 def simulate(
@@ -119,10 +125,9 @@ def ingest(
     refused: dict[str, str] = {}
     warnings: dict[str, list[str]] = {}
     already_committed = 0
-    quiet = as_json or len(deliveries) < 3
     finished: list[str] = []
     with interruptible(finished):
-        for count, delivery in enumerate(track(deliveries, "ingesting", console=err, disable=quiet, transient=True), 1):
+        for count, delivery in enumerate(log_each(log, f"ingest {table}", deliveries, lambda found: found.id), 1):
             try:
                 done = steps.ingest(settings, delivery, force=force)
             except RefusedError as refusal:
@@ -142,10 +147,11 @@ def ingest(
         result["refused"] = refused
     if warnings:
         result["warnings"] = warnings
+    not_accepted = f" accepted, {len(refused):,} refused" if refused else ""
     print_result(
         result,
         as_json,
-        f"{table}: {_deliveries(accepted, already_committed)}, "
+        f"{table}: {_deliveries(accepted, already_committed)}{not_accepted}, "
         f"{counted(totals['read'], 'row')} read = {totals['clean']:,} clean + {totals['quarantined']:,} quarantined + "
         f"{counted(totals['repeats'], 'exact repeat')}, {result['seconds']} s",
     )
@@ -158,9 +164,13 @@ def ingest(
         )
     for name, reasons in warnings.items():
         print_error("warning", f"{name}\n  " + "\n  ".join(reasons))
-    for name, reason in refused.items():
+    for name, reason in list(refused.items())[:SHOWN_REFUSALS]:
         print_error("refused", f"{name}\n  {reason}")
+    if more := list(refused)[SHOWN_REFUSALS:]:
+        print_error("refused", f"{len(more):,} more, each with its reason in --json: {', '.join(more)}")
     if refused:
+        if len(deliveries) > 1:
+            print_error("next", "when the causes are removed, run the same command: it skips what is committed")
         write_morning_page(settings)
         raise typer.Exit(1)
 

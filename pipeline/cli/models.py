@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -24,6 +25,7 @@ from pipeline.cli.output import (
 from pipeline.dates import format_day
 from pipeline.domains import DOMAINS, domain_of, find_domain, model_names, spec_of
 from pipeline.errors import RefusedError, UsageError
+from pipeline.logs import log_each, log_step
 from pipeline.redaction import redact
 from pipeline.settings import Settings, load_settings
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that read the registry import it.
     from pipeline.monitoring.watch import DriftResult
     from pipeline.training.spec import Domain
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -57,7 +61,7 @@ def train(
     with interruptible(done):
         lifecycle.prepare(settings, domain, model, day)
         done.append(f"the input as of {format_day(day)} is prepared")
-        for name in candidates:
+        for name in log_each(log, "candidate", candidates):
             lifecycle.evaluate_candidate(settings, spec, day, name)
             done.append(f"{name} is evaluated")
         trained = lifecycle.train(settings, spec, day)
@@ -97,7 +101,8 @@ def backtest(
     if folds is not None and not spec.backtest_folds:
         raise UsageError("The periods of this model's backtest are fixed", observed=f"--folds {folds}", where=model)
     chosen = () if folds is None else (folds,)
-    result = spec.backtest(load_settings(), _candidates(model, candidate), *chosen)
+    with log_step(log, "backtest", model=model):
+        result = spec.backtest(load_settings(), _candidates(model, candidate), *chosen)
     lines = [f"{model}, {len(result['folds'])} fold(s), mean:"]
     lines += [f"{name} {value:.4f}" for name, value in result["mean"].items()]
     print_result(result, as_json, backtest_table(result["models"]) if "models" in result else "\n  ".join(lines))
@@ -178,7 +183,7 @@ def watch(day: Day = None, as_json: Json = False) -> None:
     settings = load_settings()
     lake = Lake(settings)
     results: list[DriftResult] = []
-    for domain in DOMAINS:
+    for domain in log_each(log, "watch", DOMAINS, lambda domain: domain.name):
         if scored_days := lake.days(domain.results_table):
             results += watch.watch(settings, day or scored_days[-1], domain.specs())
     if not results:

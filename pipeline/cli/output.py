@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,23 @@ def printable(text: str) -> str:
 
 
 out, err = PlainConsole(), PlainConsole(stderr=True)
+_before_printing: list[Callable[[], None]] = []
+
+
+@contextmanager
+def on_print(end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` before anything is printed within the block; it may be called more than once."""
+    _before_printing.append(end)
+    try:
+        yield
+    finally:
+        _before_printing.remove(end)
+
+
+def _make_room() -> None:
+    """Remove from the terminal what would stand in the way of what is printed."""
+    for end in _before_printing:
+        end()
 
 
 def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
@@ -54,6 +72,7 @@ def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
         as_json: whether to print `result` as JSON instead of `shown`.
         shown: text or a rich table.
     """
+    _make_room()
     if as_json:
         typer.echo(json.dumps(result, default=_to_json))
     elif isinstance(shown, Table):
@@ -61,7 +80,7 @@ def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
         least = Measurement.get(out, out.options.update(max_width=10_000), shown).minimum
         PlainConsole(width=max(out.width, least)).print(shown, highlight=False)
     else:
-        out.print(shown, highlight=False, soft_wrap=True)
+        _print_text(out, shown)
 
 
 def number(header: str) -> Column:
@@ -98,8 +117,40 @@ def interruptible(done: list[str] | None = None) -> Iterator[None]:
 
 def print_error(label: str, message: object) -> None:
     """Print `label: message` on standard error, without the passwords of addresses."""
+    _make_room()
     err.print(f"{label}:", style="bold red", highlight=False, end=" ")
-    err.print(redact(message), highlight=False, soft_wrap=True)
+    _print_text(err, redact(message), len(label) + 2)
+
+
+def _print_text(console: Console, text: object, column: int = 0) -> None:
+    """Print text, on a terminal wrapped between words.
+
+    A line with a command stays one line, however long, so that it can be copied; so do the lines for files and pipes.
+
+    Args:
+        console: where to.
+        text: what.
+        column: how much is already on the line.
+    """
+    for line in str(text).split("\n"):
+        if console.is_terminal and "aisle " not in line and "do next:" not in line:
+            line = _wrapped(printable(line), console.width, column)
+        console.print(line, highlight=False, soft_wrap=True)
+        column = 0
+
+
+def _wrapped(line: str, width: int, column: int) -> str:
+    """A line broken between its words, each part as far from the left as the line; a longer word stays whole."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    filled = textwrap.fill(
+        line.strip(),
+        max(width, 20),
+        initial_indent=" " * column + indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return filled[column:]
 
 
 def seconds_since(start: float) -> float:

@@ -26,6 +26,7 @@ On well separated groups, which the tests plant, elbow, silhouette and stability
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import RefusedError
+from pipeline.logs import log_each
 from pipeline.training.clustering import resamples, sample_positions, silhouette, smallest_share, stability
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
 
 MIN_K, MAX_K = 2, 12
 CURVE_ROWS = 20_000
@@ -115,7 +119,10 @@ def choose_k(
     draws = resamples(len(rows), seed, RESAMPLES)
     # One thread: several would add up in the order in which they finish, and the last digits would vary.
     with threadpool_limits(1):
-        curve = tuple(_measure(recipe(k, seed).fit(rows), rows, draws, floors, seed) for k in range(MIN_K, MAX_K + 1))
+        curve = tuple(
+            _measure(recipe(k, seed).fit(rows), rows, draws, floors, seed)
+            for k in log_each(log, "measure k =", range(MIN_K, MAX_K + 1))
+        )
     scaled = recipe(MIN_K, seed)[:-1].fit_transform(rows)
     inertia_of_one = float(((scaled - scaled.mean(axis=0)) ** 2).sum())
     elbow_k = elbow([inertia_of_one, *(point.inertia for point in curve)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 from pipeline.contracts import CONTRACTS
 from pipeline.dates import format_days
@@ -17,10 +19,13 @@ from pipeline.ingestion.missing_days import DayCoverage, day_coverage
 from pipeline.ingestion.sources import load_sources
 from pipeline.ingestion.suites import load_suite
 from pipeline.lake.tables import Lake
+from pipeline.logs import log_each
 from pipeline.redaction import redact
 from pipeline.reports.phrasing import counted
 from pipeline.settings import Settings
 from pipeline.training.spec import Domain
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def _configured(settings: Settings) -> list[str]:
 
 
 def _run(checks: list[tuple[str, Callable[[], str]]]) -> Iterator[Finding]:
-    for what, check in checks:
+    for what, check in log_each(log, "check", checks, itemgetter(0)):
         try:
             yield Finding(what, True, redact(check()))
         except Exception as error:  # noqa: BLE001 - whatever fails in one check, the others are made

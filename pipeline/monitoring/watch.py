@@ -21,7 +21,7 @@ from pipeline.dates import format_day
 from pipeline.errors import RefusedError
 from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake
-from pipeline.logs import log_event, log_step
+from pipeline.logs import log_each, log_event, log_step
 from pipeline.monitoring.drift import NOTHING_NEW, DriftOutcome, DriftStatus, compare
 from pipeline.monitoring.policy import should_retrain, shows_drift
 from pipeline.monitoring.report import write_drift_page
@@ -80,7 +80,8 @@ def watch(settings: Settings, day: date, specs: Sequence[ModelSpec[Any]]) -> lis
     `reports/drift/<model>/`. A model that cannot be compared says so in its result and does not stop the others.
     """
     migrate(Lake(settings))
-    return [_watch_or_explain(settings, spec, day) for spec in specs]
+    checked = log_each(log, "check the model", specs, lambda spec: spec.name)
+    return [_watch_or_explain(settings, spec, day) for spec in checked]
 
 
 def checked_days(lake: Lake, models: Sequence[str]) -> list[date]:

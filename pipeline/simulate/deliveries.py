@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +18,7 @@ from pyarrow import csv
 from upath import UPath
 
 from pipeline.errors import UsageError
+from pipeline.logs import log_each
 from pipeline.simulate import chain
 from pipeline.simulate.addresses import kind_of
 from pipeline.simulate.defects import Defect, Planted, parse_defects, plant
@@ -27,6 +29,8 @@ from pipeline.simulate.visits import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+log = logging.getLogger(__name__)
 
 DEFECTS = "&defects="
 _SECONDS = SCHEMA.set(SCHEMA.get_field_index("InvoiceDate"), pa.field("InvoiceDate", pa.timestamp("s")))
@@ -133,7 +137,10 @@ def write_deliveries(
             allowed=f"{start}, the first day" if one_file else f"days in [{start}, {end}) on which the shop is open",
         )
     folder = UPath(out) / "transactions"
-    days = ((day, table) for day, table in shop.days(start, end) if table.num_rows)
+    first = max(start, shop.opened)
+    dates = [first + timedelta(days=n) for n in range((end - first).days)]
+    simulated = zip(log_each(log, "simulate", dates), shop.days(start, end), strict=False)
+    days = ((day, table) for _, (day, table) in simulated if table.num_rows)
     if one_file:
         written = [_write(shop, folder / f"{start}_{end}.csv", (table for _, table in days), defects.get(start, {}))]
     else:

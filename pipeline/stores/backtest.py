@@ -14,10 +14,12 @@ bias    mean of f / y - 1, as a fraction: above 0 the forecasts are too high; `b
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import RefusedError, UsageError
+from pipeline.logs import log_each
 from pipeline.stores.features import MIN_HISTORY_DAYS, store_features
 from pipeline.stores.intervals import Intervals, calibrate
 from pipeline.stores.model import Fit, Model, forecast_rows, to_frame, training_rows
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+log = logging.getLogger(__name__)
 
 HORIZON = 42
 FOLD_COUNT = 3
@@ -176,7 +181,7 @@ def backtest(
     results: dict[str, list[FoldResult]] = {name: [] for name in candidates}
     forecasts: dict[str, list[pd.DataFrame]] = {name: [] for name in candidates}
     feature_seconds, models = {}, {}
-    for number, fold in enumerate(all_folds):
+    for number, fold in enumerate(log_each(log, "forecast the fold", all_folds, lambda fold: f"{fold.start}")):
         started = perf_counter()
         table = store_features(con, store_days, stores, fold.start, horizon=horizon)
         features = to_frame(table)
@@ -185,7 +190,7 @@ def backtest(
         train, ahead = training_rows(features), forecast_rows(features)
         actual = _actual_sales(store_days, fold, ahead)
         histories = store_histories(store_days, fold.start)
-        for name, fit in candidates.items():
+        for name, fit in log_each(log, "fit", list(candidates.items()), itemgetter(0)):
             started = perf_counter()
             model = models[name] = fit(train, seed)
             fitted = perf_counter()

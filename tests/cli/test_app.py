@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.cli import app
+from pipeline.cli import app, data
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "2025-03-03.csv"
@@ -224,6 +224,30 @@ def test_a_refused_delivery_does_not_stop_the_others(aisle: Callable[..., CliRes
     till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
     done = aisle("ingest", "transactions", "--from", "2025-03-03", "--until", "2025-03-05", "--json")
     assert (done.code, done.json["deliveries"], done.json["clean"], len(done.json["refused"])) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("days", [("--all",), ("--from", "2025-03-03", "--until", "2025-03-08")])
+def test_a_backfill_ends_with_what_was_refused_and_how_to_go_on(
+    aisle: Callable[..., CliResult], till: Any, days: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command over many deliveries: each refused one is named, and the same command takes it once it is right."""
+    monkeypatch.setattr(data, "SHOWN_REFUSALS", 1)
+    for day in range(3, 8):
+        till.write(f"2025-03-0{day}.csv", b"" if day in (4, 6) else [till.line(day=f"2025-03-0{day}")])
+    done = aisle("ingest", "transactions", *days)
+    assert done.code == 1
+    assert "transactions: 3 deliveries accepted, 2 refused, 3 rows read = 3 clean" in done.out
+    assert done.err.count("do next:") == 1
+    assert "refused: till--2025-03-04.csv\n" in done.err
+    assert "refused: 1 more, each with its reason in --json: till--2025-03-06.csv\n" in done.err
+    assert "next: when the causes are removed, run the same command: it skips what is committed" in done.err
+    till.write("2025-03-04.csv", [till.line(day="2025-03-04")])
+    again = aisle("ingest", "transactions", *days, "--json")
+    assert (again.code, again.json["deliveries"], again.json["already_committed"]) == (1, 4, 3)
+    assert list(again.json["refused"]) == ["till--2025-03-06.csv"]
+    till.write("2025-03-06.csv", [till.line(day="2025-03-06")])
+    assert aisle("ingest", "transactions", *days, "--json").code == 0
+    assert till.lake.read("transactions").num_rows == 5
 
 
 def test_a_table_is_repaired_and_what_cannot_be_is_an_error(aisle: Callable[..., CliResult], till: Any) -> None:

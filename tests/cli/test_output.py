@@ -46,6 +46,25 @@ def test_the_cells_and_headings_of_a_table_are_text(capsys: pytest.CaptureFixtur
     assert {word: shown.count(word) for word in SHOWN.split()} == dict.fromkeys(SHOWN.split(), 2)
 
 
+def test_text_is_broken_between_words_on_a_terminal_and_never_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = f"  observed: {'a few words ' * 9}/a/path/{'that-is-long/' * 9}x"
+    command = f"  do next: aisle quarantine replay {'transactions ' * 9}"
+    stream = io.StringIO()
+    monkeypatch.setattr(output, "err", PlainConsole(file=stream, force_terminal=True, width=80, color_system=None))
+    output.print_error("refused", f"{reason}\n{command}")
+    *lines, last = stream.getvalue().splitlines()
+    words = [word for line in lines for word in line.split()]
+    assert words == ["refused:", *reason.split()]
+    assert all(len(line) <= 80 or "/a/path" in line for line in lines)
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert last == command
+    monkeypatch.undo()
+    output.print_error("refused", f"{reason}\n{command}")
+    assert capsys.readouterr().err == f"refused: {reason}\n{command}\n"
+
+
 def test_lines_and_tabs_stay() -> None:
     assert printable("a\n\tb é £ 日本 🙂") == "a\n\tb é £ 日本 🙂"
 
@@ -82,7 +101,7 @@ def test_the_whole_way_from_a_file_to_the_terminal(
     monkeypatch.setattr("sys.argv", ["aisle", "ingest", "transactions", "--all", "--source", "files"])
     with pytest.raises(SystemExit):
         app.main()
-    shown = printed.getvalue()
+    shown = printed.getvalue().replace("\n", " ")
     assert r"unexpected ':smile:[bold]\x1b[0m'" in shown
     assert "\x1b[2J" not in shown
     assert "✖" not in shown

@@ -1,0 +1,164 @@
+"""Three years of simulated nights by the command line: does the last week cost what the first one cost?
+
+python -m benchmarks.nights --home FOLDER [--nights 1095]
+
+Each night ingests all tables, scores the four domains and writes the morning page, in one process. The models are
+trained once, on the year before the first night, and everything that a night makes stays, so that what grows is what
+piles up: files, logs and pages. A night is a line of `nights.jsonl` in the home; a run that is ended goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).parents[1]
+FIRST = date(2025, 1, 6)
+"""The first night; the year before it is history."""
+HISTORY = date(2024, 1, 1)
+SIZES = {"customers=900": "customers=150", "people=400": "people=60", "stores=40": "stores=8"}
+TABLES = ("transactions", "visits", "people", "footfall", "store_days", "stores", "store_plans")
+DOMAINS = ("customers", "stores", "shoppers", "footfall")
+TRAININGS = {
+    "customer_segments": (),
+    "recommendations": (),
+    "customer_value": (),
+    "store_sales": ("--candidate", "linear_store"),
+    "purchase_probability": (),
+    "brand_choice": (),
+    "purchase_quantity": (),
+    "people_segments": (),
+    "footfall_buyers": (),
+}
+
+
+@dataclass
+class Night:
+    """What a night cost.
+
+    Attributes:
+        day: whose deliveries it ingested.
+        cpu: processor seconds of each part, children included.
+        files: number of files below the home, by kind.
+        bytes: their bytes, by kind.
+        rss_mb: peak resident memory of the process so far.
+    """
+
+    day: str
+    cpu: dict[str, float] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    rss_mb: float = 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--nights", type=int, default=1095, help="nights in all, those of earlier runs included")
+    parser.add_argument("--at-most", type=int, default=0, help="end after so many nights, to go on later")
+    args = parser.parse_args()
+    args.home.mkdir(parents=True, exist_ok=True)
+    prepare(args.home)
+    log = args.home / "nights.jsonl"
+    done = len(log.read_text().splitlines()) if log.exists() else 0
+    if not done:
+        history()
+    until = min(args.nights, done + args.at_most) if args.at_most else args.nights
+    for number in range(done, until):
+        night = play(args.home, FIRST + timedelta(days=number))
+        with log.open("a") as out:
+            out.write(json.dumps(vars(night)) + "\n")
+
+
+def prepare(home: Path) -> None:
+    """Point the settings at a small chain in `home`."""
+    text = (PROJECT / "sources.yaml").read_text()
+    for usual, small in SIZES.items():
+        text = text.replace(usual, small)
+    (home / "sources.yaml").write_text(text)
+    assert yaml.safe_load(text)
+    os.environ |= {"AISLE_HOME": str(home / "aisle"), "AISLE_SOURCES": str(home / "sources.yaml")}
+
+
+def history() -> None:
+    """Ingest the year before the first night, and train every model on it."""
+    for table in TABLES:
+        since = FIRST - timedelta(days=1) if table in ("people", "stores", "store_plans") else HISTORY
+        aisle("ingest", table, "--from", str(since), "--until", str(FIRST))
+    for model, options in TRAININGS.items():
+        # The gate refuses what so small a chain teaches little about; it is scored all the same, for its cost.
+        aisle("train", model, "--as-of", str(FIRST), *options, accepted=(0, 1))
+        aisle("promote", model, "1", "--reason", "benchmark")
+
+
+def play(home: Path, day: date) -> Night:
+    """Run one night, and say what it cost."""
+    night = Night(str(day))
+    for table in TABLES:
+        with timed(night, f"ingest {table}"):
+            aisle("ingest", table, "--day", str(day), accepted=(0, 1))
+    for domain in DOMAINS:
+        with timed(night, f"score {domain}"):
+            aisle("score", domain, "--day", str(day + timedelta(days=1)))
+    with timed(night, "morning page"):
+        from pipeline.morning.page import write_morning_page
+        from pipeline.settings import load_settings
+
+        write_morning_page(load_settings())
+    for folder, _, names in os.walk(home / "aisle"):
+        kind = kind_of(Path(folder).relative_to(home / "aisle"))
+        night.files[kind] = night.files.get(kind, 0) + len(names)
+        night.bytes[kind] = night.bytes.get(kind, 0) + sum(Path(folder, name).stat().st_size for name in names)
+    night.rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return night
+
+
+def kind_of(folder: Path) -> str:
+    """`lake/TABLE`, its log, or the first folder."""
+    parts = folder.parts
+    if parts[:1] == ("lake",) and len(parts) > 1:
+        return f"log of {parts[1]}" if "_delta_log" in parts else parts[1]
+    return parts[0] if parts else "home"
+
+
+@contextlib.contextmanager
+def timed(night: Night, part: str) -> Iterator[None]:
+    """Add the processor time of what is done to a night."""
+    before = os.times()
+    yield
+    after = os.times()
+    night.cpu[part] = round(sum(after[:4]) - sum(before[:4]), 3)
+
+
+def aisle(*args: str, accepted: tuple[int, ...] = (0,)) -> dict[str, Any]:
+    """Run a command in this process."""
+    from pipeline.cli.app import app
+    from pipeline.errors import AisleError
+
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = app([*args, "--json"], standalone_mode=False)
+    except AisleError as error:
+        code, refusal = 1, error
+        if 1 in accepted:
+            print(args, refusal)
+    if (code or 0) not in accepted:
+        raise SystemExit(f"aisle {' '.join(args)}: exit code {code}\n{out.getvalue()}{err.getvalue()}")
+    return {}
+
+
+if __name__ == "__main__":
+    main()
