@@ -73,7 +73,9 @@ def watch() -> None:
     def check(name: str) -> list[str]:
         from pipeline.lake.tables import Lake
         from pipeline.monitoring.watch import checked_days, watch
+        from pipeline.reports.page import framed
         from pipeline.settings import load_settings
+        from pipeline.training.related_pages import related_pages
 
         settings, domain, context = load_settings(), find_domain(name), get_current_context()
         lake = Lake(settings)
@@ -85,7 +87,8 @@ def watch() -> None:
         if not days:
             raise skip(f"{name} has scored nothing on those days")
         log_event(log, "days chosen", domain=name, days=len(days), newest=format_day(days[-1]))
-        results = [result for day in days for result in watch(settings, day, domain.specs())]
+        with framed(related=related_pages(domain)):
+            results = [result for day in days for result in watch(settings, day, domain.specs())]
         context["ti"].xcom_push("results", [result.as_dict() for result in results])
         if failed := [f"{r.model} as of {r.day}: {r.reason}" for r in results if r.verdict == "failed"]:
             raise RefusedError("Models could not be compared", where=name, observed="\n".join(failed))

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pipeline.lake.maintenance import NOTHING, Maintenance, Removed
+from pipeline.lake.tables import Lake
 from pipeline.logs import log_each, log_event, log_step
 from pipeline.monitoring.request_log import remove_predictions
 from pipeline.registry.client import Registry
+from pipeline.reports.ways import write_lists
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
                 log_event(log, "versions removed", table=table, files=removed.files, bytes=removed.size)
         done.leftovers = maintenance.remove_leftovers(now)
         done.reports = maintenance.remove_reports(now, timedelta(days=settings.keep_reports_days))
+        if done.reports.files and not dry_run:
+            write_lists(Lake(settings))
         results |= {"files": done.removed.files, "bytes": done.removed.size}
     return done
 

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     )
     tracking_uri: str = Field("", description="MLflow's database or server; empty: a SQLite file under `home`.")
     artifacts: str = Field("", description="Where MLflow keeps model files; empty: a folder under `home`.")
+    mlflow_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Where people open MLflow, such as https://mlflow.example.org; pages link to it. Empty: no links.",
+    )
     storage_options: dict[str, str] = Field(
         default_factory=dict, description="JSON of options that Delta Lake needs to reach a bucket (see docs)."
     )

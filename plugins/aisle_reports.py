@@ -33,8 +33,8 @@ def make_app() -> "FastAPI":
     from starlette.middleware.base import RequestResponseEndpoint
 
     from pipeline.lake.tables import Lake
-    from pipeline.reports.headers import HEADERS, SCRIPT_CACHE, headers_of
-    from pipeline.reports.index import index_page, read_file
+    from pipeline.reports.headers import HEADERS, headers_of
+    from pipeline.reports.index import index_page, missing_page, read_file
     from pipeline.settings import load_settings
 
     # Not string annotations: FastAPI would look up their names in the module.
@@ -63,10 +63,9 @@ def make_app() -> "FastAPI":
             return Response(index_page(lake, path.strip("/")), media_type="text/html")
         file = read_file(lake, path)
         if file is None:
-            raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such page")
+            return Response(missing_page(), status.HTTP_404_NOT_FOUND, media_type="text/html")
         content, kind = file
-        cache = {"Cache-Control": SCRIPT_CACHE} if path.endswith(".js") else {}
-        return Response(content, media_type=kind, headers={**headers_of(path), **cache})
+        return Response(content, media_type=kind, headers=dict(headers_of(path)))
 
     return app
 

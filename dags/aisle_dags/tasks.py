@@ -28,7 +28,8 @@ def step(function: Callable[..., R]) -> Callable[..., R]:
 
     A refusal or a wrong setting fails the task at once, with its message and without a retry, because another attempt
     cannot help. Any other error is retried as the DAG says. The task's log gets the lines that `pipeline` logs, at the
-    level of `AISLE_LOG_LEVEL`, and one when the task starts and one when it ends.
+    level of `AISLE_LOG_LEVEL`, and one when the task starts and one when it ends. Pages that the task writes
+    link to it.
 
     The arguments' types are left open, because a DAG passes other tasks' results (`XComArg`) where the function takes
     values.
@@ -38,6 +39,7 @@ def step(function: Callable[..., R]) -> Callable[..., R]:
     def run(*args: Any, **kwargs: Any) -> R:
         from airflow.providers.common.compat.sdk import AirflowSkipException
 
+        from pipeline.reports.page import Link, framed
         from pipeline.settings import load_settings
 
         # To save a model, skops looks for its classes in every loaded module, and Airflow's modules warn of each name
@@ -53,7 +55,8 @@ def step(function: Callable[..., R]) -> Callable[..., R]:
                 mask_secret(secret)
             _use_all_cores()
             log_event(log, "task started", **fields)
-            result = function(*args, **kwargs)
+            with framed(links=[Link("The task that wrote this page", task.log_url)]):
+                result = function(*args, **kwargs)
             outcome = "finished"
             return result
         except AirflowSkipException:

@@ -41,7 +41,7 @@ def main(console: Console) -> int:
             exclusive(home),
             console.status("Airflow and MLflow are starting (about half a minute) …") as status,
             LocalMlflow(settings.mlflow_uri, settings.artifacts_uri, home / "logs" / "mlflow.log") as mlflow,
-            LocalAirflow(home, variables) as airflow,
+            LocalAirflow(home, {"AISLE_MLFLOW_URL": mlflow.url} | variables) as airflow,
         ):
             status.stop()
             console.print(f"Airflow   {airflow.url}  (reachable from this machine only)", highlight=False)

@@ -179,13 +179,16 @@ def watch(day: Day = None, as_json: Json = False) -> None:
     """Compare each champion with a day, by default its domain's last scored one; say which training is due."""
     from pipeline.lake.tables import Lake
     from pipeline.monitoring import watch
+    from pipeline.reports.page import framed
+    from pipeline.training.related_pages import related_pages
 
     settings = load_settings()
     lake = Lake(settings)
     results: list[DriftResult] = []
     for domain in log_each(log, "watch", DOMAINS, lambda domain: domain.name):
         if scored_days := lake.days(domain.results_table):
-            results += watch.watch(settings, day or scored_days[-1], domain.specs())
+            with framed(related=related_pages(domain)):
+                results += watch.watch(settings, day or scored_days[-1], domain.specs())
     if not results:
         raise RefusedError("Nothing is scored yet, so there is nothing to watch", todo="aisle score DOMAIN")
     write_morning_page(settings)

@@ -89,14 +89,14 @@ class Files:
         """Return a path below home."""
         return self.home.joinpath(*parts)
 
-    def files_below(self, folder: str) -> list[StoredFile]:
-        """List all files below a folder, however deep; none if it does not exist."""
+    def files_below(self, folder: str, *, deep: bool = True) -> list[StoredFile]:
+        """List all files below a folder, however deep or only those in it; none if it does not exist."""
         root = self.home / folder
         # fsspec caches a bucket's listing for the life of the process, which is weeks for a server.
         root.fs.invalidate_cache()
         return [
             StoredFile(f"{folder}/{PurePosixPath(address).relative_to(root.path)}", info["size"], _written(info))
-            for address, info in root.fs.find(root.path, detail=True).items()
+            for address, info in root.fs.find(root.path, maxdepth=None if deep else 1, detail=True).items()
         ]
 
     def write_blob(self, path: str, data: bytes) -> UPath:

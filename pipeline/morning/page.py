@@ -8,8 +8,8 @@ from pipeline.dates import format_day
 from pipeline.lake.tables import Lake
 from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning
 from pipeline.morning.summary import summarize
-from pipeline.reports.index import ALL_PAGES, list_of_pages
-from pipeline.reports.page import MORNING_PAGE, REPORTS, Link, Section, Table, Tile, Tone, render_page
+from pipeline.reports.index import write_all_pages
+from pipeline.reports.page import ALL_PAGES, Link, Place, Section, Table, Tile, Tone, render_page, store_page
 from pipeline.reports.phrasing import MISSING, count, counted, percent
 from pipeline.reports.templates import html_template
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 
+PLACE = Place("index")
 CELLS = {"bad": "●", "wait": "○", "good": "·"}
 """How a day looks in the grid: what is wrong catches the eye."""
 
@@ -33,9 +34,9 @@ def write_morning_page(settings: Settings) -> str:
         AisleError: if the registry or a table cannot be read.
     """
     lake = Lake(settings)
-    path = f"{REPORTS}/{MORNING_PAGE}"
-    lake.write_blob(path, render_morning_page(summarize(settings)).encode())
-    lake.write_blob(f"{REPORTS}/{ALL_PAGES}", list_of_pages(lake).encode())
+    html = render_morning_page(summarize(settings))
+    path = store_page(lake, PLACE, html, plotly=False)
+    write_all_pages(lake)
     return path
 
 
@@ -54,7 +55,7 @@ def render_morning_page(morning: Morning) -> str:
     ]
     day = f"The state as of {format_day(morning.day)}" if morning.day else "Nothing is scored yet"
     return render_page(
-        "This morning", f"{day}, from the tables of the lake and the registry.", sections, _tiles(morning)
+        "This morning", f"{day}, from the tables of the lake and the registry.", sections, _tiles(morning), place=PLACE
     )
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import MORNING_PAGE, REPORTS, Link, Section, Table, render_page
+from pipeline.reports.page import (
+    ALL_PAGES,
+    MORNING_PAGE,
+    Link,
+    Place,
+    Section,
+    Table,
+    render_page,
+    store_page,
+)
 from pipeline.reports.phrasing import count, counted
+from pipeline.reports.ways import REPORTS, Page, Related, ensure_lists, pages_in
 
-ALL_PAGES = "all.html"
-"""The list of all pages, below `reports/`."""
 SHOWN = 10
-DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -29,32 +34,13 @@ _NO_FILE = frozenset({errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOL
 """What the system says of a path that names no file, or that no file can have."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page: its folder below `reports/`, its name in it without the ending, and when it was written."""
-
-    folder: str
-    name: str
-    written: datetime
-
-    @property
-    def order(self) -> tuple[str, datetime]:
-        """The sort key: the last day in the name, because a backfill writes old days late, then the time of writing."""
-        days = DAY.findall(self.name)
-        return (days[-1] if days else f"{self.written:%Y-%m-%d}", self.written)
-
-
 def find_pages(lake: Lake) -> dict[str, list[Page]]:
     """Return folder -> its pages, newest first."""
     by_folder: dict[str, list[Page]] = {}
-    for file in lake.files_below(REPORTS):
-        path = PurePosixPath(file.path).relative_to(REPORTS)
-        if path.suffix == ".html" and not path.name.startswith(".") and str(path) not in (MORNING_PAGE, ALL_PAGES):
-            folder = "" if path.parent == PurePosixPath() else str(path.parent)
-            by_folder.setdefault(folder, []).append(Page(folder, path.stem, file.written))
-    return {
-        folder: sorted(by_folder[folder], key=lambda page: page.order, reverse=True) for folder in sorted(by_folder)
-    }
+    for page in reversed(pages_in(lake, below=True)):
+        if page.folder or f"{page.name}.html" not in (MORNING_PAGE, ALL_PAGES):
+            by_folder.setdefault(page.folder, []).append(page)
+    return dict(sorted(by_folder.items()))
 
 
 def index_page(lake: Lake, folder: str = "") -> str:
@@ -80,6 +66,25 @@ def list_of_pages(lake: Lake, folder: str = "") -> str:
     empty = Section("No pages yet", ["The first run writes them."])
     total = counted(sum(map(len, listed.values())), "page")
     return render_page("Reports", f"{total}, newest first", sections or [empty])
+
+
+def write_all_pages(lake: Lake) -> str:
+    """Write the list of all pages, `all.html`, with a calendar of each folder, and return its path below home."""
+    folders = find_pages(lake)
+    place = Place(PurePosixPath(ALL_PAGES).stem, related=tuple(Related(_heading(name), name) for name in folders))
+    ensure_lists(lake, [""])
+    sections = [Section(_heading(name) or "Others", calendar=name) for name in folders]
+    total = counted(sum(map(len, folders.values())), "page")
+    return store_page(lake, place, render_page("All pages", total, sections, place=place), plotly=False)
+
+
+def missing_page() -> str:
+    """Return the page that says that there is no such page, as HTML."""
+    return render_page(
+        "There is no such page",
+        "It may have been removed because of its age, or never been written.",
+        [Section("What to do", ["The morning page leads to all pages: it is the first one below Reports."])],
+    )
 
 
 def read_file(lake: Lake, path: str) -> tuple[bytes, str] | None:

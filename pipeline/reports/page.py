@@ -6,26 +6,24 @@ Pages open without a network: their style is part of them, and Plotly's script i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pipeline.lake.tables import Lake
 from pipeline.reports.templates import html_template
+from pipeline.reports.ways import PLOTLY, Related, ensure_lists, page_script, store_scripts, write_list
+from pipeline.reports.ways import REPORTS as REPORTS
 
 Tone = Literal["", "good", "bad", "wait"]
 """The colour of a key figure or of a table cell."""
-REPORTS = "reports"
-"""The folder of all pages, below home."""
-SCRIPT = "assets/plotly.min.js"
-"""The path of Plotly's script below `REPORTS`."""
 MORNING_PAGE = "index.html"
 """The page that is shown first, below `REPORTS`."""
-DAYS_BACK = 14
-"""How far back the page of an earlier day is looked for."""
+ALL_PAGES = "all.html"
+"""The list of all pages, below `REPORTS`."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +70,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page, shown in this order: heading, sentences, figure, widget, markup, table.
+    """A part of a page, shown in this order: heading, sentences, figure, widget, markup, calendar, table.
 
     Attributes:
         figure: a Plotly figure as JSON.
         widget: HTML with a script of its own, which is not escaped: its author escapes the data in it. When the page
             has loaded, its script may call `draw(id, figure)`.
         markup: HTML without a script, which is not escaped either.
+        calendar: a folder below `reports/` whose pages are shown as a calendar; one of the page's related folders.
     """
 
     heading: str
@@ -87,19 +86,70 @@ class Section:
     figure: str | None = None
     widget: str | None = None
     markup: str | None = None
+    calendar: str | None = None
 
 
-_common_warnings: ContextVar[tuple[Notice, ...]] = ContextVar("common_warnings", default=())
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds the content of pages, whoever writes the content.
+
+    Attributes:
+        warnings: shown above the page's own.
+        related: folders with pages about the same day.
+        links: absolute addresses outside of the reports, such as that of the run that writes the page.
+    """
+
+    warnings: tuple[Notice, ...] = ()
+    related: tuple[Related, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+_NO_FRAME = Frame()
+_frame: ContextVar[Frame] = ContextVar("frame", default=_NO_FRAME)
 
 
 @contextmanager
-def common_warnings(warnings: Sequence[Notice]) -> Iterator[None]:
-    """Show warnings at the top of every page that is written within this context, above the page's own."""
-    token = _common_warnings.set(tuple(warnings))
+def framed(
+    warnings: Sequence[Notice] = (), related: Sequence[Related] = (), links: Sequence[Link] = ()
+) -> Iterator[None]:
+    """Add to the frame of every page that is written within this context."""
+    outer = _frame.get()
+    frame = Frame((*outer.warnings, *warnings), (*outer.related, *related), (*outer.links, *links))
+    token = _frame.set(frame)
     try:
         yield
     finally:
-        _common_warnings.reset(token)
+        _frame.reset(token)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page is, and where its links lead.
+
+    Attributes:
+        name: its path below `reports/` without the ending, such as `customers/2025-01-08`.
+        related: folders with pages about the same day.
+        links: absolute addresses outside of the reports.
+    """
+
+    name: str
+    related: tuple[Related, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Its folder below `reports/`; empty for `reports/` itself."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def root(self) -> str:
+        """The address of `reports/`, relative to the page: empty or ending with a slash."""
+        return "../" * self.name.count("/")
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders whose lists of pages its script reads."""
+        return list(dict.fromkeys(["", self.folder, *(related.folder for related in self.related)]))
 
 
 def write_page(
@@ -125,14 +175,35 @@ def write_page(
     Returns:
         The page's path below home.
     """
-    warnings = (*_common_warnings.get(), *warnings)
-    ways, script = _ways_around(lake, name), "../" * name.count("/") + SCRIPT
-    html = render_page(title, subtitle, sections, tiles, warnings, ways=ways, script=script)
-    if any(section.figure or section.widget for section in sections):
-        _store_script(lake)
-    path = f"{REPORTS}/{name}.html"
+    frame = _frame.get()
+    place = Place(name, frame.related, frame.links)
+    html = render_page(title, subtitle, sections, tiles, (*frame.warnings, *warnings), place=place)
+    return store_page(lake, place, html, plotly=has_charts(sections))
+
+
+def store_page(lake: Lake, place: Place, html: str, *, plotly: bool) -> str:
+    """Write a page that has been rendered for its place, with the scripts and the lists of pages that it loads.
+
+    Args:
+        lake: where the page is written.
+        place: where it is.
+        html: the page.
+        plotly: whether it has charts.
+
+    Returns:
+        The page's path below home.
+    """
+    store_scripts(lake, plotly=plotly)
+    ensure_lists(lake, place.folders)
+    path = f"{REPORTS}/{place.name}.html"
     lake.write_blob(path, html.encode())
+    write_list(lake, place.folder)
     return path
+
+
+def has_charts(sections: Sequence[Section]) -> bool:
+    """Whether any of the sections needs Plotly's script."""
+    return any(section.figure or section.widget for section in sections)
 
 
 def render_page(
@@ -142,14 +213,13 @@ def render_page(
     tiles: Sequence[Tile] = (),
     warnings: Sequence[str | Notice] = (),
     *,
-    ways: Sequence[Link] = (),
-    script: str = SCRIPT,
+    place: Place | None = None,
 ) -> str:
     """Return a page as HTML, see `write_page`.
 
     Args:
-        ways: links to other pages, shown above the title.
-        script: the address of Plotly's script relative to the page.
+        place: where the page will be, with its ways to others. None for a page that is made when it is asked for and
+            stands in no folder; it has no script.
     """
     figures: dict[str, Any] = {
         f"figure-{n}": json.loads(section.figure) for n, section in enumerate(sections, 1) if section.figure
@@ -157,33 +227,22 @@ def render_page(
     return html_template("pipeline.reports", "page.html").render(
         title=title,
         subtitle=subtitle,
-        ways=ways,
+        place=place,
+        places=[asdict(related) for related in place.related] if place else [],
+        anchors=_anchors(sections),
         warnings=warnings,
         tiles=tiles,
         sections=sections,
         figures=figures,
-        script=script,
+        plotly=PLOTLY if has_charts(sections) else None,
+        script=page_script()[0],
     )
 
 
-def _ways_around(lake: Lake, name: str) -> list[Link]:
-    """Return links to the morning page and to the page of the day before, as far as they have been written."""
-    ways = []
-    if lake.path(REPORTS, MORNING_PAGE).exists():
-        ways.append(Link("This morning", "../" * name.count("/") + MORNING_PAGE))
-    folder, _, day = name.rpartition("/")
-    try:
-        own = date.fromisoformat(day)
-    except ValueError:
-        return ways
-    earlier = (own - timedelta(days=n) for n in range(1, DAYS_BACK + 1))
-    before = next((day for day in earlier if lake.path(REPORTS, folder, f"{day}.html").exists()), None)
-    return [*ways, Link(f"{before}, the page before", f"{before}.html")] if before else ways
-
-
-def _store_script(lake: Lake) -> None:
-    path = f"{REPORTS}/{SCRIPT}"
-    if not lake.path(path).exists():
-        from plotly.offline import get_plotlyjs
-
-        lake.write_blob(path, get_plotlyjs().encode())
+def _anchors(sections: Sequence[Section]) -> list[str]:
+    """Return an id for each section, made from its heading, so that other pages can link to it."""
+    anchors: list[str] = []
+    for section in sections:
+        anchor = re.sub(r"[^a-z0-9]+", "-", section.heading.lower()).strip("-") or "section"
+        anchors.append(anchor if anchor not in anchors else f"{anchor}-{len(anchors)}")
+    return anchors

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse
 
 from pipeline.lake.tables import Lake
 from pipeline.reports.headers import HEADERS as REPORT_HEADERS
-from pipeline.reports.headers import SCRIPT_CACHE, headers_of
+from pipeline.reports.headers import headers_of
 from pipeline.reports.index import index_page, read_file
 from pipeline.serving.errors import ProblemError
 from pipeline.serving.openapi import COMMON, problems
@@ -89,8 +89,7 @@ def router(lake: Lake) -> APIRouter:
         if file is None:
             raise _missing(path)
         content, content_type = file
-        cache = {"Cache-Control": SCRIPT_CACHE} if path.endswith(".js") else {}
-        return Response(content, headers={"content-type": content_type, **headers_of(path), **cache})
+        return Response(content, headers={"content-type": content_type, **headers_of(path)})
 
     return routes
 

@@ -14,10 +14,11 @@ from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.logs import log_event, log_step
 from pipeline.registry.client import Registry
-from pipeline.reports.page import common_warnings
+from pipeline.reports.page import framed
 from pipeline.reports.phrasing import written_in
 from pipeline.training.lifecycle import dated
 from pipeline.training.page_warnings import page_warnings
+from pipeline.training.related_pages import model_links, related_pages
 from pipeline.training.spec import Domain, OwnResults, Run
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def write_report(settings: Settings, domain: Domain, as_of: date) -> str:
     with log_step(log, "write report", domain=domain.name, as_of=as_of) as result:
         warnings = page_warnings(settings, domain, as_of)
         result["warnings"] = len(warnings)
-        with common_warnings(warnings), written_in(number_style(settings, domain.input_table)):
+        style = number_style(settings, domain.input_table)
+        with framed(warnings, related_pages(domain), model_links(settings, domain)), written_in(style):
             page = domain.steps().write_report(settings, as_of)
         result["page"] = page
     return page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +13,17 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from aisle_dags import tasks
 from pipeline.errors import RefusedError, UsageError
+from pipeline.lake.tables import Lake
+from pipeline.reports.page import write_page
+from pipeline.settings import Settings
 
 
 @pytest.fixture(autouse=True)
 def task(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A running task, and the loggers' levels as they were."""
-    context = {"ti": SimpleNamespace(dag_id="night", task_id="land", run_id="run 1")}
+    context = {
+        "ti": SimpleNamespace(dag_id="night", task_id="land", run_id="run 1", log_url="https://airflow.example.org/run")
+    }
     monkeypatch.setattr(tasks, "get_current_context", lambda: context)
     levels = {name: logging.getLogger(name).level for name in ("pipeline", "aisle_dags")}
     yield
@@ -82,3 +88,11 @@ def test_warnings_of_deprecated_names_do_not_fill_the_log() -> None:
         warnings.simplefilter("always")
         tasks.step(work)()
     assert [str(warning.message) for warning in seen] == ["of the library"]
+
+
+def test_pages_that_a_task_writes_lead_to_it(tmp_path: Path) -> None:
+    @tasks.step
+    def work() -> str:
+        return write_page(Lake(Settings(home=str(tmp_path))), "a", "T", "", [])
+
+    assert 'href="https://airflow.example.org/run"' in (tmp_path / work()).read_text()

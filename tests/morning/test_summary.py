@@ -182,6 +182,7 @@ def test_the_page_is_the_first_of_the_reports_and_leads_to_all_pages(shop: Any) 
     found = read_file(lake, "all.html")
     assert found is not None
     assert b"Validation" in found[0]
+    assert read_file(lake, "validation/transactions/pages.js") is not None
 
 
 def test_text_of_a_delivery_stays_text(shop: Any) -> None:

@@ -194,7 +194,8 @@ def test_types_and_headers_tell_browsers_what_they_may(server: TestClient, viewe
 def test_what_is_no_page_is_not_found(server: TestClient, viewer: dict[str, str], path: str) -> None:
     answer = server.get(f"/aisle/{path}", headers=viewer)
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "There is no such page"}
+    assert "<h1>There is no such page</h1>" in answer.text
+    assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
 
 
 def test_pages_are_only_read(server: TestClient, viewer: dict[str, str]) -> None:

@@ -17,8 +17,13 @@ def test_what_another_library_draws_has_an_origin_of_its_own(path: str) -> None:
     assert "allow-top-navigation" not in policy
 
 
-@pytest.mark.parametrize(
-    "path", ["drift/brand_choice/2025-01-01.html", "distributions.html", "", "assets/plotly.min.js"]
-)
+@pytest.mark.parametrize("path", ["drift/brand_choice/2025-01-01.html", "distributions.html", "", "customers/pages.js"])
 def test_other_pages_have_none(path: str) -> None:
     assert headers_of(path) == HEADERS
+
+
+def test_only_scripts_that_never_change_are_kept_by_the_browser() -> None:
+    name = "Cache-Control"
+    assert "max-age=86400" in headers_of("assets/plotly.min.js")[name]
+    assert headers_of("assets/plotly.min.js") | {name: ""} == dict(HEADERS) | {name: ""}
+    assert "no-cache" in headers_of("customers/pages.js")[name]

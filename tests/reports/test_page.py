@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.lake.tables import Lake
-from pipeline.reports.page import Section, Table, Tile, write_page
+from pipeline.reports.page import Link, Notice, Section, Table, Tile, framed, write_page
+from pipeline.reports.ways import Related
 from pipeline.settings import Settings
 
 FIGURE = '{"data": [], "layout": {}}'
@@ -19,15 +20,23 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(Settings(home=str(tmp_path)))
 
 
-def test_a_page_without_pictures_needs_nothing_beside_it(lake: Lake) -> None:
+def test_a_page_without_pictures_does_without_plotly(lake: Lake) -> None:
     path = write_page(
         lake, "a/b/c", "Title", "below", [Section("One", ["said"], Table(("n",), [("1",)], frozenset({0})))]
     )
     assert path == "reports/a/b/c.html"
     html = lake.path(path).read_text()
-    assert "<script" not in html
+    assert "plotly" not in html
     assert '<td class="number">1</td>' in html
-    assert not lake.path("reports/assets").exists()
+    assert not lake.path("reports/assets/plotly.min.js").exists()
+
+
+def test_a_page_loads_only_scripts_that_are_there(lake: Lake) -> None:
+    with framed(related=[Related("drift", "drift/model")]):
+        html = lake.path(write_page(lake, "a/b/c", "T", "", [Section("One", figure=FIGURE)])).read_text()
+    found = re.findall(r'<script src="([^"]+)">', html)
+    assert {"../../pages.js", "../../a/b/pages.js", "../../drift/model/pages.js"} < set(found)
+    assert all(lake.path("reports/a/b", script).exists() for script in found)
 
 
 def test_a_picture_finds_the_script_from_any_depth(lake: Lake) -> None:
@@ -58,14 +67,21 @@ def test_without_warnings_there_is_no_box_for_them(lake: Lake) -> None:
     assert "<aside" not in html
 
 
-def test_a_page_leads_to_the_morning_page_and_to_the_day_before(lake: Lake) -> None:
-    def ways(name: str) -> list[str]:
-        html = lake.path(write_page(lake, name, "T", "", [Section("One")])).read_text()
-        return re.findall(r'<a href="([^"]+)">', html)
+def test_what_surrounds_a_page_is_on_every_page_that_is_written_within(lake: Lake) -> None:
+    with framed([Notice("Outer.")], links=[Link("The run", "https://example.org/?a=1&b")]), framed([Notice("Inner.")]):
+        inside = lake.path(write_page(lake, "a", "T", "", [], warnings=["Own."])).read_text()
+    outside = lake.path(write_page(lake, "b", "T", "", [])).read_text()
+    assert re.findall(r"</strong> (\w+\.)", inside) == ["Outer.", "Inner.", "Own."]
+    assert 'href="https://example.org/?a=1&amp;b"' in inside
+    assert "Warning" not in outside
+    assert "example.org" not in outside
 
-    assert ways("drift/model/2025-03-01") == []
-    lake.write_blob("reports/index.html", b"morning")
-    assert ways("drift/model/2025-03-04") == ["../../index.html", "2025-03-01.html"]
-    assert ways("drift/model/2025-03-30") == ["../../index.html"]
-    assert ways("validation/t/till--2025-03-04.csv") == ["../../index.html"]
-    assert ways("a") == ["index.html"]
+
+def test_sections_have_names_by_which_other_pages_link_to_them(lake: Lake) -> None:
+    sections = [Section("Who brings the revenue"), Section("–"), Section("Who brings the revenue")]
+    html = lake.path(write_page(lake, "a", "T", "", sections)).read_text()
+    assert re.findall(r'<section id="([^"]+)">', html) == [
+        "who-brings-the-revenue",
+        "section",
+        "who-brings-the-revenue-2",
+    ]

@@ -1,0 +1,197 @@
+"use strict";
+// What all pages share: charts, copies of tables and charts to take along, and ways to other pages.
+
+const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+// ---- charts
+
+// Colours of a chart on the page, or on white paper.
+function colours(paper) {
+  const light = paper || !dark;
+  return { ink: light ? "#1c2430" : "#e8ebf0", grid: light ? "rgba(28,36,48,0.16)" : "rgba(232,235,240,0.13)",
+    zero: light ? "rgba(28,36,48,0.45)" : "rgba(232,235,240,0.4)", ground: paper ? "#ffffff" : "rgba(0,0,0,0)" };
+}
+
+function styled(layout, paper = false) {
+  const { ink, grid, zero, ground } = colours(paper);
+  const style = { ...layout, paper_bgcolor: ground, plot_bgcolor: ground,
+    font: { ...layout.font, family: "system-ui, sans-serif", color: ink } };
+  for (const name of ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))])
+    style[name] = { ...layout[name], gridcolor: grid, zerolinecolor: zero };
+  return style;
+}
+
+// Draw a figure into the element with that id. A figure with a minimum width scrolls where there is less room.
+function draw(id, figure) {
+  const place = document.getElementById(id), minWidth = (figure.layout.meta || {}).min_width;
+  const layout = { ...styled(figure.layout), autosize: true, margin: { l: 60, r: 20, t: 30, b: 50, ...figure.layout.margin } };
+  if (minWidth > place.clientWidth) layout.width = minWidth;
+  if (layout.height) place.style.minHeight = `${layout.height}px`;
+  const drawn = Plotly.react(id, figure.data, layout, { responsive: true, displayModeBar: false });
+  if (!place.dataset.offered) {
+    place.dataset.offered = "picture";
+    offer(place, "Picture (PNG)", async () => save(await picture(place), nameOf(place, "png")));
+  }
+  return drawn;
+}
+
+// A chart as a PNG on white paper, twice as fine as on the screen, as a data address.
+function picture(place) {
+  const { width, height } = place.getBoundingClientRect();
+  const layout = { ...styled(place.layout, true), width, height };
+  return Plotly.toImage({ data: place.data, layout }, { format: "png", width, height, scale: 2 });
+}
+
+// ---- copies to take along
+
+function offer(place, text, action) {
+  const button = make("button", { type: "button", className: "take", textContent: text, onclick: action });
+  button.setAttribute("aria-label", `${text}: ${headingOf(place)}`);
+  place.after(button);
+}
+
+const headingOf = (place) => (place.closest("section")?.querySelector("h2") ?? document.querySelector("h1")).textContent;
+
+function nameOf(place, ending) {
+  const words = `${document.body.dataset.name ?? ""} ${headingOf(place)}`.toLowerCase();
+  return `${words.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "")}.${ending}`;
+}
+
+function save(href, download) {
+  const link = make("a", { href, download });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+// A cell that a spreadsheet would take for a formula gets an apostrophe, as pipeline/reports/csv_text.py has it.
+const FORMULA = /^'*\s*[\t\r\n=+\-@＝＋－＠]/, NUMBER = /^[+-]?[0-9]+(?:[.,][0-9]+)*(?:[eE][+-]?[0-9]{1,3})?$/;
+function csvCell(text) {
+  const plain = /^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(text) ? text.replaceAll(",", "") : text;
+  const safe = FORMULA.test(plain) && !NUMBER.test(plain) ? `'${plain}` : plain;
+  return /[",\r\n;\t]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+const csvOf = (table) =>
+  [...table.rows].map((row) => [...row.cells].map((cell) => csvCell(cell.textContent)).join(",") + "\n").join("");
+
+function saveTable(table) {
+  // The mark at its beginning tells spreadsheets that it is UTF-8.
+  const address = URL.createObjectURL(new Blob(["\ufeff", csvOf(table)], { type: "text/csv" }));
+  save(address, nameOf(table, "csv"));
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+// ---- ways to other pages
+
+const DAY = /\d{4}-\d{2}-\d{2}/g;
+const lists = window.aislePages ?? {};
+const dayIn = (name) => name.match(DAY)?.at(-1);
+const isDay = (name) => dayIn(name) === name;
+const utc = (day) => new Date(`${day}T00:00Z`);
+const format = (day, options) => utc(day).toLocaleDateString("en-GB", { ...options, timeZone: "UTC" });
+const titleOf = (name) => (isDay(name) ? format(name, { day: "numeric", month: "long", year: "numeric" }) : name);
+const later = (day, days) => new Date(utc(day).getTime() + days * 86_400_000).toISOString().slice(0, 10);
+
+function ways(nav) {
+  const { root, folder, name, related } = JSON.parse(nav.dataset.place);
+  const address = (inFolder, page) => root + [...inFolder.split("/"), `${page}.html`].filter(Boolean).map(encodeURIComponent).join("/");
+  const link = (inFolder, page, text, rel = "") => make("a", { href: address(inFolder, page), textContent: text, rel });
+  const row = (label, links) => {
+    if (links.length) nav.append(make("div", {}, ...(label ? [make("span", { textContent: label })] : []), ...links));
+  };
+
+  const own = lists[folder] ?? [], at = own.indexOf(name), has = (page) => lists[""]?.includes(page) && name !== page;
+  const first = [];
+  if (has("index")) first.push(link("", "index", "This morning"));
+  if (has("all")) first.push(link("", "all", "All pages"));
+  if (folder && at > 0) first.push(link(folder, own[at - 1], `← ${titleOf(own[at - 1])}`, "prev"));
+  if (folder && at >= 0 && at + 1 < own.length) first.push(link(folder, own[at + 1], `${titleOf(own[at + 1])} →`, "next"));
+  row("", first);
+
+  const day = dayIn(name), others = [];
+  for (const { text, folder: other, days } of day ? related : []) {
+    const found = (lists[other] ?? []).filter((page) => dayIn(page) === later(day, days)).at(-1);
+    if (found && other !== folder) others.push(link(other, found, text));
+  }
+  row("The same day:", others);
+  row("", [...nav.querySelectorAll("a.outward")]);
+  if (folder && own.length > 1)
+    nav.append(make("details", {}, make("summary", { textContent: isDay(name) ? "Calendar" : `All ${own.length} pages` }),
+      calendar(folder, own, name, link)));
+  for (const place of document.querySelectorAll("[data-calendar]"))
+    place.append(calendar(place.dataset.calendar, lists[place.dataset.calendar] ?? [], "", link));
+}
+
+// The pages of a folder by month, the newest first; those that are not named by a day as a list.
+function calendar(folder, names, current, link) {
+  const place = make("div", { className: "calendar" }), days = names.filter(isDay), others = names.filter((name) => !isDay(name));
+  const entry = (name, text) => {
+    const made = link(folder, name, text);
+    if (name === current) made.setAttribute("aria-current", "page");
+    return made;
+  };
+  const months = [...new Set(days.map((day) => day.slice(0, 7)))].sort().reverse();
+  place.append(...months.map((month) => {
+    const title = format(`${month}-01`, { month: "long", year: "numeric" });
+    const offset = (utc(`${month}-01`).getUTCDay() + 6) % 7;
+    const length = new Date(Date.UTC(+month.slice(0, 4), +month.slice(5), 0)).getUTCDate();
+    const cells = Array.from({ length: offset + length }, (_, n) => {
+      const number = n - offset + 1, day = `${month}-${String(number).padStart(2, "0")}`;
+      return make("td", {}, ...(number < 1 ? [] : [days.includes(day) ? entry(day, String(number)) : String(number)]));
+    });
+    const weeks = Array.from({ length: Math.ceil(cells.length / 7) }, (_, n) => make("tr", {}, ...cells.slice(7 * n, 7 * n + 7)));
+    const heads = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"].map((text) => make("th", { textContent: text, scope: "col" }));
+    return make("table", {}, make("caption", { textContent: title }), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...weeks));
+  }));
+  if (others.length)
+    place.append(make("ul", {}, ...others.reverse().map((name) => make("li", {}, entry(name, name)))));
+  return place;
+}
+
+// Airflow shows pages in a frame that may neither open windows nor leave; its own page around the frame may.
+function leave(event) {
+  const link = event.target.closest?.("a.outward");
+  if (!link || window.parent === window) return;
+  try {
+    const copy = Object.assign(parent.document.createElement("a"), { href: link.href, target: "_blank", rel: "noopener" });
+    parent.document.body.append(copy);
+    copy.click();
+    copy.remove();
+    event.preventDefault();
+  } catch {
+    // A page of another site is around the frame: the link is an ordinary one.
+  }
+}
+
+// ---- the page
+
+const charts = document.getElementById("figure-data");
+if (charts) for (const [id, figure] of Object.entries(JSON.parse(charts.textContent))) draw(id, figure);
+for (const scroll of document.querySelectorAll(".scroll")) {
+  const table = scroll.querySelector("table");
+  if (table.tBodies[0]?.rows.length) offer(scroll, "Table (CSV)", () => saveTable(table));
+}
+const nav = document.querySelector("nav.ways");
+if (nav) ways(nav);
+document.addEventListener("click", leave);
+
+// What scrolls can be scrolled by keyboard, too.
+function reach() {
+  for (const place of document.querySelectorAll(".scroll, .figure"))
+    if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
+    else place.removeAttribute("tabindex");
+}
+reach();
+addEventListener("resize", reach);
+
+// Paper is narrower than a window, and white.
+matchMedia("print").addEventListener("change", (print) => document.querySelectorAll(".figure").forEach((figure) => {
+  if (figure.layout) Plotly.relayout(figure, { ...styled(figure.layout, print.matches), autosize: true });
+}));
