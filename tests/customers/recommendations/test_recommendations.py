@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, cast
 
-import ibis
 import ibis.expr.types as ir
 import lightgbm
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from pipeline.contracts import CONTRACTS
 from pipeline.customers.features import customer_features
 from pipeline.customers.recommendations import blend as blends
 from pipeline.customers.recommendations import model as recommendations
@@ -41,19 +38,10 @@ from pipeline.settings import Settings
 from pipeline.simulate.shop import Shop
 from pipeline.training.gate import Scores, Window, decide
 from pipeline.training.spec import Run
+from tests.customers.shop import clean, line, table, until
 
 OPENED, CUT = date(2024, 1, 1), date(2024, 7, 1)
 SHOP = Shop(customers=300, opened=OPENED, affinities=0.5)
-NAMES = {
-    "InvoiceNo": "invoice",
-    "StockCode": "stock_code",
-    "Description": "description",
-    "Quantity": "quantity",
-    "InvoiceDate": "invoiced_at",
-    "UnitPrice": "unit_price",
-    "CustomerID": "customer_id",
-    "Country": "country",
-}
 
 
 @pytest.fixture(scope="module")
@@ -69,24 +57,19 @@ def con(settings: Settings) -> Any:
 @pytest.fixture(scope="module")
 def transactions() -> ir.Table:
     """Seven months of the simulated shop as the clean table, in which customers have tastes."""
-    sold = SHOP.lines(OPENED, CUT + HORIZON).rename_columns(NAMES)
-    return clean(with_tastes(sold))
-
-
-def clean(sold: Any) -> ir.Table:
-    return ibis.memtable(CONTRACTS["transactions"].derive(sold, {"merchandise": r"^\d{5}[A-Z]?$"}))
+    return clean(with_tastes(SHOP.lines(OPENED, CUT + HORIZON)))
 
 
 def with_tastes(sold: Any) -> Any:
     """Three quarters of the lines of a customer are of 25 products that a tenth of them like, one most of all."""
     frame = sold.to_pandas()
-    codes = np.array(sorted(frame["stock_code"][frame["stock_code"].str.match(r"^\d{5}")].unique()))
+    codes = np.array(sorted(frame["StockCode"][frame["StockCode"].str.match(r"^\d{5}")].unique()))
     rng = np.random.default_rng(3)
-    known = frame["customer_id"].notna() & (rng.random(len(frame)) < 0.75) & (frame["quantity"] > 0)
-    number = frame.loc[known, "customer_id"].astype(int).to_numpy()
+    known = frame["CustomerID"].notna() & (rng.random(len(frame)) < 0.75) & (frame["Quantity"] > 0)
+    number = frame.loc[known, "CustomerID"].astype(int).to_numpy()
     count = len(number)
     liked = np.where(rng.random(count) < 0.4, number // 10 % 25, rng.integers(0, 25, count))
-    frame.loc[known, "stock_code"] = codes[(number % 10) * 25 + liked]
+    frame.loc[known, "StockCode"] = codes[(number % 10) * 25 + liked]
     return type(sold).from_pandas(frame, schema=sold.schema, preserve_index=False)
 
 
@@ -100,24 +83,6 @@ def bought(con: Any, transactions: ir.Table, past: Past) -> sp.csr_matrix:
     return bought_since(con, transactions, past, CUT + HORIZON)
 
 
-def table(*lines: tuple[str, str, str, date]) -> ir.Table:
-    """Lines as (customer, invoice, product, day); one unit at a price of 2."""
-    rows = [
-        {
-            "customer_id": customer or None,
-            "invoice": invoice,
-            "stock_code": product,
-            "quantity": 1,
-            "unit_price": 2.0,
-            "invoiced_at": datetime.combine(day, datetime.min.time()),
-            "is_product": True,
-            "kind": "sale",
-        }
-        for customer, invoice, product, day in lines
-    ]
-    return ibis.memtable(pd.DataFrame(rows))
-
-
 def same(one: Past, other: Past) -> bool:
     arrays = ("customers", "products", "customer", "product", "invoices", "last_days", "first_days")
     return (
@@ -128,20 +93,21 @@ def same(one: Past, other: Past) -> bool:
 
 
 def test_nothing_after_the_day_is_known(con: Any, transactions: ir.Table, past: Past) -> None:
-    history = transactions.filter(transactions.invoiced_at < ibis.timestamp(datetime(2024, 7, 1)))
-    assert same(past, past_of(con, history, CUT, window_days=365))
+    assert same(past, past_of(con, until(transactions, CUT), CUT, window_days=365))
 
 
 def test_what_is_known_of_a_small_history(con: Any) -> None:
     day = date(2024, 3, 1)
     lines = table(
-        ("a", "1", "x", day - timedelta(days=40)),
-        ("a", "1", "x", day - timedelta(days=40)),
-        ("a", "2", "x", day - timedelta(days=1)),
-        ("a", "2", "y", day - timedelta(days=1)),
-        ("b", "3", "y", day - timedelta(days=7)),
-        ("", "4", "x", day - timedelta(days=1)),
-        ("b", "5", "z", day),
+        [
+            line("a", "1", day - timedelta(days=40), product="x"),
+            line("a", "1", day - timedelta(days=40), product="x"),
+            line("a", "2", day - timedelta(days=1), product="x"),
+            line("a", "2", day - timedelta(days=1), product="y"),
+            line("b", "3", day - timedelta(days=7), product="y"),
+            line(None, "4", day - timedelta(days=1), product="x"),
+            line("b", "5", day, product="z"),
+        ]
     )
     known = past_of(con, lines, day, window_days=365)
     assert known.customers.tolist() == ["a", "b"]
@@ -227,7 +193,7 @@ def test_batches_do_not_change_the_lists(past: Past, monkeypatch: pytest.MonkeyP
 
 
 def test_planted_affinities_go_together(con: Any) -> None:
-    sold = clean(SHOP.lines(CUT - timedelta(days=90), CUT).rename_columns(NAMES))
+    sold = clean(SHOP.lines(CUT - timedelta(days=90), CUT))
     past, partner = past_of(con, sold, CUT, window_days=365), SHOP.partners()
     rows = goes_with(past).to_pylist()
     often = set(past.products[np.argsort(-np.asarray(past.baskets.sum(axis=0)).ravel())[:100]])

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.contracts import CONTRACTS
 from pipeline.customers.value.bgnbd import Baseline, Visits, fit_baseline
 from pipeline.customers.value.history import HORIZON, ValueData, read_windows, season_on, visits_of
 from pipeline.customers.value.model import CustomerValue, deciles, fit_value, measure, season_effect, season_factor
@@ -24,20 +22,11 @@ from pipeline.settings import Settings
 from pipeline.simulate.shop import Shop
 from pipeline.training.gate import Scores, Window, decide
 from pipeline.training.spec import Run
+from tests.customers.shop import clean, line, table, until
 
 ROOT = Path(__file__).resolve().parents[3]
 OPENED, CUT = date(2024, 1, 1), date(2024, 10, 1)
 SHOP = Shop(customers=400, opened=OPENED)
-NAMES = {
-    "InvoiceNo": "invoice",
-    "StockCode": "stock_code",
-    "Description": "description",
-    "Quantity": "quantity",
-    "InvoiceDate": "invoiced_at",
-    "UnitPrice": "unit_price",
-    "CustomerID": "customer_id",
-    "Country": "country",
-}
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +41,7 @@ def con(settings: Settings) -> Any:
 
 @pytest.fixture(scope="module")
 def transactions() -> ir.Table:
-    sold = SHOP.lines(OPENED, CUT + HORIZON).rename_columns(NAMES)
-    return ibis.memtable(CONTRACTS["transactions"].derive(sold, {"merchandise": r"^\d{5}[A-Z]?$"}))
+    return clean(SHOP.lines(OPENED, CUT + HORIZON))
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +92,7 @@ def test_the_baseline_finds_the_customers_it_describes() -> None:
 
 
 def test_nothing_after_the_day_is_known(con: Any, transactions: ir.Table, settings: Settings, data: ValueData) -> None:
-    history = transactions.filter(transactions.invoiced_at < ibis.timestamp(datetime(2024, 10, 1)))
-    cut = read_windows(con, history, CUT, settings)
+    cut = read_windows(con, until(transactions, CUT), CUT, settings)
     pd.testing.assert_frame_equal(cut.newest.features, data.newest.features)
     assert cut.newest.season == data.newest.season
     assert cut.newest.revenue.sum() == 0 < data.newest.revenue.sum()
@@ -119,26 +106,16 @@ def test_nothing_after_the_day_is_known(con: Any, transactions: ir.Table, settin
 def test_outcomes_are_net_of_returns_and_count_invoices(con: Any, settings: Settings) -> None:
     day = date(2024, 3, 1)
 
-    def line(invoice: str, quantity: int, on: date, kind: str = "sale") -> dict[str, Any]:
-        return {
-            "customer_id": "a",
-            "invoice": invoice,
-            "stock_code": "x",
-            "quantity": quantity,
-            "unit_price": 2.5,
-            "invoiced_at": datetime.combine(on, datetime.min.time()),
-            "country": "United Kingdom",
-            "is_product": True,
-            "kind": kind,
-        }
+    def sold(invoice: str, quantity: int, on: date) -> dict[str, Any]:
+        return line("a", invoice, on, quantity, unit_price=2.5)
 
-    lines = [line(str(n), 4, day - timedelta(days=300 - n)) for n in range(0, 200, 10)]
-    lines += [line("s1", 4, day), line("s2", 2, day + timedelta(days=91)), line("late", 9, day + timedelta(days=92))]
-    lines += [line("C1", -1, day + timedelta(days=1), "return")]
-    window = read_windows(con, ibis.memtable(pd.DataFrame(lines)), day, settings).newest
+    lines = [sold(str(n), 4, day - timedelta(days=300 - n)) for n in range(0, 200, 10)]
+    lines += [sold("s1", 4, day), sold("s2", 2, day + timedelta(days=91)), sold("late", 9, day + timedelta(days=92))]
+    lines += [sold("C1", -1, day + timedelta(days=1))]
+    window = read_windows(con, table(lines), day, settings).newest
     assert window.revenue.tolist() == [12.5]
     assert window.purchases.tolist() == [2]
-    visits = visits_of(con, ibis.memtable(pd.DataFrame(lines)), day, window.features["customer_id"], 365)
+    visits = visits_of(con, table(lines), day, window.features["customer_id"], 365)
     assert (visits.repeats[0], visits.last[0], visits.age[0], visits.value[0]) == (19, 190, 300, 10)
 
 
