@@ -100,7 +100,7 @@ def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: in
     Raises:
         UsageError: window_days is below 1.
     """
-    lines = _window(transactions, as_of, window_days).filter(lambda t: t.customer_id.notnull())
+    lines = product_lines(transactions, as_of, window_days).filter(lambda t: t.customer_id.notnull())
     sales = lines.filter(lines.quantity > 0)
     products = sales.group_by("customer_id").agg(distinct_products=sales.stock_code.nunique())
     customers = _customers(_invoices(lines, as_of, window_days, home_country), window_days)
@@ -126,10 +126,10 @@ def guest_revenue(transactions: ir.Table, as_of: dt.date, *, window_days: int = 
     Raises:
         UsageError: window_days is below 1.
     """
-    lines = _window(transactions, as_of, window_days)
+    lines = product_lines(transactions, as_of, window_days)
     totals = lines.agg(
-        guest=_money(lines.amount.sum(where=lines.customer_id.isnull())),
-        known=_money(lines.amount.sum(where=lines.customer_id.notnull())),
+        guest=money(lines.amount.sum(where=lines.customer_id.isnull())),
+        known=money(lines.amount.sum(where=lines.customer_id.notnull())),
     )
     total = totals.guest + totals.known
     return totals.select(
@@ -139,10 +139,22 @@ def guest_revenue(transactions: ir.Table, as_of: dt.date, *, window_days: int = 
     )
 
 
-def _window(transactions: ir.Table, as_of: dt.date, window_days: int) -> ir.Table:
-    """Select the lines that count, guests included, and the columns that are needed.
+def product_lines(transactions: ir.Table, as_of: dt.date, window_days: int) -> ir.Table:
+    """Select the sales and returns of products in the window, guests included, and the columns that are needed.
 
     The sign of the quantity tells sales from returns, so the kind is not among the columns.
+
+    Args:
+        transactions: the clean table, one row per invoice line.
+        as_of: only what happened before midnight of this day is used.
+        window_days: length of the window in days.
+
+    Returns:
+        customer_id (null for guests), invoice, stock_code, quantity, invoiced_at, country, and amount: price times
+        quantity in whole parts of money, see `money`.
+
+    Raises:
+        UsageError: window_days is below 1.
     """
     if window_days < 1:
         raise UsageError(
@@ -212,8 +224,8 @@ def _customers(invoices: ir.Table, window_days: int) -> ir.Table:
         cancellations=(~i.purchase).sum(),
         units=i.units.sum(),
         return_units=i.returned.sum(),
-        sold=_money(i.sold.sum()),
-        revenue=_money(i.net.sum()),
+        sold=money(i.sold.sum()),
+        revenue=money(i.net.sum()),
         home_invoices=(i.purchase & i.home).sum(),
         located_invoices=(i.purchase & i.located).sum(),
         median_basket_units=i.units.nullif(0).median(),
@@ -255,7 +267,8 @@ def _sum(values: ir.IntegerColumn, where: ir.BooleanValue) -> ir.IntegerScalar:
     return values.sum(where=where).fill_null(0)
 
 
-def _money(parts: ir.IntegerScalar) -> ir.FloatingScalar:
+def money(parts: ir.IntegerScalar) -> ir.FloatingScalar:
+    """Turn a sum of whole parts of money into money; 0 if there was nothing to sum."""
     return parts.fill_null(0).cast("float64") / MONEY_PARTS
 
 

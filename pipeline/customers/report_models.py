@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.customers.product_names import product_name
 from pipeline.reports.charts import figure_json
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import count, percent, share
 
 SHOWN_PRODUCTS, SHOWN_WITH, SHOWN_CUSTOMERS = 15, 3, 15
-MAX_NAME = 40
 METRICS = ("hit_rate", "recall", "ndcg", "coverage")
 
 
@@ -42,8 +42,8 @@ def recommendation_sections(
         ("popular lately", "goes with"),
         [
             (
-                _product(code, names),
-                "; ".join(_product(other, names) for other in together.loc[code, "products"][:SHOWN_WITH])
+                product_name(code, names),
+                "; ".join(product_name(other, names) for other in together.loc[code, "products"][:SHOWN_WITH])
                 if together is not None and code in shown
                 else "",
             )
@@ -175,11 +175,6 @@ def _calibration_section(evaluation: Mapping[str, Any]) -> Section:
         ),
         figure_json(figure),
     )
-
-
-def _product(code: str, names: Mapping[str, str]) -> str:
-    name = " ".join(names.get(code, "").split())
-    return f"{code} {name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + '…'}".strip()
 
 
 def _number(value: float | None) -> str:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline.customers.domain import CUSTOMER_VALUE, DOMAIN, RECOMMENDATIONS, RECOMMENDATIONS_TABLE, VALUE_TABLE
+from pipeline.customers.domain import DOMAIN
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     import pyarrow as pa
-    from ibis.backends.duckdb import Backend
 
-    from pipeline.reports.page import Section
     from pipeline.settings import Settings
     from pipeline.training.spec import Champions, Run
 
@@ -72,6 +69,7 @@ def write_report(settings: Settings, as_of: date) -> str:
     """
     from pipeline.customers.features import guest_revenue
     from pipeline.customers.report import CustomersReport, write_customers_report
+    from pipeline.customers.report_content import further_sections
     from pipeline.customers.segment_map import profile
     from pipeline.customers.specs import CURVE_FILE
     from pipeline.registry.client import Registry
@@ -83,42 +81,17 @@ def write_report(settings: Settings, as_of: date) -> str:
     transactions = engine.table(con, lake, DOMAIN.input_table, since=since, until=as_of)
     champion = registry.get(MODEL, _model_version(con.to_pyarrow(assigned.select("model_version").limit(1))))
     guests = con.to_pyarrow(guest_revenue(transactions, as_of, window_days=settings.window_days)).to_pylist()[0]
+    found = con.to_pandas(profile(assigned.join(features, "customer_id")))
     report = CustomersReport(
         as_of=as_of,
         window_days=settings.window_days,
         champion=champion,
         choice=registry.artefacts(MODEL, champion.version)[CURVE_FILE],
-        profile=con.to_pandas(profile(assigned.join(features, "customer_id"))),
+        profile=found,
         guests=guests,
-        further=_further_sections(settings, as_of, con, transactions),
+        further=further_sections(settings, as_of, found["segment_name"].tolist()),
     )
     return write_customers_report(lake, report)
-
-
-def _further_sections(settings: Settings, as_of: date, con: Backend, transactions: ir.Table) -> list[Section]:
-    """What the domain's other models say of the day, where they have scored it."""
-    from pipeline.customers import report_models
-    from pipeline.customers.kept import read_day
-    from pipeline.registry.client import Registry
-
-    lake, registry = Lake(settings), Registry(settings)
-    sections: list[Section] = []
-    value = read_day(lake, VALUE_TABLE, as_of)
-    if value is not None and value.num_rows:
-        segments = lake.read(DOMAIN.results_table, where={"as_of": [as_of]}).select(["customer_id", "segment_name"])
-        rows = value.to_pandas().merge(segments.to_pandas(), on="customer_id")
-        evaluation = registry.artefacts(CUSTOMER_VALUE, _model_version(value))["evaluation.json"]
-        sections += report_models.value_sections(rows, evaluation)
-    lists = read_day(lake, RECOMMENDATIONS_TABLE, as_of)
-    if lists is not None and lists.num_rows:
-        # Notes on stock are typed in small letters and stand at adjustments; the first name in order is a printed one.
-        described = transactions.filter(transactions.kind == "sale", transactions.description.notnull())
-        names = con.to_pandas(described.group_by("stock_code").agg(name=described.description.min()))
-        evaluation = registry.artefacts(RECOMMENDATIONS, _model_version(lists))["evaluation.json"]
-        sections += report_models.recommendation_sections(
-            lists.to_pandas(), evaluation, dict(zip(names["stock_code"], names["name"], strict=True))
-        )
-    return sections
 
 
 def _model_version(rows: Any) -> int:
