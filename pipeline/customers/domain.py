@@ -39,4 +39,5 @@ DOMAIN = Domain(
         Headline("customers", "customer_features", "count(*)"),
         Headline("revenue of their year", "customer_features", "sum(revenue)"),
     ),
+    labels=imported("pipeline.customers.labels:LABELS"),
 )

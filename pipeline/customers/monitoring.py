@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.customers.domain import DOMAIN
+from pipeline.customers.domain import DOMAIN, SEGMENTS
+from pipeline.customers.labels import LABELS, PREDICTIONS
 from pipeline.customers.segment_map import SEGMENTS_FILE
 from pipeline.training.monitored import AMOUNT, FEW, MANY, NUMBER, Method, MonitoredModel
 
@@ -46,4 +47,5 @@ MONITORED = MonitoredModel(
     key="customer_id",
     predict=segment_names,
     prediction=Method("jensenshannon", 0.1, categorical=True, kind="prediction"),
+    labels={**LABELS, "prediction": PREDICTIONS[SEGMENTS]},
 )

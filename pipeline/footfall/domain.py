@@ -17,4 +17,5 @@ DOMAIN = Domain(
         Headline("visitors a day", "footfall_predictions", "avg(visitors)"),
         Headline("buyers a day", "footfall_predictions", "avg(buyers)"),
     ),
+    labels=imported("pipeline.footfall.labels:LABELS"),
 )

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.footfall.domain import DOMAIN
+from pipeline.footfall.labels import LABELS, PREDICTIONS
 from pipeline.training.monitored import Method, MonitoredModel, Performance
 
 if TYPE_CHECKING:
@@ -57,4 +58,5 @@ MONITORED = MonitoredModel(
     new_rows_since="day",
     performance=error_since,
     minimum_rows=MIN_DAYS,
+    labels={**LABELS, "prediction": PREDICTIONS["footfall_buyers"]},
 )

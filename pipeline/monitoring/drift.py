@@ -31,9 +31,13 @@ from pipeline.training.monitored import ColumnDrift, DriftKind, Method, Performa
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline.monitoring.distributions import Distribution
+
 NOTHING_NEW: Literal["nothing to compare yet"] = "nothing to compare yet"
 DriftStatus = Literal["drift", "no drift", "too few rows", "nothing to compare yet"]
 
+ASKED = " (asked)"
+"""Ends the name of a column of requests to the prediction service."""
 MISSING_SHARE = 0.1
 """A column has drifted, whatever its values, when the share of missing ones has moved by this much."""
 
@@ -49,6 +53,7 @@ class DriftOutcome:
         html: Evidently's page, which needs no network; empty where there was too little to compare.
         performance: the error on predictions with known outcomes, where there are enough.
         request_rows: how many rows of requests were compared.
+        distributions: of the columns that were compared, see `pipeline.monitoring.distributions`.
     """
 
     verdict: DriftStatus
@@ -58,6 +63,7 @@ class DriftOutcome:
     html: bytes = field(repr=False)
     performance: Performance | None = None
     request_rows: int = 0
+    distributions: tuple[Distribution, ...] = ()
 
     def with_requests(self, requests: DriftOutcome) -> DriftOutcome:
         """Add how the inputs of the prediction service's requests differ from the training.
@@ -65,7 +71,7 @@ class DriftOutcome:
         They are reported, and no reason to train again: they depend on who sends requests, not on the shop.
         """
         columns = tuple(
-            replace(column, column=f"{column.column} (asked)", kind="request") for column in requests.columns
+            replace(column, column=f"{column.column}{ASKED}", kind="request") for column in requests.columns
         )
         return replace(self, columns=(*self.columns, *columns), request_rows=requests.current_rows)
 
@@ -81,6 +87,17 @@ class DriftOutcome:
     def drifted(self) -> tuple[str, ...]:
         """Names of the drifted columns."""
         return tuple(column.column for column in self.columns if column.drifted)
+
+    def distribution_of(self, column: ColumnDrift) -> Distribution | None:
+        """How a column's values are distributed; None for errors and where nothing was compared."""
+        name = column.column.removesuffix(ASKED) if column.kind == "request" else column.column
+        return next((found for found in self.distributions if found.column == name), None)
+
+    def means_of(self, column: ColumnDrift) -> tuple[float | None, float | None]:
+        """The mean at training and on the day (or of the requests); None for categories and errors."""
+        found = self.distribution_of(column)
+        side = found.current_of(column.kind) if found else None
+        return (found.training.mean, side.mean) if found and side else (None, None)
 
     def rows_of(self, column: ColumnDrift) -> int:
         """The number of current rows behind a column's score."""
@@ -102,6 +119,7 @@ class DriftOutcome:
             "current_rows": self.current_rows,
             "columns": [asdict(column) for column in self.columns],
             "performance": asdict(self.performance) if self.performance else None,
+            "distributions": [asdict(distribution) for distribution in self.distributions],
         }
 
 
@@ -154,10 +172,11 @@ def compare(
 def _prepared(frame: pd.DataFrame, columns: Mapping[str, Method], seed: int, sample: int) -> pd.DataFrame:
     """The rows and scales that are compared: numbers or NaN, or categories as text."""
     rows = frame.sample(min(sample, len(frame)), random_state=seed).reset_index(drop=True)
-    return pd.DataFrame({name: _comparable(rows[name], method) for name, method in columns.items()})
+    return pd.DataFrame({name: comparable(rows[name], method) for name, method in columns.items()})
 
 
-def _comparable(values: pd.Series[Any], method: Method) -> pd.Series[Any]:
+def comparable(values: pd.Series[Any], method: Method) -> pd.Series[Any]:
+    """The values as they are compared: categories as text, numbers or NaN, on the signed logarithm where asked."""
     if method.categorical:
         return values.astype("object").where(values.notna(), "(missing)").astype("str")
     numbers = values.astype("float64").replace([np.inf, -np.inf], np.nan)

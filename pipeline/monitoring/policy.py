@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.monitoring.drift import NOTHING_NEW
+from pipeline.reports.labels import metric_of
+from pipeline.reports.phrasing import count, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,14 +57,14 @@ def should_retrain(
         return RetrainDecision(False, "the champion was trained on these rows")
     if outcome.verdict == "too few rows":
         return RetrainDecision(False, "too few rows to judge by")
-    share = f"{outcome.share('data'):.0%}" if outcome.share("data") else "none"
+    share = percent(outcome.share("data"), 0) if outcome.share("data") else "none"
     if not shows_drift(((column.kind, column.drifted) for column in outcome.columns), policy):
-        return RetrainDecision(False, f"{share} of the columns have drifted (it takes {policy.share:.0%})")
+        return RetrainDecision(False, f"{share} of the columns have drifted (it takes {percent(policy.share, 0)})")
     why = " and ".join(_reasons(outcome, policy))
-    count = 1 + sum(earlier[: policy.windows - 1])
-    if count < policy.needed:
+    found = 1 + sum(earlier[: policy.windows - 1])
+    if found < policy.needed:
         return RetrainDecision(
-            False, f"{why}, but in {count} of the newest {policy.windows} checks (it takes {policy.needed})"
+            False, f"{why}, but in {found} of the newest {policy.windows} checks (it takes {policy.needed})"
         )
     if days_since_training < policy.cooldown_days:
         waits = f"the last training is {days_since_training} days old (waits for {policy.cooldown_days})"
@@ -75,12 +77,15 @@ def _reasons(outcome: DriftOutcome, policy: RetrainPolicy) -> list[str]:
     reasons = []
     error = outcome.performance
     if policy.performance and error and error.column.drifted:
+        metric = metric_of(error.metric)
         reasons.append(
-            f"{error.metric} is {error.observed:.3f} on {error.rows:,} predictions with known outcomes, "
-            f"against {error.expected:.3f} at training (too much from {error.factor:g} times that on)"
+            f"{metric.text} is {metric.value(error.observed)} on {count(error.rows)} predictions with known outcomes, "
+            f"against {metric.value(error.expected)} at training (too much from {error.factor:g} times that on)"
         )
     if policy.prediction and outcome.share("prediction") > 0:
         reasons.append("the predictions have drifted")
     if outcome.share("data") >= policy.share:
-        reasons.append(f"{outcome.share('data'):.0%} of the columns have drifted (it takes {policy.share:.0%})")
+        reasons.append(
+            f"{percent(outcome.share('data'), 0)} of the columns have drifted (it takes {percent(policy.share, 0)})"
+        )
     return reasons

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,16 +19,20 @@ import pyarrow.compute as pc
 
 from pipeline.dates import format_day
 from pipeline.errors import RefusedError
+from pipeline.ingestion.number_style import number_style
 from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_each, log_event, log_step
+from pipeline.monitoring.column_report import History
+from pipeline.monitoring.distributions import distributions
 from pipeline.monitoring.drift import NOTHING_NEW, DriftOutcome, DriftStatus, compare
 from pipeline.monitoring.policy import should_retrain, shows_drift
 from pipeline.monitoring.report import write_drift_page
 from pipeline.monitoring.request_log import logged_inputs
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Loaded, ModelVersion
-from pipeline.training.monitored import DRIFT_TABLE
+from pipeline.reports.phrasing import written_in
+from pipeline.training.monitored import DRIFT_TABLE, DriftKind
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -50,6 +54,8 @@ DRIFT_SCHEMA = pa.schema(
         pa.field("drifted", pa.bool_(), nullable=False),
         pa.field("reference_rows", pa.int64(), nullable=False),
         pa.field("current_rows", pa.int64(), nullable=False),
+        pa.field("reference_mean", pa.float64()),
+        pa.field("current_mean", pa.float64()),
     ]
 )
 
@@ -121,16 +127,18 @@ def _watch(settings: Settings, spec: ModelSpec[Any], day: date) -> DriftResult:
     if monitored.performance:
         outcome = outcome.with_performance(monitored.performance(settings, champion, day))
     trained = max(known.provenance.as_of for known in registry.versions(spec.name))
+    earlier = _earlier_checks(lake, version, day)
     decision = should_retrain(
         outcome,
         monitored.policy,
-        earlier=_earlier_checks(lake, spec, version, day),
+        earlier=[shows_drift(_kinds(earlier[checked]), monitored.policy) for checked in sorted(earlier, reverse=True)],
         days_since_training=(day - trained).days,
     )
     result = DriftResult(
         spec.name, day, version.version, outcome.verdict, outcome.drifted, decision.retrain, decision.reason
     )
-    return _write(lake, monitored, version, outcome, result)
+    with written_in(number_style(settings)):
+        return _write(lake, monitored, version, outcome, result, earlier)
 
 
 def _compare(
@@ -152,26 +160,53 @@ def _compare(
         rows.assign(prediction=monitored.predict(champion, rows) if len(rows) else []) for rows in (reference, current)
     )
     limits = {"seed": settings.seed, "sample": monitored.sample, "minimum_rows": monitored.minimum_rows}
-    outcome = compare(before, after, {**monitored.columns, "prediction": monitored.prediction}, **limits)
+    compared = {**monitored.columns, "prediction": monitored.prediction}
+    outcome = compare(before, after, compared, **limits)
     requested = logged_inputs(settings, version, day, list(monitored.columns), monitored.sample)
     columns = {name: method for name, method in monitored.columns.items() if name in requested}
-    return outcome.with_requests(compare(before, requested, columns, **limits))
+    requests = compare(before, requested, columns, **limits)
+    if not outcome.columns:
+        return outcome.with_requests(requests)
+    shown = requested if requests.columns else pd.DataFrame()
+    return replace(outcome.with_requests(requests), distributions=distributions(before, after, shown, compared))
 
 
-def _earlier_checks(lake: Lake, spec: ModelSpec[Any], version: ModelVersion, day: date) -> list[bool]:
-    """Whether the version's checks before a day showed drift that counts, newest first."""
+def _earlier_checks(lake: Lake, version: ModelVersion, day: date) -> dict[date, list[dict[str, Any]]]:
+    """The version's checks before a day: the day of each -> its rows of the drift table."""
     if not lake.exists(DRIFT_TABLE):
-        return []
-    rows = lake.read(DRIFT_TABLE, where={"model": [spec.name]})
+        return {}
+    rows = lake.read(DRIFT_TABLE, where={"model": [version.name]})
     rows = rows.filter((pc.field("model_version") == version.version) & (pc.field("as_of") < pa.scalar(day)))
-    checks: dict[date, list[Any]] = {}
-    for row in rows.select(["as_of", "kind", "drifted"]).to_pylist():
-        checks.setdefault(row["as_of"], []).append((row["kind"], row["drifted"]))
-    return [shows_drift(checks[checked], spec.monitored.policy) for checked in sorted(checks, reverse=True)]
+    checks: dict[date, list[dict[str, Any]]] = {}
+    for row in rows.to_pylist():
+        checks.setdefault(row["as_of"], []).append(row)
+    return checks
+
+
+def _kinds(rows: Sequence[Mapping[str, Any]]) -> list[tuple[DriftKind, bool]]:
+    return [(row["kind"], row["drifted"]) for row in rows]
+
+
+def _history(earlier: Mapping[date, Sequence[Mapping[str, Any]]], outcome: DriftOutcome, day: date) -> History:
+    """Each column's distance on the days of the checks, this one included, oldest first; missing ones are left out."""
+    history: dict[str, list[tuple[date, float]]] = {}
+    for checked in sorted(earlier):
+        for row in earlier[checked]:
+            if row["score"] is not None:
+                history.setdefault(row["column"], []).append((checked, row["score"]))
+    for column in outcome.columns:
+        if column.score is not None:
+            history.setdefault(column.column, []).append((day, column.score))
+    return history
 
 
 def _write(
-    lake: Lake, monitored: MonitoredModel, version: ModelVersion, outcome: DriftOutcome, result: DriftResult
+    lake: Lake,
+    monitored: MonitoredModel,
+    version: ModelVersion,
+    outcome: DriftOutcome,
+    result: DriftResult,
+    earlier: Mapping[date, Sequence[Mapping[str, Any]]],
 ) -> DriftResult:
     """Write the rows of the drift table, the page and the small JSON."""
     page = write_drift_page(
@@ -182,6 +217,8 @@ def _write(
         retrain=result.retrain,
         reason=result.reason,
         minimum=monitored.minimum_rows,
+        labels=monitored.labels,
+        history=_history(earlier, outcome, result.day),
     )
     result = replace(result, page=page, figures=page.removesuffix("html") + "json")
     provenance = version.provenance
@@ -193,10 +230,12 @@ def _write(
     figures = result.as_dict() | outcome.as_dict() | {"reference": reference}
     lake.write_blob(str(result.figures), json.dumps(figures, indent=1, allow_nan=False).encode())
     about = {"as_of": result.day, "model": version.name, "model_version": version.version}
-    rows = [
-        asdict(column) | about | {"reference_rows": outcome.reference_rows, "current_rows": outcome.rows_of(column)}
-        for column in outcome.columns
-    ]
+    rows = []
+    for column in outcome.columns:
+        reference_mean, current_mean = outcome.means_of(column)
+        counted = {"reference_rows": outcome.reference_rows, "current_rows": outcome.rows_of(column)}
+        means = {"reference_mean": reference_mean, "current_mean": current_mean}
+        rows.append(asdict(column) | about | counted | means)
     table = pa.Table.from_pylist(rows, schema=DRIFT_SCHEMA)
     lake.replace(DRIFT_TABLE, {"as_of": [result.day], "model": [version.name]}, table)
     return result

@@ -229,7 +229,7 @@ def render_page(
         subtitle=subtitle,
         place=place,
         places=[asdict(related) for related in place.related] if place else [],
-        anchors=_anchors(sections),
+        anchors=section_anchors(sections),
         warnings=warnings,
         tiles=tiles,
         sections=sections,
@@ -239,7 +239,7 @@ def render_page(
     )
 
 
-def _anchors(sections: Sequence[Section]) -> list[str]:
+def section_anchors(sections: Sequence[Section]) -> list[str]:
     """Return an id for each section, made from its heading, so that other pages can link to it."""
     anchors: list[str] = []
     for section in sections:

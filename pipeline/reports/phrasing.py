@@ -7,14 +7,13 @@ significant digits. Number formats and currencies are those of CLDR, through Bab
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +72,7 @@ def decimal(value: float, digits: int) -> str:
     """Format a number with a fixed number of decimals: 1,234.50; a dash if it is not finite."""
     from babel.numbers import format_decimal
 
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return MISSING
     pattern = "#,##0" + ("." + "0" * digits if digits else "")
     return format_decimal(_without_negative_zero(value, digits), pattern, _style.get().locale)
@@ -86,18 +85,18 @@ def count(number: float) -> str:
 
 def number(value: float | None) -> str:
     """Format a figure with three significant digits, and whole from 100 on: 1,235, 12.3, 0.0123; a dash if missing."""
-    if value is None or not np.isfinite(value):
+    if value is None or not math.isfinite(value):
         return MISSING
     if value == 0:
         return "0"
-    digits = SIGNIFICANT - 1 - int(np.floor(np.log10(abs(value))))
+    digits = SIGNIFICANT - 1 - math.floor(math.log10(abs(value)))
     return decimal(value, min(max(digits, 0), 6))
 
 
 def signed(value: float, digits: int = 2) -> str:
     """Format a number with its sign: +1.20; a dash if it is not finite."""
     text = decimal(value, digits)
-    return f"+{text}" if np.isfinite(value) and not text.startswith("-") else text
+    return f"+{text}" if math.isfinite(value) and not text.startswith("-") else text
 
 
 def amount(value: float | None, table: str | None = None) -> str:
@@ -107,14 +106,14 @@ def amount(value: float | None, table: str | None = None) -> str:
         value: the amount; None or NaN is a dash.
         table: whose currency it has; the page's own if missing.
     """
-    if value is None or not np.isfinite(value):
+    if value is None or not math.isfinite(value):
         return MISSING
     return _money(value, 0 if abs(value) >= WHOLE_FROM else None, table)
 
 
 def price(value: float | None, table: str | None = None) -> str:
     """Format the price of a unit, with the currency's decimals at any size: £1,024.99."""
-    return MISSING if value is None or not np.isfinite(value) else _money(value, None, table)
+    return MISSING if value is None or not math.isfinite(value) else _money(value, None, table)
 
 
 def with_unit(text: str, table: str | None = None) -> str:
@@ -180,11 +179,11 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     A small share never looks like none, nor a large one like all: 0.0003 is 0.03 %, 0.00003 is "less than 0.01 %",
     0.9998 is 99.98 %, and 0.99999 is "more than 99.99 %".
     """
-    if fraction is None or not np.isfinite(fraction):
+    if fraction is None or not math.isfinite(fraction):
         return MISSING
     value = 100 * fraction
     distance = min(abs(value), abs(100 - abs(value)))
-    if 0 < distance < 0.5 * 10**-digits:
+    if 0 < distance <= 0.5 * 10**-digits:
         if distance < 0.01:
             return _at_the_end(value)
         digits = 2
@@ -200,12 +199,12 @@ def _at_the_end(value: float) -> str:
 
 def signed_percent(value: float, digits: int = 1) -> str:
     """Format a value that is already in per cent with its sign: 35.0 is +35.0 %; a dash if it is not finite."""
-    return f"{signed(value, digits)} %" if np.isfinite(value) else MISSING
+    return f"{signed(value, digits)} %" if math.isfinite(value) else MISSING
 
 
 def percent_change(log_ratio: float) -> float:
     """Convert a difference of logarithms into a change in per cent: 0.3 is 35.0."""
-    return float(100 * np.expm1(log_ratio))
+    return 100 * math.expm1(log_ratio)
 
 
 def more_or_less(value: float) -> str:

@@ -36,4 +36,5 @@ DOMAIN = Domain(
         Headline("people", "shopper_scores", "count(*)"),
         Headline("units expected next week", "shopper_scores", "sum(weekly_units)"),
     ),
+    labels=imported("pipeline.shoppers.labels:LABELS"),
 )

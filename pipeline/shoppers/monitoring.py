@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.shoppers.domain import DOMAIN, PEOPLE, PROBABILITY
+from pipeline.shoppers.domain import CHOICE, DOMAIN, PEOPLE, PROBABILITY, QUANTITY, SEGMENTS
 from pipeline.shoppers.features import DEMOGRAPHICS, SHELF
+from pipeline.shoppers.labels import LABELS, PREDICTIONS
 from pipeline.shoppers.people_segments import SEGMENTS_FILE
 from pipeline.shoppers.wide_frame import frame
 from pipeline.training.monitored import AMOUNT, FEW, NUMBER, Method, MonitoredModel, Performance
@@ -129,6 +130,7 @@ MONITORED_PROBABILITY = MonitoredModel(
     align=align_shelf,
     performance=log_loss_since,
     minimum_rows=MIN_PEOPLE,
+    labels={**LABELS, "prediction": PREDICTIONS[PROBABILITY]},
 )
 
 MONITORED_CHOICE = MonitoredModel(
@@ -140,6 +142,7 @@ MONITORED_CHOICE = MonitoredModel(
     frame=frame,
     align=align_shelf,
     minimum_rows=MIN_PEOPLE,
+    labels={**LABELS, "prediction": PREDICTIONS[CHOICE]},
 )
 
 MONITORED_QUANTITY = MonitoredModel(
@@ -151,6 +154,7 @@ MONITORED_QUANTITY = MonitoredModel(
     frame=frame,
     align=align_shelf,
     minimum_rows=MIN_PEOPLE,
+    labels={**LABELS, "prediction": PREDICTIONS[QUANTITY]},
 )
 
 MONITORED_SEGMENTS = MonitoredModel(
@@ -169,4 +173,5 @@ MONITORED_SEGMENTS = MonitoredModel(
     prediction=LIKELY,
     by_day=False,
     minimum_rows=MIN_PEOPLE,
+    labels={**LABELS, "prediction": PREDICTIONS[SEGMENTS]},
 )

@@ -20,4 +20,5 @@ DOMAIN = Domain(
         Headline("stores with a forecast", "store_forecasts", "count(DISTINCT store)"),
         Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)"),
     ),
+    labels=imported("pipeline.stores.labels:LABELS"),
 )

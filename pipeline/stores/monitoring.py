@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.stores.calendar import CALENDAR_COLUMNS
-from pipeline.stores.domain import DOMAIN
+from pipeline.stores.domain import DOMAIN, MODEL
+from pipeline.stores.labels import LABELS, PREDICTIONS
 from pipeline.stores.levels import LAST_YEAR_COLUMNS
 from pipeline.training.monitored import NUMBER, Method, MonitoredModel, Performance
 
@@ -100,4 +101,5 @@ MONITORED = MonitoredModel(
     align=align_days,
     performance=error_since,
     minimum_rows=MIN_STORES,
+    labels={**LABELS, "prediction": PREDICTIONS[MODEL]},
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.registry.records import Loaded
+    from pipeline.reports.labels import Label
     from pipeline.settings import Settings
 
 DRIFT_TABLE = "drift"
@@ -153,6 +154,7 @@ class MonitoredModel:
         policy: when to train again.
         sample: at most this many rows of each side. The noise of a score is then a quarter of its threshold.
         minimum_rows: fewer on either side give no verdict.
+        labels: what the columns are called on pages; `prediction` names the predictions.
     """
 
     table: str
@@ -168,3 +170,4 @@ class MonitoredModel:
     policy: RetrainPolicy = field(default_factory=RetrainPolicy)
     sample: int = 5_000
     minimum_rows: int = 500
+    labels: Mapping[str, Label] = field(default_factory=dict)

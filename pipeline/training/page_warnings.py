@@ -12,15 +12,17 @@ from pipeline.ingestion.suites import reason_kind
 from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
+from pipeline.reports.labels import label_of
 from pipeline.reports.page import Link, Notice
-from pipeline.reports.phrasing import counted, listed, readable
+from pipeline.reports.phrasing import counted
 from pipeline.training.monitored import DRIFT_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from pipeline.registry.records import ModelVersion
+    from pipeline.reports.labels import Label
     from pipeline.settings import Settings
     from pipeline.training.spec import Domain
 
@@ -44,7 +46,8 @@ def page_warnings(settings: Settings, domain: Domain, as_of: date) -> list[Notic
         notices.append(_of_missing_days(domain.input_table, coverage.missing))
     registry = Registry(settings)
     champions = [version for name in domain.model_names if (version := registry.champion(name))]
-    return notices + [notice for version in champions if (notice := _of_drift(lake, version, as_of))]
+    labels = domain.labels()
+    return notices + [notice for version in champions if (notice := _of_drift(lake, version, as_of, labels))]
 
 
 def _of_deliveries(deliveries: Sequence[DeliveryWarnings], since: date, as_of: date) -> Notice:
@@ -72,7 +75,7 @@ def _of_missing_days(table: str, missing: Sequence[date]) -> Notice:
     )
 
 
-def _of_drift(lake: Lake, champion: ModelVersion, as_of: date) -> Notice | None:
+def _of_drift(lake: Lake, champion: ModelVersion, as_of: date, labels: Mapping[str, Label]) -> Notice | None:
     """Describe the drift that a champion's newest check found; None if it found none or there was no check."""
     if not lake.exists(DRIFT_TABLE):
         return None
@@ -80,14 +83,25 @@ def _of_drift(lake: Lake, champion: ModelVersion, as_of: date) -> Notice | None:
     rows = [row for row in rows if row["model_version"] == champion.version and row["as_of"] <= as_of]
     newest = max((row["as_of"] for row in rows), default=as_of)
     # A column can be compared twice: in the table, and in the requests to the prediction service.
-    drifted = list(dict.fromkeys(row["column"] for row in rows if row["as_of"] == newest and row["drifted"]))
+    drifted = {row["column"]: row for row in rows if row["as_of"] == newest and row["drifted"]}
     if not drifted:
         return None
-    names = [readable(name) for name in drifted[:MAX_COLUMNS]]
+    names = [then_and_now(row, labels) for row in list(drifted.values())[:MAX_COLUMNS]]
     if len(drifted) > MAX_COLUMNS:
         names.append(counted(len(drifted) - MAX_COLUMNS, "more column"))
     return Notice(
         f"The data has drifted since {champion.name} version {champion.version} was trained: the check as of "
-        f"{format_day(newest)} found other values in {listed(names)}. Results of this model may be wrong.",
+        f"{format_day(newest)} found other values: {'; '.join(names)}. Results of this model may be wrong.",
         Link("The check", f"../drift/{champion.name}/{format_day(newest)}.html"),
     )
+
+
+def then_and_now(row: Mapping[str, Any], labels: Mapping[str, Label]) -> str:
+    """Describe a row of the drift table in words: average ticket was £184, now £5,943.
+
+    A column of categories, and one that an earlier release checked, has no means and is only named.
+    """
+    name, then, now = row["column"], row.get("reference_mean"), row.get("current_mean")
+    label = label_of(labels, name)
+    text = "predictions" if name == "prediction" else label.text
+    return text if then is None or now is None else f"{text} was {label.mean(then)}, now {label.mean(now)}"

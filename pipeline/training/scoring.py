@@ -40,11 +40,11 @@ def write_report(settings: Settings, domain: Domain, as_of: date) -> str:
     """
     migrate(Lake(settings))
     with log_step(log, "write report", domain=domain.name, as_of=as_of) as result:
-        warnings = page_warnings(settings, domain, as_of)
-        result["warnings"] = len(warnings)
-        style = number_style(settings, domain.input_table)
-        with framed(warnings, related_pages(domain), model_links(settings, domain)), written_in(style):
-            page = domain.steps().write_report(settings, as_of)
+        with written_in(number_style(settings, domain.input_table)):
+            warnings = page_warnings(settings, domain, as_of)
+            result["warnings"] = len(warnings)
+            with framed(warnings, related_pages(domain), model_links(settings, domain)):
+                page = domain.steps().write_report(settings, as_of)
         result["page"] = page
     return page
 

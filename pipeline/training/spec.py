@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.contracts import Contract
     from pipeline.endpoints import EndpointSpec
     from pipeline.registry.records import Loaded, ModelVersion
+    from pipeline.reports.labels import Label
     from pipeline.settings import Settings
     from pipeline.training.gate import Metrics, Rule, Scores
     from pipeline.training.monitored import MonitoredModel
@@ -243,6 +244,7 @@ class Domain:
         endpoints: each imports and returns a path that the domain offers to the prediction service.
         contracts: of tables that only this domain reads, in addition to those of `pipeline.contracts`.
         headlines: the two or three figures that the morning page shows.
+        labels: imports and returns what the domain's columns are called on pages.
     """
 
     name: str
@@ -255,6 +257,7 @@ class Domain:
     endpoints: tuple[Callable[[], EndpointSpec], ...] = ()
     contracts: tuple[Contract, ...] = ()
     headlines: tuple[Headline, ...] = ()
+    labels: Callable[[], Mapping[str, Label]] = dict
 
     @property
     def model_names(self) -> tuple[str, ...]:

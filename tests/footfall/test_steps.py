@@ -107,7 +107,7 @@ def test_a_door_that_counts_everybody_twice_is_noticed(settings: Settings) -> No
     assert (first.verdict, first.retrain) == ("drift", False), "one check is not enough"
     assert (second.verdict, second.retrain) == ("drift", True)
     assert second.drifted == ("visitors", "prediction", "rmse")
-    assert second.reason.startswith("rmse is")
+    assert second.reason.startswith("typical error is")
     assert champion.version == second.model_version
 
 

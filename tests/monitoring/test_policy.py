@@ -65,7 +65,7 @@ def test_a_grown_error_is_reason_enough(error: float, days: int, policy: Retrain
     outcome = found("no drift", [False] * 10).with_performance(Performance("log_loss", error, 0.5, 300, 1.2))
     decision = should_retrain(outcome, policy, earlier=[True], days_since_training=days)
     assert decision.retrain is retrain
-    assert ("log_loss is 0.900 on 300 predictions" in decision.reason) == (error > 0.6 and policy.performance)
+    assert ("log-loss is 0.900 on 300 predictions" in decision.reason) == (error > 0.6 and policy.performance)
 
 
 def test_too_few_rows_are_no_reason() -> None:

@@ -18,7 +18,7 @@ from pipeline.customers.specs import CUSTOMER_SEGMENTS
 from pipeline.domains import DOMAINS, find_domain
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
-from pipeline.monitoring.watch import DriftResult, checked_days, watch
+from pipeline.monitoring.watch import DRIFT_SCHEMA, DriftResult, checked_days, watch
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Loaded, Provenance
 from pipeline.training.monitored import AMOUNT, Performance
@@ -234,7 +234,7 @@ def test_the_error_of_what_has_come_is_a_row_a_verdict_and_a_reason(trained: Set
     assert (row["kind"], row["score"], row["threshold"], row["current_rows"]) == ("performance", 3.0, 1.5, 40)
     assert result.page is not None
     page = lake.open_blob(result.page).read().decode()
-    assert "rmse on 40 predictions, 2.000 expected" in page
+    assert "typical error on 40 predictions, 2.00 promised" in page
     (result,) = watch(trained, TODAY, [monitored(performance=lambda *_: None)])
     assert result.verdict == "no drift"
 
@@ -272,4 +272,23 @@ def test_what_the_service_is_asked_is_held_against_the_training(trained: Setting
     (asked,) = [row for row in rows if row["kind"] == "request"]
     assert (asked["column"], asked["drifted"], asked["current_rows"]) == ("revenue (asked)", True, ROWS)
     page = lake.path(str(result.page)).read_text()
-    assert "revenue (asked)" in page
+    assert "What the prediction service was asked" in page
+    shown = json.loads(lake.path(str(result.figures)).read_text())["distributions"]
+    (revenue,) = [found for found in shown if found["column"] == "revenue"]
+    assert revenue["requests"]["mean"] == pytest.approx(np.mean([json.loads(text)["revenue"] for text in inputs]))
+    assert asked["current_mean"] == revenue["requests"]["mean"]
+
+
+def test_checks_of_an_earlier_release_stay_and_are_part_of_the_history(trained: Settings) -> None:
+    lake = Lake(trained)
+    old = pa.schema([field for field in DRIFT_SCHEMA if not field.name.endswith("_mean")])
+    row = {"as_of": YESTERDAY, "model": "customer_segments", "model_version": 1, "column": "revenue", "kind": "data"}
+    row |= {"method": "wasserstein", "threshold": 0.2, "score": 0.1234, "drifted": False}
+    row |= {"reference_rows": ROWS, "current_rows": ROWS}
+    partition = {"as_of": [YESTERDAY], "model": ["customer_segments"]}
+    lake.replace("drift", partition, pa.Table.from_pylist([row], schema=old))
+    result = drift_on(trained, TODAY)
+    kept = lake.read("drift", where={"as_of": [YESTERDAY]}).to_pylist()
+    assert kept == [row | {"reference_mean": None, "current_mean": None}]
+    page = lake.path(str(result.page)).read_text()
+    assert "on the 2 days on which this version was checked" in page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.reports import phrasing
@@ -42,6 +42,8 @@ def test_a_fraction_is_written_in_per_cent(fraction: float | None, text: str) ->
 
 
 @given(st.floats(0, 1))
+@example(0.0005)
+@example(0.9995)
 def test_no_share_but_none_looks_like_none_and_none_but_all_like_all(fraction: float) -> None:
     text = phrasing.percent(fraction)
     assert (text == "0.0 %") == (fraction == 0)

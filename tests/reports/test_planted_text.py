@@ -6,6 +6,7 @@ The pages of deliveries and of drift are opened here; those of all domains, whic
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from pipeline.errors import RefusedError
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.sources import load_sources
 from pipeline.lake.tables import Lake
+from pipeline.monitoring.distributions import distributions
 from pipeline.monitoring.drift import compare
 from pipeline.monitoring.report import write_drift_page
 from pipeline.reports.index import find_pages, index_page
+from pipeline.reports.labels import Label
 from pipeline.settings import Settings
 from pipeline.training.monitored import FEW, NUMBER
 from tests.browser import MESSAGE, PLANTED, document, opened_together, served
@@ -76,7 +79,7 @@ def test_no_page_of_a_delivery_runs_its_text(tmp_path: Path) -> None:
     assert opened_together(tmp_path / "home" / "reports", [*pages, *index], index) == (len(pages) + 2, "")
 
 
-def distributions(tmp_path: Path) -> Path:
+def drift_pages(tmp_path: Path) -> Path:
     """A drift page and Evidently's page, of columns and categories that are planted text."""
     random = np.random.default_rng(1)
     columns = {f"{PLANTED}{n}": FEW for n in range(2)} | {f"{PLANTED}n": NUMBER, "plain": FEW}
@@ -90,16 +93,23 @@ def distributions(tmp_path: Path) -> Path:
             }
         )
 
-    outcome = compare(rows(), rows(), columns, seed=7, sample=5_000, minimum_rows=500)
+    then, now = rows(), rows()
+    outcome = compare(then, now, columns, seed=7, sample=5_000, minimum_rows=500)
+    outcome = replace(outcome, distributions=distributions(then, now, now, columns))
     lake = Lake(Settings(home=str(tmp_path)))
     version: Any = type("Version", (), {"name": "brand_choice", "version": 1})()
     version.provenance = type("Provenance", (), {"as_of": date(2025, 1, 1)})()
-    write_drift_page(lake, version, outcome, day=date(2025, 2, 1), retrain=False, reason=PLANTED, minimum=500)
+    day = date(2025, 2, 1)
+    labels = {f"{PLANTED}0": Label(PLANTED, unit=PLANTED)}
+    history = {name: [(day, 0.5)] for name in columns}
+    write_drift_page(
+        lake, version, outcome, day=day, retrain=False, reason=PLANTED, minimum=500, labels=labels, history=history
+    )
     return tmp_path / "reports"
 
 
 def test_the_page_that_evidently_draws_runs_no_text_and_is_drawn_in_its_sandbox(tmp_path: Path) -> None:
-    reports = distributions(tmp_path)
+    reports = drift_pages(tmp_path)
     drawn = "drift/brand_choice/distributions/2025-02-01.html"
     assert opened_together(reports, [drawn, "drift/brand_choice/2025-02-01.html"]) == (2, "")
     with served(reports, {}) as address:

@@ -117,7 +117,11 @@ def test_days_without_rows_are_named_up_to_the_day_before_the_page(settings: Set
 def check(settings: Settings, day: date, *drifted: str, version: int = 2, model: str = "customer_segments") -> None:
     row = {"as_of": day, "model": model, "model_version": version, "kind": "data", "method": "psi", "threshold": 0.1}
     row |= {"score": 0.2, "reference_rows": 9, "current_rows": 9}
-    rows = [row | {"column": name, "drifted": name in drifted} for name in ("revenue", "invoices", *drifted)]
+    means = {"revenue": {"reference_mean": 184.2, "current_mean": 5943.4}}
+    rows = [
+        row | {"column": name, "drifted": name in drifted} | means.get(name, {})
+        for name in ("revenue", "invoices", *drifted)
+    ]
     table = pa.Table.from_pylist(rows, schema=DRIFT_SCHEMA)
     Lake(settings).replace(DRIFT_TABLE, {"as_of": [day], "model": [model]}, table)
 
@@ -128,7 +132,7 @@ def test_drift_that_the_newest_check_found_is_named_with_a_link(settings: Settin
     (notice,) = page_warnings(settings, DOMAIN, AS_OF)
     assert notice.sentence.startswith(
         "The data has drifted since customer_segments version 2 was trained: the check as of 2025-03-09 found other "
-        "values in revenue and prediction."
+        "values: revenue net of returns was 184, now 5,943; predictions."
     )
     assert notice.link is not None
     assert notice.link.href == "../drift/customer_segments/2025-03-09.html"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.customers.domain import DOMAIN, RECOMMENDATIONS
+from pipeline.customers.labels import LABELS, PREDICTIONS
 from pipeline.customers.recommendations import model
 from pipeline.customers.recommendations.backtest import backtest
 from pipeline.training.gate import BeatsBaseline, Better, NotWorse
@@ -33,6 +34,7 @@ SPEC: ModelSpec[model.Windows] = ModelSpec(
         predict=model.chances,
         prediction=Method("wasserstein", 0.2, kind="prediction"),
         performance=model.misses_since,
+        labels={**LABELS, "prediction": PREDICTIONS[RECOMMENDATIONS]},
     ),
     trusted_types=model.TRUSTED_TYPES,
     backtest=backtest,

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.customers.clean_lines import transactions_of
 from pipeline.customers.domain import CUSTOMER_VALUE, DOMAIN
+from pipeline.customers.labels import LABELS, PREDICTIONS
 from pipeline.customers.value.bgnbd import fit_baseline
 from pipeline.customers.value.history import (
     HORIZON,
@@ -185,6 +186,7 @@ SPEC: ModelSpec[ValueData] = ModelSpec(
         key="customer_id",
         predict=expected_revenue,
         prediction=Method("wasserstein", 0.2, log=True, kind="prediction"),
+        labels={**LABELS, "prediction": PREDICTIONS[CUSTOMER_VALUE]},
     ),
     trusted_types=TRUSTED_TYPES,
     backtest=backtest,
