@@ -16,9 +16,13 @@ figure decides only what it can decide:
    or which has a cluster too small for a campaign (smallest share).
 2. The elbow of the inertia is the lower end: below it, one more cluster still explains much. It is the point farthest
    below the chord from k = 1 to k = 12 (Satopää et al. 2011, "Kneedle").
-3. From the elbow up, the silhouette decides. Among the k within one standard error of the best (Breiman et al. 1984)
-   the silhouette cannot decide, and the most stable one is taken.
-4. If the floors exclude everything from the elbow up, the largest admissible k below it is taken. If they exclude
+3. From the elbow up, k whose stability reaches `STEADY` go before the others; if none does, all admissible ones count.
+4. Of these the silhouette decides. Among the k within one standard error of the best it cannot decide, and the
+   smallest is taken (the "one standard error rule", Breiman et al. 1984).
+5. The number of segments in use stays unless another is clearly better: it must still be admissible, as steady as rule
+   3 asks, and its silhouette at most two standard errors below the best. People have learned their segments, and a
+   number that changes with each training describes chance.
+6. If the floors exclude everything from the elbow up, the largest admissible k below it is taken. If they exclude
    every k, training is refused, and the error shows the curve.
 
 On well separated groups, which the tests plant, elbow, silhouette and stability agree, and the rule finds their number.
@@ -52,6 +56,10 @@ CURVE_ROWS = 20_000
 SILHOUETTE_ROWS = 3_000
 """Customers that the silhouette is measured on, at most; its standard error is then about 0.003."""
 RESAMPLES = 10
+STEADY = 0.85
+"""Stability from which on segments count as recovered: "highly stable" (Hennig 2007, of the Jaccard index)."""
+STAYS_WITHIN = 2
+"""Standard errors that the silhouette of the k in use may be below the best."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,12 @@ class Choice:
 
 
 def choose_k(
-    features: pd.DataFrame, recipe: Callable[[int, int], Pipeline], *, seed: int, floors: Floors | None = None
+    features: pd.DataFrame,
+    recipe: Callable[[int, int], Pipeline],
+    *,
+    seed: int,
+    floors: Floors | None = None,
+    in_use: int | None = None,
 ) -> Choice:
     """Choose the number of clusters by the rule in the module's docstring.
 
@@ -109,6 +122,7 @@ def choose_k(
         recipe: returns an unfitted Pipeline that ends in k-means, given k and a seed.
         seed: of the sample, of the resamples and of the starts of k-means.
         floors: what k must reach; `Floors()` if left out.
+        in_use: the champion's number of clusters; None without a champion.
 
     Raises:
         RefusedError: there are too few customers, too few different ones, or no k is admissible.
@@ -126,7 +140,7 @@ def choose_k(
     scaled = recipe(MIN_K, seed)[:-1].fit_transform(rows)
     inertia_of_one = float(((scaled - scaled.mean(axis=0)) ** 2).sum())
     elbow_k = elbow([inertia_of_one, *(point.inertia for point in curve)])
-    k, reason = _decide(curve, elbow_k)
+    k, reason = _decide(curve, elbow_k, in_use)
     return Choice(k, reason, elbow_k, curve, floors, len(rows), seed)
 
 
@@ -183,20 +197,24 @@ def _measure(
     return CurvePoint(k, float(kmeans.inertia_), mean, error, agreement, share, "; ".join(refused))
 
 
-def _decide(curve: Sequence[CurvePoint], elbow_k: int) -> tuple[int, str]:
+def _decide(curve: Sequence[CurvePoint], elbow_k: int, in_use: int | None = None) -> tuple[int, str]:
     """Return the chosen k and the reason in words."""
     admissible = [point for point in curve if not point.refused]
     from_elbow = [point for point in admissible if point.k >= elbow_k]
     if from_elbow:
-        best = max(from_elbow, key=lambda point: point.silhouette)
-        close = [point for point in from_elbow if point.silhouette >= best.silhouette - best.silhouette_error]
-        chosen = max(close, key=lambda point: point.stability)
-        reason = (
-            f"the elbow of the inertia is at {elbow_k}; from there up, {_listed(from_elbow)} reach the floors, "
-            f"and {best.k} has the best silhouette ({best.silhouette:.3f})"
+        steady = [point for point in from_elbow if point.stability >= STEADY]
+        best = max(steady or from_elbow, key=lambda point: point.silhouette)
+        reason = f"the elbow of the inertia is at {elbow_k}; from there up, {_listed(from_elbow)} reach the floors"
+        reason += f", {_listed(steady)} with a stability of {STEADY:g} or more" if steady else ""
+        reason += f"; the best silhouette of these has {best.k} ({best.silhouette:.3f})"
+        if in_use != best.k and any(point.k == in_use and _stays(point, best) for point in admissible):
+            return int(in_use or 0), f"{reason}, which is not clearly better than the {in_use} in use"
+        chosen = min(
+            (point for point in steady or from_elbow if point.silhouette >= best.silhouette - best.silhouette_error),
+            key=lambda point: point.k,
         )
-        if len(close) > 1:
-            reason += f"; {_listed(close)} are within its standard error, and {chosen.k} is the most stable of them"
+        if chosen is not best:
+            reason += f"; {chosen.k} is within its standard error and has fewer segments"
         return chosen.k, reason
     if admissible:
         only = f"only {_listed(admissible)} reach the floors; the largest of them is taken"
@@ -207,6 +225,11 @@ def _decide(curve: Sequence[CurvePoint], elbow_k: int) -> tuple[int, str]:
         allowed="at least one k that reaches the floors of stability and smallest share",
         todo="train on more customers or a longer window, or lower a floor if that is acceptable",
     )
+
+
+def _stays(in_use: CurvePoint, best: CurvePoint) -> bool:
+    close = in_use.silhouette >= best.silhouette - STAYS_WITHIN * best.silhouette_error
+    return close and (in_use.stability >= STEADY or best.stability < STEADY)
 
 
 def _listed(points: Sequence[CurvePoint]) -> str:

@@ -1,6 +1,6 @@
 """Customer segments: the model, its training, and the metrics that the gate compares.
 
-The model is a scikit-learn Pipeline: log where skewed, scale to unit variance, k-means. It is trained on:
+The model is a scikit-learn Pipeline: log of all columns but recency, scale to unit variance, k-means. It is trained on:
 
     recency_days         whether the customer is still active
     invoices             how often the customer buys
@@ -14,6 +14,10 @@ Six of the features, not all. k-means gives every column the same weight, so col
 times. Hour and weekday are circular and describe when customers buy, not who they are. is_home_country has two values,
 and k-means would split along it alone. Spread and trend of monthly spend, and days between invoices, are constants for
 the many customers with one purchase. The profiles show the means of all features nevertheless.
+
+Which columns are logged is fixed, all but recency. Counts and amounts differ between customers by factors; recency is
+bounded by the window. Earlier releases logged a column if it was skewed at the fit: on UCI Online Retail the skewness
+of recency passes 1 in November, so from one training to the next the space changed, and the segments with it.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ from pipeline.errors import RefusedError
 from pipeline.training.clustering import resamples, smallest_share, stability
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
@@ -47,6 +53,8 @@ SEGMENT_FEATURES: tuple[str, ...] = (
     "cancellation_rate",
     "purchase_frequency",
 )
+LOGGED: tuple[bool, ...] = tuple(feature != "recency_days" for feature in SEGMENT_FEATURES)
+"""Whether a feature is logged, in the order of `SEGMENT_FEATURES`."""
 MAX_SKEWNESS = 1.0
 """Above it a column is "highly skewed" (Bulmer 1979, Principles of Statistics)."""
 STARTS = 5
@@ -58,19 +66,30 @@ TRUSTED_TYPES: tuple[str, ...] = ("pipeline.customers.segments.LogSkewed",)
 
 
 class LogSkewed(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Replace x by sign(x) * log(1 + |x|) in skewed columns, which are chosen at fit.
+    """Replace x by sign(x) * log(1 + |x|) in some columns; the sign is kept because net revenue may be negative.
 
-    A column is transformed if its absolute skewness is above `MAX_SKEWNESS` and smaller after the transformation, so a
-    long tail to the left, which the logarithm would make longer, stays as it is. The sign is kept because revenue net
-    of returns may be negative.
+    Without `columns`, as in models of earlier releases, the skewed columns are chosen at fit: a column is transformed if
+    its absolute skewness is above `MAX_SKEWNESS` and smaller after the transformation, so a long tail to the left, which
+    the logarithm would make longer, stays as it is.
+
+    Args:
+        columns: (columns,) bool, whether a column is transformed; None to choose them at fit.
 
     Attributes:
         logged_: (columns,) bool, whether a column is transformed.
         n_features_in_, feature_names_in_: as in scikit-learn.
     """
 
+    columns: Sequence[bool] | None = None  # files of earlier releases lack it
+
+    def __init__(self, columns: Sequence[bool] | None = None) -> None:
+        self.columns = columns
+
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: N803, ARG002 (scikit-learn's signature)
         values = validate_data(self, X, dtype=np.float64)
+        if self.columns is not None:
+            self.logged_ = np.array(self.columns)
+            return self
         before = np.abs(_skewness(values))
         self.logged_ = (before > MAX_SKEWNESS) & (np.abs(_skewness(_signed_log(values))) < before)
         return self
@@ -107,7 +126,7 @@ def build_pipeline(k: int, seed: int) -> Pipeline:
     """Return the unfitted model with k clusters."""
     return Pipeline(
         [
-            ("log", LogSkewed()),
+            ("log", LogSkewed(LOGGED)),
             ("scale", StandardScaler()),
             ("kmeans", KMeans(n_clusters=k, n_init=STARTS, random_state=seed)),
         ]
@@ -126,7 +145,7 @@ def train(
         features: one row per customer: customer_id and the features; profiles are means of every numeric column.
         seed: of everything random.
         champion: the model in use, if there is one. A segment that shares enough customers with one of its segments
-            keeps that segment's id and name.
+            keeps that segment's id and name, and its number of segments stays unless another is clearly better.
         floors: what a number of segments must reach.
 
     Raises:
@@ -136,7 +155,8 @@ def train(
     _check_usable(features, SEGMENT_FEATURES)
     features = features.sort_values("customer_id", ignore_index=True)
     inputs = features[list(SEGMENT_FEATURES)]
-    choice = choose_k(inputs, build_pipeline, seed=seed, floors=floors)
+    in_use = len(champion.map.segments) if champion else None
+    choice = choose_k(inputs, build_pipeline, seed=seed, floors=floors, in_use=in_use)
     with threadpool_limits(1):
         pipeline = build_pipeline(choice.k, seed).fit(inputs)
         labels = pipeline.predict(inputs)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from pipeline.customers.choose_k import (
     MAX_K,
@@ -18,7 +21,7 @@ from pipeline.customers.choose_k import (
     choose_k,
     elbow,
 )
-from pipeline.customers.segments import build_pipeline
+from pipeline.customers.segments import LogSkewed
 from pipeline.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ def islands(k: int, rows: int = 300, seed: int = 3) -> pd.DataFrame:
 
 
 def recipe(k: int, seed: int) -> Pipeline:
-    return build_pipeline(k, seed)
+    return make_pipeline(LogSkewed(), StandardScaler(), KMeans(n_clusters=k, n_init=5, random_state=seed))
 
 
 def point(k: int, silhouette: float, stability: float = 0.9, refused: str = "") -> CurvePoint:
@@ -112,10 +115,41 @@ def test_below_the_elbow_a_better_silhouette_does_not_count() -> None:
     assert _decide([point(2, 0.6), point(3, 0.3), point(4, 0.2)], 3)[0] == 3
 
 
-def test_among_silhouettes_within_the_standard_error_stability_decides() -> None:
-    k, reason = _decide([point(3, 0.305, 0.8), point(4, 0.310, 0.7), point(5, 0.303, 0.95), point(6, 0.2, 0.99)], 3)
-    assert k == 5
-    assert "most stable" in reason
+def test_among_silhouettes_within_the_standard_error_the_smallest_is_taken() -> None:
+    k, reason = _decide([point(3, 0.29), point(4, 0.303), point(5, 0.310), point(6, 0.309)], 3)
+    assert k == 4
+    assert "4 is within its standard error" in reason
+
+
+def test_number_in_use_stays_where_none_is_steady() -> None:
+    assert _decide([point(3, 0.300, 0.8), point(4, 0.310, 0.75)], 3, in_use=3)[0] == 3
+
+
+def test_steady_numbers_go_before_others_with_a_better_silhouette() -> None:
+    assert _decide([point(3, 0.3, 0.85), point(4, 0.4, 0.849)], 3)[0] == 3
+    assert _decide([point(3, 0.3, 0.8), point(4, 0.4, 0.75)], 3)[0] == 4
+
+
+def test_number_in_use_stays_unless_another_is_clearly_better() -> None:
+    curve = [point(3, 0.280), point(4, 0.281), point(5, 0.300)]
+    assert _decide(curve, 3)[0] == 5
+    k, reason = _decide(curve, 3, in_use=4)
+    assert k == 4
+    assert "not clearly better than the 4 in use" in reason
+    assert _decide([point(3, 0.28), point(4, 0.279), point(5, 0.3)], 3, in_use=4)[0] == 5
+
+
+def test_number_in_use_stays_below_an_elbow_that_moved() -> None:
+    assert _decide([point(3, 0.3), point(4, 0.31), point(5, 0.2)], 4, in_use=3)[0] == 3
+
+
+@pytest.mark.parametrize("worse", [point(4, 0.3, refused="stability"), point(4, 0.3, stability=0.84)])
+def test_number_in_use_goes_when_it_is_refused_or_no_longer_steady(worse: CurvePoint) -> None:
+    assert _decide([point(3, 0.3), worse], 3, in_use=4)[0] == 3
+
+
+def test_number_in_use_outside_the_curve_is_no_reason() -> None:
+    assert _decide([point(3, 0.3), point(4, 0.2)], 3, in_use=40)[0] == 3
 
 
 def test_refused_k_is_not_taken_however_good() -> None:

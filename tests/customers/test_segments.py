@@ -11,12 +11,14 @@ import pytest
 import skops.io
 from sklearn.metrics import adjusted_rand_score
 
+from pipeline.customers.choose_k import Floors, _decide
 from pipeline.customers.features import FEATURE_COLUMNS
 from pipeline.customers.segments import (
     SEGMENT_FEATURES,
     TRUSTED_TYPES,
     LogSkewed,
     SegmentModel,
+    _describe,
     build_pipeline,
     segment_quality,
     train,
@@ -160,6 +162,24 @@ def test_log_goes_where_it_takes_skewness_away() -> None:
     assert log.logged_.tolist() == [False, True, True, False, False]
     np.testing.assert_allclose(log.transform(values)[:, 2], -np.log1p(long_right))
     np.testing.assert_array_equal(log.transform(values)[:, 0], values[:, 0])
+
+
+def test_the_model_logs_the_same_columns_whatever_their_skewness(champion: SegmentModel) -> None:
+    assert champion.map.logged == (False, True, True, True, True, True)
+    frame, _ = shop()
+    skewed = frame.assign(recency_days=np.exp(frame.recency_days / 40), revenue=frame.index + 0.0)
+    assert train(skewed, seed=7).model.map.logged == champion.map.logged
+
+
+def test_number_of_segments_in_use_stays_in_a_cloud_that_has_no_number() -> None:
+    frame, _ = shop(kinds=("lapsed",))
+    floors = Floors(stability=0, smallest_share=0)
+    alone = train(frame, seed=7, floors=floors).choice
+    other = next(p.k for p in alone.curve if p.k != alone.k and _decide(alone.curve, alone.elbow, p.k)[0] == p.k)
+    pipeline = build_pipeline(other, 7).fit(frame[list(SEGMENT_FEATURES)])
+    labels = pipeline.predict(frame[list(SEGMENT_FEATURES)])
+    in_use = SegmentModel(pipeline, _describe(pipeline, frame, labels, None))
+    assert train(frame, seed=7, champion=in_use, floors=floors).choice.k == other
 
 
 def test_quality_separates_the_fitting_model_from_worse_ones(champion: SegmentModel) -> None:
