@@ -68,9 +68,9 @@ TRUSTED_TYPES: tuple[str, ...] = ("pipeline.customers.segments.LogSkewed",)
 class LogSkewed(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Replace x by sign(x) * log(1 + |x|) in some columns; the sign is kept because net revenue may be negative.
 
-    Without `columns`, as in models of earlier releases, the skewed columns are chosen at fit: a column is transformed if
-    its absolute skewness is above `MAX_SKEWNESS` and smaller after the transformation, so a long tail to the left, which
-    the logarithm would make longer, stays as it is.
+    Without `columns`, as in models of earlier releases, the skewed columns are chosen at fit: a column is transformed
+    if its absolute skewness is above `MAX_SKEWNESS` and smaller after the transformation, so a long tail to the left,
+    which the logarithm would make longer, stays as it is.
 
     Args:
         columns: (columns,) bool, whether a column is transformed; None to choose them at fit.
