@@ -48,6 +48,11 @@ def post(port: int, path: str, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def get(port: int, path: str) -> bytes:
+    """The bytes of a GET request."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+
+
 def send(port: int, requests: Sequence[bytes], *, connections: int, seconds: float, rate: float = 0) -> Load:
     """Send requests for some seconds, in another process.
 

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rivals = compare(home, model, bodies, features, given.seconds)
         with aisle(home) as (port, process):
             requests = [post(port, "/predict", body) for body in bodies[1]]
-            fast = latency(port, requests, rivals, given.seconds)
+            fast = latency(port, "single rows", requests, rivals[1][0].rate, given.seconds)
             steady = memory(port, process, requests, given.requests) if given.requests else True
     times = rivals[1][0].rate / rivals[1][1].rate
     print(f"\n{times:.1f} times mlflow's throughput with single rows (target: {TIMES})")
@@ -128,13 +128,13 @@ def compare(
     return {size: (loads[0], loads[1]) for size, loads in found.items()}
 
 
-def latency(port: int, requests: list[bytes], rivals: dict[int, tuple[Load, Load]], seconds: float) -> bool:
-    """Whether the p99 of single rows at half of the highest rate is within the target."""
+def latency(port: int, name: str, requests: list[bytes], highest_rate: float, seconds: float) -> bool:
+    """Whether the p99 of requests at half of their highest rate is within the target."""
     send(port, requests, connections=32, seconds=seconds / 4)
-    half = rivals[1][0].rate / 2
+    half = highest_rate / 2
     load = send(port, requests, connections=64, seconds=2 * seconds, rate=half)
     figures = [f"{load.percentile(share):,.1f}" for share in (50, 95, 99, 100)]
-    title = f"Single rows at {half:,.0f} requests/s, milliseconds (target for p99: {MILLISECONDS})"
+    title = f"{name} at {half:,.0f} requests/s, milliseconds (target for p99: {MILLISECONDS})"
     show(title, [("", "p50", "p95", "p99", "most"), ("aisle", *figures)])
     return load.percentile(99) < MILLISECONDS and not load.failed
 

@@ -169,6 +169,13 @@ def requests(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
         yield path, "repeated keys", _filled('"a":1', start="{", end="}")
         yield path, "spaces", b" " * BYTES
         yield path, "more than the limit", b" " * (BYTES + 1)
+    for path in ("/recommendations", "/customers"):
+        yield path, "empty rows", _filled("{}")
+        yield path, "rows of unknown keys", _filled("{" + ",".join(f'"k{n}":1' for n in range(900)) + "}")
+        yield path, "nested lists", b"[" * BYTES
+        yield path, "a long text", b'{"rows":[{"customer":"' + b"\\u0000" * (BYTES // 6 - 20) + b'"}]}'
+    yield from _recommendations()
+    yield from _customers(settings)
     yield from _stores(settings)
     yield from _segments()
     yield from _purchases()
@@ -178,6 +185,29 @@ def requests(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
 def _filled_keys(start: str, end: str) -> bytes:
     keys = ",".join(f'"{n:x}":1' for n in range(700_000))
     return (start + keys + end).encode()
+
+
+def _recommendations() -> Iterator[tuple[str, str, bytes]]:
+    path, basket = "/recommendations", [f"{code}" for code in range(20_000, 20_100)]
+    yield path, "10,000 rows for guests", _filled("{}", 10_000)
+    yield path, "10,000 unknown customers", _filled('{"customer":"nobody"}', 10_000)
+    yield path, "10,000 baskets of a product", _filled('{"basket":["22222"]}', 10_000)
+    yield path, "baskets of 100 products", _filled(json.dumps({"basket": basket}))
+    yield path, "as many products as there is room for", _filled(json.dumps({"basket": basket}), 490)
+    yield path, "a product a hundred times", _filled(json.dumps({"basket": ["22222"] * 100}), 490)
+    yield path, "a basket of eight megabytes", _filled('"22222"', 10**9, '{"rows":[{"basket":[', "]}]}")
+    yield path, "codes that are too long", _filled(json.dumps({"basket": ["x" * 65] * 100}))
+    yield path, "lone surrogates", _filled('{"customer":"\\ud800"}', 10_000)
+
+
+def _customers(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
+    path = "/customers"
+    known = Lake(settings).read("customer_segments").select(["customer_id"]).to_pydict()["customer_id"]
+    rows = [{"customer": customer} for customer in known]
+    yield path, "10,000 known customers", json.dumps({"rows": (rows * 10_000)[:10_000]}).encode()
+    yield path, "10,000 unknown customers", _filled('{"customer":"nobody"}', 10_000)
+    yield path, "customers that are too long", _filled(json.dumps({"customer": "x" * 65}))
+    yield path, "lone surrogates", _filled('{"customer":"\\ud800"}', 10_000)
 
 
 def _stores(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
@@ -272,10 +302,15 @@ def _other_requests(server: Server) -> Iterator[Outcome]:
         "/model/" + long,
         f"/assets/{long}",
         f"/{long}",
+        f"/customers/{long}",
+        "/customers/" + "%00" * 1_000,
     )
     for path in gets:
         yield _judge(
-            server, f"GET {path[:12]}… of {len(path)} letters", lambda path=path: str(server.send("GET", path)), "404"
+            server,
+            f"GET {path[:12]}… of {len(path)} letters",
+            lambda path=path: str(server.send("GET", path)),
+            "404 422",
         )
     for path in ("/openapi.json", "/metrics", "/model", "/reports/", "/", "/docs"):
         yield _judge(server, f"100 times GET {path}", lambda path=path: _worst(server, "GET", path, 100), "200")

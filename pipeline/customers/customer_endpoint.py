@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow.compute as pc
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 TABLES = (DOMAIN.results_table, DOMAIN.features_table, VALUE_TABLE, RECOMMENDATIONS_TABLE)
+MONTH = timedelta(days=30)
 VALUES = ("purchase_chance", "purchases", "revenue", "revenue_low", "revenue_high", "decile", "alive")
+
+
+DESCRIBED = (
+    "recency_days", "invoices", "distinct_products", "revenue", "average_ticket", "days_between_invoices",
+    "cancellations", "cancellation_rate",
+)  # fmt: skip
+"""The features that are told in words."""
 
 
 class CustomerRow(Strict):
@@ -42,8 +51,20 @@ class ExpectedValue(Answer):
     alive: float
 
 
+class EarlierSegment(Answer):
+    """The segment of a customer on an earlier scored day."""
+
+    as_of: str
+    segment: int
+    segment_name: str
+
+
 class CustomerAnswer(Answer):
-    """A customer as of a day. What the night did not make is null."""
+    """A customer as of a day. What the night did not make is null.
+
+    `movements` has the segments on the scored day before and on the newest one at least 30 days before, as far as the
+    customer was known on them.
+    """
 
     customer: str
     as_of: str
@@ -53,6 +74,7 @@ class CustomerAnswer(Answer):
     expected: ExpectedValue | None
     buy_again: list[str] | None
     new_to_you: list[str] | None
+    movements: list[EarlierSegment]
     model_version: int
 
 
@@ -67,8 +89,15 @@ class CustomerPredictor:
         self._segments = None if segments is None else Kept(segments, "customer_id")
         others = {name: read_day(lake, name, as_of) for name in TABLES[1:]}
         self._features, self._values = (
-            None if (rows := others[name]) is None else Kept(rows, "customer_id") for name in TABLES[1:3]
+            None if (rows := others[name]) is None else Kept(rows.select(["customer_id", *used]), "customer_id")
+            for name, used in ((DOMAIN.features_table, DESCRIBED), (VALUE_TABLE, VALUES))
         )
+        earlier = ((day, read_day(lake, DOMAIN.results_table, day)) for day in earlier_days(lake, as_of))
+        self._earlier = {
+            day.isoformat(): Kept(rows.select(["customer_id", "segment", "segment_name"]), "customer_id")
+            for day, rows in earlier
+            if rows is not None
+        }
         lists = others[RECOMMENDATIONS_TABLE]
         self._again, self._new = (
             None if lists is None else Kept(lists.filter(pc.equal(lists["list"], name)), "subject")
@@ -81,10 +110,13 @@ class CustomerPredictor:
     def predict(self, requests: Sequence[Sequence[CustomerRow]]) -> Predictions:
         """Answer each customer; one who is not known gets a `RowError`. Nothing is predicted, so nothing is logged."""
         rows: list[CustomerRow] = flatten(requests)
-        return Predictions([self._answer(row.customer) for row in rows], [], {})
+        customers = [row.customer for row in rows]
+        own = (self._segments, self._features, self._values, self._again, self._new)
+        found = [_rows_of(table, customers) for table in (*own, *self._earlier.values())]
+        return Predictions(list(map(self._answer, customers, zip(*found, strict=True))), [], {})
 
-    def _answer(self, customer: str) -> Answer:
-        segment = self._segments.get(customer) if self._segments else None
+    def _answer(self, customer: str, rows: Sequence[dict[str, Any] | None]) -> Answer:
+        segment, features, value, again, new, *earlier = rows
         if segment is None:
             return RowError.of(
                 RefusedError(
@@ -97,9 +129,6 @@ class CustomerPredictor:
                     todo="send another customer; POST /recommendations has what is popular",
                 )
             )
-        features, value, again, new = (
-            table.get(customer) if table else None for table in (self._features, self._values, self._again, self._new)
-        )
         return CustomerAnswer(
             customer=customer,
             as_of=self._as_of,
@@ -109,8 +138,29 @@ class CustomerPredictor:
             expected=ExpectedValue(**{name: value[name] for name in VALUES}) if value else None,
             buy_again=again["products"] if again else None,
             new_to_you=new["products"] if new else None,
+            movements=[
+                EarlierSegment(as_of=day, segment=row["segment"], segment_name=row["segment_name"])
+                for day, row in zip(self._earlier, earlier, strict=True)
+                if row
+            ],
             model_version=segment["model_version"],
         )
+
+
+def _rows_of(table: Kept | None, customers: Sequence[str]) -> list[dict[str, Any] | None]:
+    """The row of each customer; None where there is none, or no table."""
+    if table is None:
+        return [None] * len(customers)
+    # A single row is found faster by itself.
+    return table.get_all(customers) if len(customers) > 1 else [table.get(customers[0])]
+
+
+def earlier_days(lake: Lake, as_of: date | None) -> list[date]:
+    """The scored day before a day, and the newest one at least `MONTH` before it; one where both are the same."""
+    if as_of is None:
+        return []
+    days = [day for day in lake.days(DOMAIN.results_table) if day < as_of]
+    return list(dict.fromkeys([*days[-1:], *[day for day in days if day <= as_of - MONTH][-1:]]))
 
 
 def describe(features: Mapping[str, Any], window_days: int) -> list[str]:
@@ -134,7 +184,10 @@ ENDPOINT = EndpointSpec(
     models=(SEGMENTS,),
     trusted_types=TRUSTED_TYPES,
     summary="All that is known of a customer",
-    description="Segment, features in words, expected value and both lists of products, from what the night kept.",
+    description=(
+        "Segment, features in words, expected value, both lists of products and earlier segments, from what the night "
+        "kept."
+    ),
     row=CustomerRow,
     answer=CustomerAnswer,
     build=CustomerPredictor,

@@ -115,12 +115,25 @@ def test_a_customer_has_what_the_night_made(scored: Settings) -> None:
     known, unknown = cast(Any, predictor.predict([[CustomerRow(customer="é9"), CustomerRow(customer="9")]]).answers)
     assert (known.segment_name, known.buy_again, known.new_to_you) == ("insiders", ["A"], ["B", "C"])
     assert (known.expected, known.description, known.as_of) == (None, [], "2025-05-02")
+    assert known.movements == [], "no earlier day is scored"
     assert "not known" in unknown.error.what
     assert "2025-05-02" in unknown.error.allowed
     value = {"purchase_chance": 0.5, "purchases": 1.2, "revenue": 80.0, "revenue_low": 0.0, "revenue_high": 210.0}
     write(scored, "customer_value", [value | {"customer_id": "é9", "decile": 2, "alive": 0.9}])
     (known,) = cast(Any, CustomerPredictor(LOADED, scored).predict([[CustomerRow(customer="é9")]]).answers)
     assert (known.expected.revenue, known.expected.decile) == (80.0, 2)
+
+
+def test_a_customer_has_the_segments_of_the_day_before_and_of_a_month_before(scored: Settings) -> None:
+    for day, name in ((date(2025, 3, 1), "oldest"), (date(2025, 4, 1), "a month"), (date(2025, 4, 20), "between")):
+        row = {"customer_id": "é9", "segment": 4, "segment_name": name, "model_version": 2}
+        write(scored, "customer_segments", [row], day)
+    other = [{"customer_id": "10", "segment": 2, "segment_name": "regulars", "model_version": 3}]
+    write(scored, "customer_segments", other, BEFORE)
+    rows = [CustomerRow(customer=customer) for customer in ("é9", "10")]
+    known, moved = cast(Any, CustomerPredictor(LOADED, scored).predict([rows]).answers)
+    assert [(found.as_of, found.segment_name) for found in known.movements] == [("2025-04-01", "a month")]
+    assert [(found.as_of, found.segment) for found in moved.movements] == [("2025-05-01", 2)]
 
 
 def test_features_are_told_in_words() -> None:
@@ -161,3 +174,7 @@ def test_ids_of_any_alphabet_are_found() -> None:
     kept = Kept(pa.table({"id": ids, "n": list(range(len(ids)))}), "id")
     assert [kept.get(one) == {"id": one, "n": at} for at, one in enumerate(ids)] == [True] * len(ids)
     assert kept.get("none") is None
+    wanted = ["A", "none", "A\0", "z", "A"]
+    assert kept.get_all(wanted) == [kept.get(one) for one in wanted]
+    assert [row["n"] if row else None for row in kept.get_all(wanted)] == [5, None, None, 0, 5]
+    assert Kept(pa.table({"id": pa.array([], pa.string())}), "id").get_all(["A"]) == [None]
