@@ -14,8 +14,9 @@ from pipeline.footfall.buyers import MIN_DAYS, PUBLISHED_TEST_SHARE, Fit, leave_
 from pipeline.footfall.features import Description, Summary, describe
 from pipeline.lake.tables import Lake
 from pipeline.reports.charts import COLOURS, figure_json, with_opacity
+from pipeline.reports.labels import METRICS
 from pipeline.reports.page import Section, Table, Tile, write_page
-from pipeline.reports.phrasing import count, counted, percent
+from pipeline.reports.phrasing import MISSING, count, counted, decimal, number, percent, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +49,9 @@ def write_footfall_report(lake: Lake, report: FootfallReport) -> str:
     description = describe(report.days)
     tiles = [
         Tile("days", count(len(report.days))),
-        Tile("visitors per day", f"{description.visitors.mean:,.1f}"),
-        Tile("buyers per day", f"{description.buyers.mean:,.1f}"),
-        Tile("buyers per hundred visitors", f"{100 * description.conversion:.1f}"),
+        Tile("visitors per day", decimal(description.visitors.mean, 1)),
+        Tile("buyers per day", decimal(description.buyers.mean, 1)),
+        Tile("of the visitors buy", percent(description.conversion)),
         Tile("days with more buyers than visitors", percent(description.impossible_share)),
     ]
     undated = report.days["day"].isna().all()
@@ -59,7 +60,8 @@ def write_footfall_report(lake: Lake, report: FootfallReport) -> str:
         lake,
         f"footfall/{format_day(report.as_of)}",
         "Footfall",
-        f"{count(len(report.days))} {which}. The line is version {report.champion.version} of {report.champion.name}.",
+        f"{count(len(report.days))} {which}. The line is version {report.champion.version} of "
+        f"{readable(report.champion.name)}.",
         [
             _description_section(description),
             _histograms_section(description),
@@ -76,10 +78,10 @@ def _description_section(description: Description) -> Section:
     def row(name: str, summary: Summary) -> tuple[str, ...]:
         quartiles = (summary.lower_quartile, summary.median, summary.upper_quartile)
         values = (summary.mean, summary.std, summary.minimum, *quartiles, summary.maximum)
-        return (name, count(summary.count), *(f"{value:,.2f}" for value in values))
+        return (name, count(summary.count), *(decimal(value, 1) for value in values))
 
     sentences = [
-        f"The correlation of visitors and buyers is {description.correlation:.2f}."
+        f"The correlation of visitors and buyers is {decimal(description.correlation, 2)}."
         if np.isfinite(description.correlation)
         else "The number of visitors or of buyers never varies, so their correlation is not known."
     ]
@@ -87,14 +89,14 @@ def _description_section(description: Description) -> Section:
         sentences.append(
             f"On {description.impossible_days} days ({percent(description.impossible_share)}) there were more buyers "
             "than visitors, which is impossible. Either the counter at the door misses people, or some buyers are not "
-            "counted as visitors (staff, a second door), or people who come together pay separately. So the number of "
-            "buyers per hundred visitors is too high as well."
+            "counted as visitors (staff, a second door), or people who come together pay separately. So the share of "
+            "visitors who buy is too high as well."
         )
     return Section(
         "What the days were like",
         sentences,
         Table(
-            ("", "days", "mean", "standard deviation", "minimum", "25 %", "median", "75 %", "maximum"),
+            ("people a day", "days", "mean", "standard deviation", "minimum", "25 %", "median", "75 %", "maximum"),
             [row("visitors", description.visitors), row("buyers", description.buyers)],
             frozenset(range(1, 9)),
         ),
@@ -107,7 +109,7 @@ def _histograms_section(description: Description) -> Section:
             go.Bar(name=name, x=list(counts), y=list(counts.values()), opacity=0.7)
             for name, counts in (("visitors", description.visitor_counts), ("buyers", description.buyer_counts))
         ],
-        layout={"barmode": "overlay", "xaxis": {"title": "people"}, "yaxis": {"title": "days"}},
+        layout={"barmode": "overlay", "xaxis": {"title": "people a day"}, "yaxis": {"title": "days"}},
     )
     visitors, visitor_days = _most_frequent(description.visitor_counts)
     buyers, buyer_days = _most_frequent(description.buyer_counts)
@@ -124,7 +126,7 @@ def _histograms_section(description: Description) -> Section:
 def _joint_section(days: pd.DataFrame, description: Description) -> Section:
     figure = go.Figure(
         go.Histogram2d(x=days["visitors"], y=days["buyers"], colorscale="Blues", colorbar={"title": "days"}),
-        layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}},
+        layout={"xaxis": {"title": "visitors a day"}, "yaxis": {"title": "buyers a day"}},
     )
     return Section(
         "Visitors and buyers together",
@@ -140,7 +142,7 @@ def _line_section(report: FootfallReport) -> Section:
     fit, days = report.fit, report.days
     visitors = np.linspace(days["visitors"].min(), days["visitors"].max(), LINE_POINTS)
     day, mean = fit.interval(visitors), fit.interval(visitors, of_a_day=False)
-    figure = go.Figure(layout={"xaxis": {"title": "visitors"}, "yaxis": {"title": "buyers"}})
+    figure = go.Figure(layout={"xaxis": {"title": "visitors a day"}, "yaxis": {"title": "buyers a day"}})
     for ends, name, opacity in ((day, "95 % of days", 0.10), (mean, "95 % interval of the line", 0.25)):
         figure.add_scatter(
             x=[*visitors, *visitors[::-1]],
@@ -157,16 +159,16 @@ def _line_section(report: FootfallReport) -> Section:
     return Section(
         "Buyers from visitors",
         [
-            f"buyers = {fit.intercept.value:.2f} + {fit.slope.value:.3f} × visitors: ten more visitors mean "
-            f"{10 * fit.slope.value:.1f} more buyers (95 % interval {10 * fit.slope.low:.1f} to "
-            f"{10 * fit.slope.high:.1f}). On 95 days of 100 the number of buyers is within "
-            f"{half_width:.1f} of the line."
+            f"buyers = {number(fit.intercept.value)} + {number(fit.slope.value)} × visitors: ten more visitors mean "
+            f"{decimal(10 * fit.slope.value, 1)} more buyers (95 % interval {decimal(10 * fit.slope.low, 1)} to "
+            f"{decimal(10 * fit.slope.high, 1)}). On 95 days of 100 the number of buyers is within "
+            f"{decimal(half_width, 1)} of the line."
         ],
         Table(
             ("coefficient", "value", "standard error", "95 % interval"),
             [
-                (name, f"{c.value:.3f}", f"{c.standard_error:.3f}", f"{c.low:.3f} to {c.high:.3f}")
-                for name, c in (("intercept", fit.intercept), ("visitors", fit.slope))
+                (name, number(c.value), number(c.standard_error), f"{number(c.low)} to {number(c.high)}")
+                for name, c in (("buyers without visitors", fit.intercept), ("buyers for each visitor", fit.slope))
             ],
             frozenset(range(1, 4)),
         ),
@@ -188,28 +190,30 @@ def _error_section(days: pd.DataFrame) -> Section:
             go.Scatter(x=ends, y=ends, mode="lines", name="no error", line={"dash": "dash"}),
         ],
         layout={
-            "xaxis": {"title": "buyers"},
-            "yaxis": {"title": "buyers predicted from the other days"},
+            "xaxis": {"title": "buyers a day"},
+            "yaxis": {"title": "buyers a day, predicted from the other days"},
         },
     )
     return Section(
         heading,
         [
             "Each day is predicted from a line that is fitted to all other days. The mean error is "
-            f"{metrics['mae']:.2f} buyers, or {percent(metrics['mape'])} of the day's buyers, and "
+            f"{number(metrics['mae'])} buyers, or {percent(metrics['mape'])} of the day's buyers, and "
             f"{percent(metrics['r2'])} of the variance is explained.",
             f"The published analysis trains on {percent(1 - PUBLISHED_TEST_SHARE, 0)} of the days and tests on the "
-            f"others; its RMSE is {one_third(days):.4f} buyers. In {SPLITS} random draws of such a third the RMSE is "
-            f"between {min(errors_of_thirds):.2f} and {max(errors_of_thirds):.2f}, so a single draw is not a reliable "
-            "measure.",
+            f"others; its typical error (RMSE) is {number(one_third(days))} buyers. In {SPLITS} random draws of such "
+            f"a third it is between {number(min(errors_of_thirds))} and {number(max(errors_of_thirds))}, so a single "
+            "draw is not a reliable measure.",
         ],
         Table(
-            ("error", "value"),
+            ("figure", "value", "what it measures"),
             [
-                ("RMSE, buyers", f"{metrics['rmse']:.3f}"),
-                ("MAE, buyers", f"{metrics['mae']:.3f}"),
-                ("MAPE", percent(metrics["mape"], 2)),
-                ("R²", f"{metrics['r2']:.3f}"),
+                (
+                    METRICS[name].text,
+                    METRICS[name].value(metrics[name]) + (" buyers" if name in ("rmse", "mae") else ""),
+                    METRICS[name].meaning,
+                )
+                for name in ("rmse", "mae", "mape", "r2")
             ],
             frozenset({1}),
         ),
@@ -223,7 +227,10 @@ def _checks_section(fit: Fit) -> Section:
         [f"The line explains {percent(fit.r2)} of the variance of its training days."],
         Table(
             ("check of the residuals", "statistic", "p-value", "result"),
-            [(c.name, f"{c.statistic:.3f}", "–" if c.p is None else f"{c.p:.3f}", c.sentence) for c in fit.checks],
+            [
+                (c.name, number(c.statistic), MISSING if c.p is None else decimal(c.p, 3), c.sentence)
+                for c in fit.checks
+            ],
             frozenset({1, 2}),
         ),
     )

@@ -10,6 +10,7 @@ from typing import Literal
 from pipeline.reports.phrasing import (
     MISSING,
     amount,
+    decimal,
     number,
     percent,
     percent_change,
@@ -74,7 +75,7 @@ class Label:
     def mean(self, value: float | None) -> str:
         """Write a mean. That of codes 0 and 1 is the share of 1: 3.0 % women."""
         if self.codes and value is not None and math.isfinite(value):
-            return f"{percent(value)} {self.codes['1']}" if set(self.codes) == {"0", "1"} else number(value)
+            return f"{percent(value)} {self.codes['1']}" if set(self.codes) == {"0", "1"} else decimal(value, 2)
         return self.value(value)
 
 

@@ -8,8 +8,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pipeline.lake.tables import Lake
+from pipeline.reports.labels import metric_of
 from pipeline.reports.page import Section, Table, Tile, write_page
-from pipeline.reports.phrasing import MISSING, count, percent, readable
+from pipeline.reports.phrasing import count, currency_sentence, percent, readable
 from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity
 from pipeline.shoppers.brand_choice import elasticities, purchases
 from pipeline.shoppers.purchase_probability import curves, curves_by
@@ -81,13 +82,13 @@ def write_shoppers_report(lake: Lake, report: ShoppersReport) -> str:
         Tile("units expected next week", count(scores["weekly_units"].sum())),
         Tile("demand is elastic from a mean price of", price_text(price_only.crossing)),
     ]
-    versions = ", ".join(f"{name} {version.version}" for name, version in report.versions.items())
+    versions = ", ".join(f"{readable(name)} {version.version}" for name, version in report.versions.items())
     return write_page(
         lake,
         f"shoppers/{report.as_of}",
         "Shoppers",
         f"As of {report.as_of}: {count(len(report.visits))} visits of {count(report.visits['person'].nunique())} "
-        f"people. Versions of the models: {versions}.",
+        f"people. Versions of the models: {versions}. {currency_sentence()}",
         sections,
         tiles,
     )
@@ -107,9 +108,9 @@ def _accuracy_section(versions: Mapping[str, ModelVersion]) -> Section:
             f"{percent(quantity.get('r2'))} of the variance of units."
         ],
         Table(
-            ("model", "metric", "value"),
+            ("model", "figure", "value", "what it measures"),
             [
-                (name, readable(metric), MISSING if value is None else f"{value:.3f}")
+                (readable(name), metric_of(metric).text, metric_of(metric).value(value), metric_of(metric).meaning)
                 for name, version in versions.items()
                 for metric, value in version.metrics.items()
             ],

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import figure_json
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import listed
+from pipeline.reports.phrasing import decimal, listed, signed
 from pipeline.shoppers.brand_choice import BrandChoice, Elasticities, elasticities_by
 from pipeline.shoppers.sections.phrasing import CREDIBLE, NOT_CREDIBLE, interval_text
 
@@ -36,13 +36,13 @@ def choice_section(elasticities: Elasticities) -> Section:
             z=[[None if np.isnan(cell) else cell for cell in row] for row in values],
             x=[f"price of {brand}" for brand in elasticities.brands],
             y=[f"share of {brand}" for brand in elasticities.brands],
-            text=[["?" if np.isnan(cell) else f"{cell:+.2f}" for cell in row] for row in values],
+            text=[["?" if np.isnan(cell) else signed(cell) for cell in row] for row in values],
             texttemplate="%{text}",
             colorscale="RdBu",
             reversescale=True,
             zmin=-limit,
             zmax=limit,
-            colorbar={"title": "elasticity"},
+            colorbar={"title": "% for 1 %"},
         ),
         layout={"yaxis": {"autorange": "reversed"}, "meta": {"min_width": MIN_WIDTH}},
     )
@@ -54,7 +54,7 @@ def choice_section(elasticities: Elasticities) -> Section:
             [
                 (
                     brand,
-                    f"{elasticities.own(brand).value:+.2f}",
+                    signed(elasticities.own(brand).value),
                     interval_text(elasticities.own(brand)),
                     NOT_CREDIBLE if brand in elasticities.wrong else CREDIBLE,
                 )
@@ -91,7 +91,7 @@ def by_segment_sections(model: BrandChoice, purchases: pd.DataFrame, segments: M
             Table(
                 ("segment", *(f"brand {brand}" for brand in brands)),
                 [
-                    (name, *(f"{e.own(b).value:+.2f}" + (" (?)" if b in e.wrong else "") for b in e.brands))
+                    (name, *(signed(e.own(b).value) + (" (?)" if b in e.wrong else "") for b in e.brands))
                     for name, e in by_segment.items()
                 ],
                 frozenset(range(1, 1 + len(brands))),
@@ -106,8 +106,7 @@ def _sentences(elasticities: Elasticities) -> list[str]:
         most = min(credible, key=lambda brand: elasticities.own(brand).value)
         sentences.append(
             f"Brand {most} is the most sensitive to its own price: if its price rises by one per cent, its share of "
-            "the "
-            f"purchases falls by {abs(elasticities.own(most).value):.2f} %, which go to other brands."
+            f"the purchases falls by {decimal(abs(elasticities.own(most).value), 2)} %, which go to other brands."
         )
     if elasticities.wrong:
         brands = listed(f"brand {brand}" for brand in elasticities.wrong)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import count
+from pipeline.reports.phrasing import amount, count, decimal, percent, signed, signed_percent
 from pipeline.shoppers.brand_choice import Elasticities
 from pipeline.shoppers.sections.phrasing import CREDIBLE, NOT_CREDIBLE, PARTLY_NOT_CREDIBLE, interval_text
 from pipeline.shoppers.what_if import Models, WhatIf, total_elasticities, what_if
@@ -21,17 +21,17 @@ def totals_section(models: Models, shoppers: pd.DataFrame) -> Section:
     return Section(
         "How units of a brand change if its price rises by one per cent",
         [
-            f"Those who buy take {abs(quantity.value):.2f} % {'fewer' if quantity.value < 0 else 'more'} units if the "
-            f"price rises by one per cent (95 % interval {interval_text(quantity)} %). The total is the sum of three "
-            "effects: fewer visits end in a purchase, fewer purchases go to the brand, and fewer units are bought at a "
-            "time."
+            f"Those who buy take {decimal(abs(quantity.value), 2)} % {'fewer' if quantity.value < 0 else 'more'} units "
+            f"if the price rises by one per cent (95 % interval {interval_text(quantity)} %). The total is the sum of "
+            "three effects: fewer visits end in a purchase, fewer purchases go to the brand, and fewer units are bought "
+            "at a time."
         ],
         Table(
-            ("brand", "purchase", "choice", "quantity", "total", "95 % interval", "verdict"),
+            ("brand", "purchase, %", "choice, %", "quantity, %", "total, %", "95 % interval, %", "verdict"),
             [
                 (
                     e.brand,
-                    *(f"{part.value:+.2f}" for part in (e.probability, e.choice, e.quantity, e.total)),
+                    *(signed(part.value) for part in (e.probability, e.choice, e.quantity, e.total)),
                     interval_text(e.total),
                     NOT_CREDIBLE if e.wrong else CREDIBLE,
                 )
@@ -82,20 +82,20 @@ def best_change_sentence(changes: Sequence[WhatIf], choices: Elasticities) -> st
         return "None of the credible changes would increase revenue."
     subject = "all prices" if best.brand is None else f"the price of brand {best.brand}"
     return (
-        f"Of the credible changes, {100 * best.change:+.0f} % on {subject} would increase revenue most: by "
-        f"{100 * best.revenue_change.value:.1f} % (95 % interval {interval_text(best.revenue_change, 100)} %)."
+        f"Of the credible changes, {signed_percent(100 * best.change, 0)} on {subject} would increase revenue most: by "
+        f"{percent(best.revenue_change.value)} (95 % interval {interval_text(best.revenue_change, 100, digits=1)} %)."
     )
 
 
 def _row(change: WhatIf, choices: Elasticities) -> tuple[str, ...]:
     return (
         "all brands" if change.brand is None else f"brand {change.brand}",
-        f"{100 * change.change:+.0f} %",
-        f"{change.purchases.value:,.1f}",
-        f"{change.units.value:,.1f}",
-        f"{change.revenue.value:,.2f}",
-        f"{100 * change.revenue_change.value:+.1f} %",
-        f"{interval_text(change.revenue_change, 100)} %",
+        signed_percent(100 * change.change, 0),
+        decimal(change.purchases.value, 1),
+        decimal(change.units.value, 1),
+        amount(change.revenue.value),
+        signed_percent(100 * change.revenue_change.value),
+        f"{interval_text(change.revenue_change, 100, digits=1)} %",
         _verdict(change.brand, choices),
     )
 

@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, figure_json
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import count, percent, readable
-from pipeline.shoppers.sections.phrasing import mean_text
+from pipeline.reports.phrasing import count, number, percent, signed
+from pipeline.shoppers.features import DEMOGRAPHICS
+from pipeline.shoppers.labels import LABELS
 
 MIN_WIDTH = 560
 
@@ -32,8 +33,8 @@ def segments_section(stored: Mapping[str, Any]) -> Section:
         go.Heatmap(
             z=((means - shares @ means) / ranges).T,
             x=[segment["name"] for segment in segments],
-            y=[readable(column) for column in columns],
-            text=[[mean_text(cell) for cell in row] for row in means.T],
+            y=[LABELS[column].title for column in columns],
+            text=[[LABELS[column].mean(cell) for cell in row] for column, row in zip(columns, means.T, strict=True)],
             texttemplate="%{text}",
             colorscale="RdBu",
             reversescale=True,
@@ -49,19 +50,17 @@ def segments_section(stored: Mapping[str, Any]) -> Section:
             f"{count(sum(segment['people'] for segment in segments))} people are in {len(segments)} segments. The "
             f"largest is “{largest['name']}” with {percent(largest['share'])} of the people.",
             "The cells are means. The colour shows the difference from the average person: red is above it, blue is "
-            "below it. Coded columns show the mean of their codes: sex is the share of women, marital status is the "
-            "share of people who are not single, and education, occupation and settlement size are levels, of which 0 "
-            "is the lowest.",
+            f"below it. {_levels()}",
             f"The segments were found on principal components, which are named by their largest loadings: {names}.",
         ],
         Table(
-            ("segment", "people", "share", *(readable(column) for column in columns)),
+            ("segment", "people", "share", *(LABELS[column].title for column in columns)),
             [
                 (
                     segment["name"],
                     count(segment["people"]),
                     percent(segment["share"]),
-                    *(mean_text(segment["means"][column]) for column in columns),
+                    *(LABELS[column].mean(segment["means"][column]) for column in columns),
                 )
                 for segment in segments
             ],
@@ -92,16 +91,28 @@ def number_section(stored: Mapping[str, Any]) -> Section:
         [
             f"The dendrogram is cut at the dashed line, where it has {k} branches: of all merges, the next one "
             "increases "
-            f"the distance most. The silhouette of these segments is {silhouettes[k]:.3f}. The best silhouette of "
-            f"{min(silhouettes)} to {max(silhouettes)} segments is {silhouettes[best]:.3f}, with {best} segments.",
+            f"the distance most. The silhouette of these segments, which says how clearly they are apart "
+            f"(-1 to 1), is {number(silhouettes[k])}. The best of {min(silhouettes)} to {max(silhouettes)} segments is "
+            f"{number(silhouettes[best])}, with {best} segments.",
         ],
         Table(
             ("loading", *(f"component {n}" for n in range(1, len(components) + 1))),
             [
-                (readable(column), *(f"{part['loadings'][column]:+.2f}" for part in components))
+                (LABELS[column].text, *(signed(part["loadings"][column]) for part in components))
                 for column in components[0]["loadings"]
             ],
             frozenset(range(1, 1 + len(components))),
         ),
         figure_json(figure),
     )
+
+
+def _levels() -> str:
+    """Say what the numbers of columns with several levels mean."""
+    levels = (
+        f"{label.text} from {min(label.codes)} ({label.codes[min(label.codes)]}) to {max(label.codes)} "
+        f"({label.codes[max(label.codes)]})"
+        for label in (LABELS[column] for column in DEMOGRAPHICS)
+        if len(label.codes) > 2
+    )
+    return f"Levels are numbered: {'; '.join(levels)}."
