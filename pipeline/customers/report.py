@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.customers.labels import LABELS
 from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion
 from pipeline.reports.charts import figure_json
+from pipeline.reports.labels import label_of
 from pipeline.reports.page import Section, Table, Tile, write_page
-from pipeline.reports.phrasing import count, percent, readable, share
+from pipeline.reports.phrasing import amount, count, currency_sentence, decimal, percent, share
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def write_customers_report(lake: Lake, report: CustomersReport) -> str:
     customers, revenue = profile["customers"].sum(), profile["revenue"].sum()
     tiles = [
         Tile("customers", count(customers)),
-        Tile("revenue, net of returns", count(revenue)),
+        Tile("revenue, net of returns", amount(revenue)),
         Tile(f"of this revenue from {first['segment_name']}", share(first["revenue"], revenue)),
         Tile("of all revenue from guests", percent(report.guests["guest_share"])),
         Tile("segments", str(len(profile))),
@@ -58,8 +60,8 @@ def write_customers_report(lake: Lake, report: CustomersReport) -> str:
         f"customers/{report.as_of}",
         "Customers",
         f"As of {report.as_of}, from the {report.window_days} days before. "
-        f"Segments by version {report.champion.version} of customer_segments, "
-        f"trained as of {report.champion.provenance.as_of}.",
+        f"Segments by version {report.champion.version} of customer segments, "
+        f"trained as of {report.champion.provenance.as_of}. {currency_sentence()}",
         [
             _segments_section(profile, report.guests),
             _profiles_section(profile, report.champion.provenance.features),
@@ -77,16 +79,16 @@ def _segments_section(profile: pd.DataFrame, guests: Mapping[str, float]) -> Sec
             go.Bar(name="of customers", x=profile["segment_name"], y=100 * profile["share"]),
             go.Bar(name="of revenue", x=profile["segment_name"], y=100 * profile["revenue_share"]),
         ],
-        layout={"barmode": "group", "yaxis": {"title": "per cent"}},
+        layout={"barmode": "group", "yaxis": {"title": "%"}},
     )
     return Section(
         "Who brings the revenue",
         [
             f"The {count(first['customers'])} {first['segment_name']} are {percent(first['share'])} of the "
             f"customers and bring {percent(first['revenue_share'])} of their revenue, "
-            f"{count(first['revenue_per_customer'])} each.",
-            f"Guests brought another {count(guests['guest_revenue'])}. Their lines name no customer, so they are in no "
-            "segment.",
+            f"{amount(first['revenue_per_customer'])} each.",
+            f"Guests brought another {amount(guests['guest_revenue'])}. Their lines name no customer, so they are in "
+            "no segment.",
         ],
         Table(
             ("segment", "customers", "share", "revenue", "share of revenue", "revenue per customer"),
@@ -95,9 +97,9 @@ def _segments_section(profile: pd.DataFrame, guests: Mapping[str, float]) -> Sec
                     str(row["segment_name"]),
                     count(row["customers"]),
                     percent(row["share"]),
-                    count(row["revenue"]),
+                    amount(row["revenue"]),
                     percent(row["revenue_share"]),
-                    count(row["revenue_per_customer"]),
+                    amount(row["revenue_per_customer"]),
                 )
                 for row in profile.to_dict("records")
             ],
@@ -116,8 +118,11 @@ def _profiles_section(profile: pd.DataFrame, features: Sequence[str]) -> Section
         go.Heatmap(
             z=ratio.T,
             x=profile["segment_name"],
-            y=[readable(feature) for feature in features],
-            text=[[f"{cell:,.2f}" if abs(cell) < 10 else count(cell) for cell in row] for row in means.T],
+            y=[label_of(LABELS, feature).title for feature in features],
+            text=[
+                [label_of(LABELS, feature).bare(cell) for cell in row]
+                for feature, row in zip(features, means.T, strict=True)
+            ],
             texttemplate="%{text}",
             colorscale="RdBu",
             reversescale=True,
@@ -159,8 +164,8 @@ def _choice_section(choice: Mapping[str, Any]) -> Section:
             [
                 (
                     str(point["k"]),
-                    f"{point['silhouette']:.3f}",
-                    f"{point['stability']:.3f}",
+                    decimal(point["silhouette"], 3),
+                    decimal(point["stability"], 3),
                     percent(point["smallest_share"]),
                     point["refused"] or ("chosen" if point["k"] == choice["k"] else "admissible"),
                 )

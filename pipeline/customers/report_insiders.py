@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.customers.insiders import JOIN_RECENT, JOIN_SHARE, STAY_RECENT, STAY_SHARE, Review
-from pipeline.customers.insiders_compared import Difference, Lacking, lacking, traits
+from pipeline.customers.insiders_compared import Difference, Lacking, Trait, lacking, traits
+from pipeline.customers.labels import LABELS
 from pipeline.customers.segment_names import INSIDERS
 from pipeline.customers.value.model import HORIZON_DAYS
 from pipeline.reports.csv_text import write_csv
+from pipeline.reports.labels import Label, label_of
 from pipeline.reports.page import REPORTS, Section, Table
-from pipeline.reports.phrasing import count, counted, percent, readable, share
+from pipeline.reports.phrasing import amount, count, counted, percent, share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,9 +107,9 @@ def _programme(insiders: Insiders, list_file: str) -> Section:
     inside, revenue = customers[member], float(customers["revenue"].sum())
     same = int((inside["segment_name"] == INSIDERS).sum())
     sentences = [
-        f"Who may join: customers with revenue of at least {count(join.revenue)} net of returns on at least "
+        f"Who may join: customers with revenue of at least {amount(join.revenue)} net of returns on at least "
         f"{counted(join.invoices, 'invoice')} in the window, and a purchase within "
-        f"{counted(join.recency_days, 'day')}. A member stays with {count(stay.revenue)}, "
+        f"{counted(join.recency_days, 'day')}. A member stays with {amount(stay.revenue)}, "
         f"{counted(stay.invoices, 'invoice')} and a purchase within {counted(stay.recency_days, 'day')}.",
         f"The rule was learned from the customers of {review.rule.learned} and stays the same for the "
         f"quarter: joining takes revenue and invoices of the highest {percent(JOIN_SHARE, 0)} and a purchase "
@@ -127,7 +129,7 @@ def _programme(insiders: Insiders, list_file: str) -> Section:
         sentences.append(
             "Their revenue in the window is higher because the rule asks for it. Whether the rule chose well is seen "
             f"afterwards: in the {(after.until - after.since).days} days from {after.since}, members of that day "
-            f"brought {count(after.members)} each, the others {count(after.others)}; the difference is "
+            f"brought {amount(after.members)} each, the others {amount(after.others)}; the difference is "
             f"{_clearly(after)}."
         )
     return Section(
@@ -138,10 +140,10 @@ def _programme(insiders: Insiders, list_file: str) -> Section:
             [
                 (
                     f"{found.since} to {found.until - dt.timedelta(days=1)}",
-                    count(found.members),
-                    count(found.others),
-                    count(found.members - found.others),
-                    f"{count(found.low)} to {count(found.high)}",
+                    amount(found.members),
+                    amount(found.others),
+                    amount(found.members - found.others),
+                    f"{amount(found.low)} to {amount(found.high)}",
                 )
                 for found in differences
             ],
@@ -156,8 +158,8 @@ def _programme(insiders: Insiders, list_file: str) -> Section:
 def _clearly(found: Difference) -> str:
     """Whether a difference is more than chance."""
     if found.low > 0:
-        return f"more than chance: between {count(found.low)} and {count(found.high)} with 95 % confidence"
-    return f"not more than chance allows: it may be anything from {count(found.low)} to {count(found.high)}"
+        return f"more than chance: between {amount(found.low)} and {amount(found.high)} with 95 % confidence"
+    return f"not more than chance allows: it may be anything from {amount(found.low)} to {amount(found.high)}"
 
 
 def _expected(insiders: Insiders, inside: pd.DataFrame) -> list[str]:
@@ -165,8 +167,8 @@ def _expected(insiders: Insiders, inside: pd.DataFrame) -> list[str]:
         return []
     expected, total = float(inside["expected_revenue"].sum()), float(insiders.customers["expected_revenue"].sum())
     return [
-        f"In the next {HORIZON_DAYS} days they are expected to bring {count(expected)}, "
-        f"{share(expected, total)} of what is expected of all customers, {count(expected / len(inside))} each."
+        f"In the next {HORIZON_DAYS} days they are expected to bring {amount(expected)}, "
+        f"{share(expected, total)} of what is expected of all customers, {amount(expected / len(inside))} each."
     ]
 
 
@@ -183,7 +185,11 @@ def _in_common(insiders: Insiders) -> Section:
         Table(
             ("feature", "median of members", "median of others", "a member has more"),
             [
-                (readable(trait.feature), _figure(trait.members), _figure(trait.others), percent(trait.higher, 0))
+                (
+                    _label(trait).text,
+                    *(_label(trait).value(value) for value in (trait.members, trait.others)),
+                    percent(trait.higher, 0),
+                )
                 for trait in found
             ],
             frozenset(range(1, 4)),
@@ -230,7 +236,7 @@ def _lack(row: Lacking) -> tuple[str, str, str, str]:
     return (
         name[row.condition] if row.condition else "more than one condition",
         count(row.customers),
-        count(row.revenue),
+        amount(row.revenue),
         _gap(row),
     )
 
@@ -239,7 +245,7 @@ def _gap(row: Lacking) -> str:
     if np.isnan(row.gap):
         return "–"
     if row.condition == "revenue":
-        return count(row.gap)
+        return amount(row.gap)
     return counted(row.gap, "invoice") if row.condition == "invoices" else f"{counted(row.gap, 'day')} too many"
 
 
@@ -254,8 +260,8 @@ def _offer(row: Lacking) -> str:
     return offers[row.condition] if row.condition else "first a second order"
 
 
-def _figure(value: float) -> str:
-    return f"{value:,.2f}" if abs(value) < 10 else count(value)
+def _label(trait: Trait) -> Label:
+    return label_of(LABELS, trait.feature)
 
 
 def _cell(value: object) -> object:

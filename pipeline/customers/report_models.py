@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from pipeline.customers.product_names import product_name
 from pipeline.reports.charts import figure_json
+from pipeline.reports.labels import metric_of
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import count, percent, share
+from pipeline.reports.phrasing import amount, count, decimal, percent, ranks, readable, share, with_unit
 
 SHOWN_PRODUCTS, SHOWN_WITH, SHOWN_CUSTOMERS = 15, 3, 15
 METRICS = ("hit_rate", "recall", "ndcg", "coverage")
@@ -61,13 +62,16 @@ def _evaluation_section(evaluation: Mapping[str, Any]) -> Section:
         [
             f"Lists of {evaluation['k']} products as of {evaluation['from']}, compared with what was bought on that "
             f"day and the {evaluation['days'] - 1} days after it by {count(blend['customers'] or 0)} customers. The "
-            "model was not trained on these days. Hit rate: lists of which something was bought. Recall: the share of "
-            "purchases that were on the list. NDCG: hits count more at the top. Coverage: products on any list.",
+            f"model was not trained on these days. {_meanings(METRICS)}",
         ],
         Table(
-            ("recommender", "lists", *(name.replace("_", " ") for name in METRICS)),
+            ("recommender", "lists", *(metric_of(name).text for name in METRICS)),
             [
-                (name, "new products" if prefix else "all products", *(_number(found.get(prefix + m)) for m in METRICS))
+                (
+                    readable(name),
+                    "new products" if prefix else "all products",
+                    *(metric_of(metric).value(found.get(prefix + metric)) for metric in METRICS),
+                )
                 for prefix in ("", "new_")
                 for name, found in methods.items()
             ],
@@ -96,10 +100,10 @@ def value_sections(rows: pd.DataFrame, evaluation: Mapping[str, Any]) -> list[Se
         Section(
             f"What to expect of the next {days} days",
             [
-                f"Customers are expected to bring {count(total)} net of returns on {count(rows['purchases'].sum())} "
+                f"Customers are expected to bring {amount(total)} net of returns on {count(rows['purchases'].sum())} "
                 f"invoices; the tenth with the highest expectation {share(float(top['revenue'].sum()), total)} of it. "
                 "Customers who are not known yet, and guests, come on top.",
-                f"The season makes it {float(rows['season'].iloc[0]):.2f} times that of other months.",
+                f"The season makes it {decimal(float(rows['season'].iloc[0]), 2)} times that of other months.",
             ],
             Table(
                 ("segment", "customers", "expected revenue", "share", "expected invoices", "will buy"),
@@ -107,7 +111,7 @@ def value_sections(rows: pd.DataFrame, evaluation: Mapping[str, Any]) -> list[Se
                     (
                         str(name),
                         count(row["customers"]),
-                        count(row["revenue"]),
+                        amount(row["revenue"]),
                         share(row["revenue"], total),
                         count(row["purchases"]),
                         percent(row["chance"]),
@@ -119,21 +123,22 @@ def value_sections(rows: pd.DataFrame, evaluation: Mapping[str, Any]) -> list[Se
         ),
         Section(
             "Customers with the highest expectation",
-            ["The interval is to hold the revenue of 80 of 100 customers."],
+            ["The interval is to hold the revenue of 80 of 100 customers. Equal expectations share a rank."],
             Table(
-                ("customer", "segment", "expected revenue", "from", "to", "expected invoices"),
+                ("rank", "customer", "segment", "expected revenue", "from", "to", "expected invoices"),
                 [
                     (
+                        rank,
                         str(row["customer_id"]),
                         str(row["segment_name"]),
-                        count(row["revenue"]),
-                        count(row["revenue_low"]),
-                        count(row["revenue_high"]),
-                        f"{row['purchases']:.1f}",
+                        amount(row["revenue"]),
+                        amount(row["revenue_low"]),
+                        amount(row["revenue_high"]),
+                        decimal(row["purchases"], 1),
                     )
-                    for row in best.to_dict("records")
+                    for rank, row in zip(ranks(best["revenue"].tolist()), best.to_dict("records"), strict=True)
                 ],
-                frozenset(range(2, 6)),
+                frozenset({0, *range(3, 7)}),
             ),
         ),
         _calibration_section(evaluation),
@@ -151,31 +156,34 @@ def _calibration_section(evaluation: Mapping[str, Any]) -> Section:
         layout={
             "barmode": "group",
             "xaxis": {"title": "tenth of the customers, highest expectation first", "dtick": 1},
-            "yaxis": {"title": "mean revenue"},
+            "yaxis": {"title": with_unit("mean revenue of a customer")},
         },
     )
-    columns = ("bias", "rank_correlation", "mae", "coverage_80", "top_decile_lift")
+    columns = ("bias", "rank_correlation", "coverage_80", "top_decile_lift")
     return Section(
         "How good the expectations are",
         [
             f"Expected as of {evaluation['from']}, compared with the {evaluation['days']} days from then on, on which "
-            "the model was not trained. BG/NBD with Gamma-Gamma is the usual model, which knows no season.",
+            "the model was not trained. BG/NBD with Gamma-Gamma is the usual model, which knows no season. "
+            f"{_meanings(columns)}",
         ],
         Table(
-            (
-                "model",
-                "total",
-                "rank correlation",
-                "mean absolute error",
-                "80 % intervals hold",
-                "lift of the first tenth",
-            ),
-            [(name, *(_number(found.get(column)) for column in columns)) for name, found in methods.items()],
+            ("model", "mean error of a customer", *(metric_of(column).text for column in columns)),
+            [
+                (
+                    readable(name),
+                    amount(found.get("mae")),
+                    *(metric_of(column).value(found.get(column)) for column in columns),
+                )
+                for name, found in methods.items()
+            ],
             frozenset(range(1, 6)),
         ),
         figure_json(figure),
     )
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.3f}" if abs(value) < 10 else count(value)
+def _meanings(names: Sequence[str]) -> str:
+    """What the metrics of a table measure, as sentences."""
+    metrics = (metric_of(name) for name in names)
+    return " ".join(f"{metric.text[:1].upper()}{metric.text[1:]}: {metric.meaning}." for metric in metrics)

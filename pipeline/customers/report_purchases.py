@@ -15,7 +15,18 @@ from pipeline.customers.purchase_kinds import FACTORS, Invoices, levers
 from pipeline.customers.regions import GROWTH_DAYS, NO_REGION
 from pipeline.reports.charts import figure_json
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import MISSING, count, counted, listed, percent, share, signed_percent
+from pipeline.reports.phrasing import (
+    MISSING,
+    amount,
+    count,
+    counted,
+    decimal,
+    listed,
+    percent,
+    price,
+    share,
+    signed_percent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,16 +94,16 @@ def kind_sections(invoices: Invoices) -> list[Section]:
     total, number = float(table["revenue"].sum()), float(table["invoices"].sum())
     bulk, reseller = kinds.thresholds
     bounds = {
-        "personal": f"below {bulk:.1f}",
-        "bulk": f"{bulk:.1f} to {reseller:.1f}",
-        "reseller": f"{reseller:.1f} and more",
+        "personal": f"below {decimal(bulk, 1)}",
+        "bulk": f"{decimal(bulk, 1)} to {decimal(reseller, 1)}",
+        "reseller": f"{decimal(reseller, 1)} and more",
     }
     figure = go.Figure(
         [
             go.Bar(name="of purchases", x=table["kind"], y=100 * table["invoices"] / number),
             go.Bar(name="of revenue", x=table["kind"], y=100 * table["revenue"] / total),
         ],
-        layout={"barmode": "group", "yaxis": {"title": "per cent"}},
+        layout={"barmode": "group", "yaxis": {"title": "%"}},
     )
     return [
         Section(
@@ -100,8 +111,8 @@ def kind_sections(invoices: Invoices) -> list[Section]:
             [
                 "A purchase is personal, bulk or of a reseller by its units per line (units sold / lines). The "
                 f"thresholds are learned from the window's {count(number)} purchases as a mixture of three normal "
-                f"distributions of the logarithm: {bulk:.1f} and {reseller:.1f} units per line, between the centres "
-                f"{kinds.centres[0]:.1f}, {kinds.centres[1]:.1f} and {kinds.centres[2]:.1f}.",
+                f"distributions of the logarithm: {decimal(bulk, 1)} and {decimal(reseller, 1)} units per line, "
+                f"between the centres {listed(decimal(centre, 1) for centre in kinds.centres)}.",
                 f"For {percent(kinds.unsure)} of the purchases the kind has a probability below 80 %: they lie near a "
                 "threshold, and the groups are not sharply divided.",
             ],
@@ -117,11 +128,11 @@ def kind_sections(invoices: Invoices) -> list[Section]:
                         count(row["invoices"]),
                         share(row["invoices"], number),
                         count(row["customers"]),
-                        count(row["revenue"]),
+                        amount(row["revenue"]),
                         share(row["revenue"], total),
-                        count(row["value"]),
-                        f"{row['lines']:.1f}",
-                        f"{row['price']:.2f}",
+                        amount(row["value"]),
+                        decimal(row["lines"], 1),
+                        price(row["price"]),
                     )
                     for row in table.to_dict("records")
                 ],
@@ -185,8 +196,8 @@ def _levers_section(invoices: Invoices, average: float) -> Section:
     explained = {name: invoices.explained[name] for name in FACTORS}
     strongest = max(explained, key=lambda name: explained[name])
     rows = [
-        ("further lines on each invoice", f"{found['lines']:.1f} of today's average value"),
-        ("further units on each invoice", f"{found['units']:.0f} of today's average price"),
+        ("further lines on each invoice", f"{decimal(found['lines'], 1)} of today's average value"),
+        ("further units on each invoice", f"{count(found['units'])} of today's average price"),
         ("higher prices", f"{percent(found['price'], 0)}, if nobody bought less for it"),
     ]
     kinds = invoices.table["kind"].tolist()
@@ -197,7 +208,7 @@ def _levers_section(invoices: Invoices, average: float) -> Section:
     return Section(
         f"What would raise the average invoice by {percent(RISE, 0)}",
         [
-            f"The average invoice is {count(average)}. The value of an invoice is lines times units per line times "
+            f"The average invoice is {amount(average)}. The value of an invoice is lines times units per line times "
             f"price of a unit. Of the differences between invoices, {_listed_shares(explained)}. So "
             f"{FACTOR_WORDS[strongest]} is the lever that moves invoices most; this describes invoices as they are and "
             "does not prove what an offer would change.",
@@ -216,7 +227,7 @@ def _place(row: Mapping[Any, Any], total: float, names: Mapping[str, str]) -> tu
     return (
         count(row["customers"]),
         count(row["invoices"]),
-        count(row["revenue"]),
+        amount(row["revenue"]),
         share(row["revenue"], total),
         _growth(row["latest"], row["before"]),
         "; ".join(product_name(code, names) for code in row["products"]),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.customers.labels import LABELS
 from pipeline.reports.charts import COLOURS, figure_json, with_opacity
+from pipeline.reports.labels import label_of
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import count, listed, percent, readable
+from pipeline.reports.phrasing import amount, count, listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +71,7 @@ def segment_sections(customers: pd.DataFrame, order: list[str]) -> list[Section]
             go.Scatterpolar(
                 name=name,
                 r=[round(100 * ranks[name][feature], 1) for feature in circle],
-                theta=[readable(feature) for feature in circle],
+                theta=[label_of(LABELS, feature).text for feature in circle],
                 fill="toself",
                 fillcolor=with_opacity(COLOURS[k % len(COLOURS)], 0.12),
                 line={"color": COLOURS[k % len(COLOURS)]},
@@ -98,7 +100,7 @@ def segment_sections(customers: pd.DataFrame, order: list[str]) -> list[Section]
                         name,
                         count(medians[name]["recency_days"]),
                         count(medians[name]["invoices"]),
-                        count(medians[name]["average_ticket"]),
+                        amount(medians[name]["average_ticket"]),
                         count(medians[name]["distinct_products"]),
                         percent(sums[name]["return_units"] / max(1.0, sums[name]["units"])),
                         in_words(ranks[name]),

@@ -1,8 +1,8 @@
 """How numbers, shares, amounts and dates are written on report pages: one manner for all pages.
 
-The rule for digits: counts are whole; amounts are whole from 100 on and have the currency's decimals below; shares have
-one digit after the decimal mark, and as many as two where one would show nothing; other figures have three
-significant digits. Number formats and currencies are those of CLDR, through Babel.
+The rule for digits: counts are whole; amounts are whole from 100 on and have the currency's decimals below; shares
+have one digit after the decimal mark, and two where one would show nothing; other figures have three significant
+digits; what is a whole number is written as one. Number formats and currencies are those of CLDR, through Babel.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def count(number: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Format a figure with three significant digits, and whole from 100 on: 1,235, 12.3, 0.0123; a dash if missing."""
+    """Format with three significant digits, and whole ones whole: 1,235, 12.3, 0.0123, 7; missing is a dash."""
     if value is None or not math.isfinite(value):
         return MISSING
-    if value == 0:
-        return "0"
+    if value == round(value):
+        return count(value)
     digits = SIGNIFICANT - 1 - math.floor(math.log10(abs(value)))
     return decimal(value, min(max(digits, 0), 6))
 
@@ -114,7 +114,7 @@ def amount(value: float | None, table: str | None = None) -> str:
     """
     if value is None or not math.isfinite(value):
         return MISSING
-    return _money(value, 0 if abs(value) >= WHOLE_FROM else None, table)
+    return _money(value, 0 if value == 0 or abs(value) >= WHOLE_FROM else None, table)
 
 
 def price(value: float | None, table: str | None = None) -> str:

@@ -64,7 +64,7 @@ def test_it_says_who_brings_the_revenue_and_what_guests_brought(html: str) -> No
     assert "The 20 insiders are 20.0 % of the customers and bring 90.0 % of their revenue, 450 each." in page_text
     assert "Guests brought another 2,500" in page_text
     assert "insiders 20 20.0 % 9,000 90.0 % 450" in page_text
-    assert "version 3 of customer_segments, trained as of 2025-06-01" in page_text
+    assert "version 3 of customer segments, trained as of 2025-06-01" in page_text
 
 
 def test_it_says_how_the_number_of_segments_was_chosen(html: str) -> None:

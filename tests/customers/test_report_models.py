@@ -46,8 +46,8 @@ def test_recommendations_are_named_and_evaluated(tmp_path: Path) -> None:
     assert "B &lt;b&gt;=1+1&lt;/b&gt;; C; D" in found
     assert "; E" not in found
     assert "1,394 customers" in found
-    assert "0.864 0.195 0.385 0.349" in found
-    assert "0.432" in found
+    assert "86.4 % 19.5 % 0.385 34.9 %" in found
+    assert "43.2 %" in found
     assert "–" in found, "what was not measured is no number"
 
 
@@ -89,6 +89,6 @@ def test_expected_value_by_segment_customer_and_decile(tmp_path: Path, value: pd
     assert "1.25 times" in found
     assert re.search(r"insiders 1 1,000 80", found)
     assert found.index("insiders 1 1,000") < found.index("quiet 2 250")
-    assert "1 insiders 1,000 0 2,000 1.5" in found
-    assert "customer_value -0.052 0.520 585 0.776 5.550" in found
-    assert "BG/NBD + Gamma-Gamma -0.394 0.500 564 – 5.570" in found
+    assert "1 1 insiders 1,000 0 2,000 1.5" in found
+    assert "customer value 585 -5.2 % 0.520 77.6 % 5.55" in found
+    assert "BG/NBD + Gamma-Gamma 564 -39.4 % 0.500 – 5.57" in found

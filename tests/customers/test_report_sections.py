@@ -92,7 +92,7 @@ def test_the_list_of_members_starts_no_formula(insiders: Insiders, tmp_path: Pat
 def test_a_difference_that_may_be_chance_is_called_so(insiders: Insiders) -> None:
     by_chance = Difference(date(2025, 4, 1), date(2025, 7, 1), 300, 200, -50, 250)
     sections = insiders_sections(Insiders(DAY, insiders.reviews, insiders.customers, None, by_chance), "list.csv")
-    assert "not more than chance allows: it may be anything from -50 to 250" in text(sections)
+    assert "not more than chance allows: it may be anything from -50.00 to 250" in text(sections)
 
 
 def test_segments_are_described_by_what_is_farthest_from_the_middle() -> None:
@@ -119,7 +119,7 @@ def test_the_profile_of_segments_is_their_mean_rank() -> None:
     ranks = segment_profiles(customers)
     assert ranks.loc["a", ["invoices", "recency_days", "median_basket_units"]].tolist() == [0.25, 0.75, 0.5]
     found = text(segment_sections(customers, ["b", "a"]))
-    assert "a 9 0 0 0 5.0 % bought long ago, buy seldom and bring little revenue" in found
+    assert "a 9 0 0.50 0 5.0 % bought long ago, buy seldom and bring little revenue" in found
 
 
 def test_places_kinds_and_cohorts_are_told() -> None:
@@ -142,7 +142,7 @@ def test_places_kinds_and_cohorts_are_told() -> None:
     )  # fmt: skip
     explained = {"lines": 0.3, "units_per_line": 0.704, "price": -0.004}
     found = text(kind_sections(Invoices(Kinds((4.0, 60.0), (2.0, 12.0, 130.0), 0.25), table, explained)))
-    assert "personal below 4.0 80 80.0 % 40 800 40.0 % 10 2.0 2.50" in found
+    assert "personal below 4.0 80 80.0 % 40 800 40.0 % 10.00 2.0 2.50" in found
     assert "70 % go with the units per line and 0 % go with the price of a unit" in found
     assert "So the units per line is the lever" in found
     assert "personal purchases that become bulk purchases 5.0 % of the personal purchases" in found

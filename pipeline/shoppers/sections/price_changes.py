@@ -23,8 +23,8 @@ def totals_section(models: Models, shoppers: pd.DataFrame) -> Section:
         [
             f"Those who buy take {decimal(abs(quantity.value), 2)} % {'fewer' if quantity.value < 0 else 'more'} units "
             f"if the price rises by one per cent (95 % interval {interval_text(quantity)} %). The total is the sum of "
-            "three effects: fewer visits end in a purchase, fewer purchases go to the brand, and fewer units are bought "
-            "at a time."
+            "three effects: fewer visits end in a purchase, fewer purchases go to the brand, and fewer units are "
+            "bought at a time."
         ],
         Table(
             ("brand", "purchase, %", "choice, %", "quantity, %", "total, %", "95 % interval, %", "verdict"),
