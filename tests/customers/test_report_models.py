@@ -67,6 +67,7 @@ def value() -> pd.DataFrame:
             "revenue_high": 2 * revenue,
             "purchases": 1.5,
             "purchase_chance": 0.5,
+            "alive": 0.75,
             "decile": 1 if revenue > 500 else 5,
             "season": 1.25,
         }
@@ -90,5 +91,6 @@ def test_expected_value_by_segment_customer_and_decile(tmp_path: Path, value: pd
     assert re.search(r"insiders 1 1,000 80", found)
     assert found.index("insiders 1 1,000") < found.index("quiet 2 250")
     assert "1 1 insiders 1,000 0 2,000 1.5" in found
+    assert "1 1 1,000 80.0 % 1,000 1.5 50.0 % 75.0 % 5 2 250 20.0 % 125 1.5 50.0 % 75.0 %" in found
     assert "customer value 585 -5.2 % 0.520 77.6 % 5.55" in found
     assert "BG/NBD + Gamma-Gamma 564 -39.4 % 0.500 – 5.57" in found
