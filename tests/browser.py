@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -62,8 +63,13 @@ def document(url: str, milliseconds: int = 10_000) -> str:
 
 
 @contextmanager
-def served(reports: Path, extra: Mapping[str, str]) -> Iterator[str]:
+def served(reports: Path, extra: Mapping[str, str], inserted: str = "") -> Iterator[str]:
     """Serve a folder of reports with the headers that the service and the plugin send, and further pages without.
+
+    Args:
+        reports: the folder.
+        extra: the further pages: path -> content.
+        inserted: HTML that is inserted at the beginning of each report.
 
     Yields:
         The address.
@@ -71,10 +77,10 @@ def served(reports: Path, extra: Mapping[str, str]) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            name = self.path.lstrip("/")
+            name = unquote(urlsplit(self.path).path.lstrip("/"))
             content = extra[name].encode() if name in extra else None
             if content is None and (reports / name).is_file():
-                content = (reports / name).read_bytes()
+                content = (reports / name).read_bytes().replace(b"<head>", b"<head>" + inserted.encode(), 1)
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Type", "text/javascript" if name.endswith(".js") else "text/html; charset=utf-8")
             for header, value in {} if name in extra else headers_of(name).items():

@@ -9,8 +9,8 @@ from pipeline.lake.tables import Lake
 from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning
 from pipeline.morning.summary import summarize
 from pipeline.reports.index import write_all_pages
-from pipeline.reports.page import ALL_PAGES, Link, Place, Section, Table, Tile, Tone, render_page, store_page
-from pipeline.reports.phrasing import MISSING, count, counted, percent
+from pipeline.reports.page import Place, Section, Table, Tile, Tone, render_page, store_page
+from pipeline.reports.phrasing import MISSING, count, counted, percent, readable
 from pipeline.reports.templates import html_template
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 PLACE = Place("index")
-CELLS = {"bad": "●", "wait": "○", "good": "·"}
-"""How a day looks in the grid: what is wrong catches the eye."""
+CELLS = {"bad": "✕", "wait": "…", "good": "✓"}
+"""How a day looks in the grid, for those who do not see its colour."""
+DIGITS = 1000
+"""Errors from here on are shown as whole numbers."""
 
 
 def write_morning_page(settings: Settings) -> str:
@@ -42,21 +44,19 @@ def write_morning_page(settings: Settings) -> str:
 
 def render_morning_page(morning: Morning) -> str:
     """Return the morning page as HTML."""
-    wrong = [line for line in morning.lines if line.tone == "bad"]
+    wrong = [line for line in morning.urgent_first if line.tone == "bad"]
     first = Section("What to look at first", markup=_lines(wrong)) if wrong else None
-    others = [line for line in morning.lines if line.tone != "bad"]
+    others = [line for line in morning.urgent_first if line.tone != "bad"]
     sections = [
         first or Section("What to look at first", ["Nothing is wrong."]),
         *([Section("Everything else", markup=_lines(others))] if others else []),
         *([_arrivals(morning.arrivals)] if morning.arrivals else []),
         *([_models(morning)] if morning.models else []),
         *([_grid(morning)] if morning.day else []),
-        Section("More", markup=f'<p><a href="{ALL_PAGES}">All pages, by folder</a></p>'),
     ]
     day = f"The state as of {format_day(morning.day)}" if morning.day else "Nothing is scored yet"
-    return render_page(
-        "This morning", f"{day}, from the tables of the lake and the registry.", sections, _tiles(morning), place=PLACE
-    )
+    subtitle = f"{day}, from the tables of the lake and the registry, written on {morning.written:%Y-%m-%d %H:%M} UTC."
+    return render_page("This morning", subtitle, sections, _tiles(morning), place=PLACE)
 
 
 def _tiles(morning: Morning) -> list[Tile]:
@@ -87,19 +87,24 @@ def _sparkline(values: Sequence[float], width: int = 84, height: int = 20) -> st
 def _arrivals(arrivals: Sequence[Arrival]) -> Section:
     rows = [
         (
-            arrival.entry.table,
-            Link(arrival.entry.delivery, f"validation/{arrival.entry.table}/{arrival.entry.delivery}.html"),
+            readable(arrival.entry.table),
+            arrival.page or arrival.entry.delivery,
             f"{arrival.entry.landed_at:%Y-%m-%d %H:%M}",
             count(arrival.entry.read),
             _share(arrival),
-            counted(arrival.recent, "delivery", "deliveries"),
+            count(arrival.recent),
+            count(arrival.recent_rows),
+            _exact_percent(arrival.recent_quarantined / arrival.recent_rows) if arrival.recent_rows else MISSING,
         )
         for arrival in arrivals
     ]
     unusual = [arrival for arrival in arrivals if arrival.is_unusual]
     tones: dict[str, Tone] = {_share(arrival): "bad" for arrival in unusual}
-    columns = ("table", "newest delivery", "landed, UTC", "rows", "in quarantine", f"within {DAYS} days")
-    return Section("What came in", table=Table(columns, rows, frozenset({3}), tones))
+    columns = (
+        *("table", "newest delivery", "landed, UTC", "rows", "of these in quarantine"),
+        *(f"deliveries in {DAYS} days", "their rows", "of these in quarantine"),
+    )
+    return Section("What came in", table=Table(columns, rows, frozenset({3, 5, 6, 7}), tones))
 
 
 def _share(arrival: Arrival) -> str:
@@ -115,26 +120,37 @@ def _exact_percent(fraction: float) -> str:
 def _models(morning: Morning) -> Section:
     rows = [
         (
-            model.name,
-            str(model.version),
+            readable(model.name),
+            model.registered or str(model.version),
             format_day(model.as_of),
             MISSING if model.age is None else counted(model.age, "day"),
-            MISSING if model.error_ratio is None else f"{model.error_ratio:.2f} times the promised error",
+            MISSING if model.error is None else readable(model.error.metric),
+            MISSING if model.error is None else _error(model.error.promised),
+            MISSING if model.error is None else _error(model.error.seen),
+            MISSING if model.error is None else count(model.error.predictions),
+            model.check or MISSING,
         )
         for model in morning.models
     ]
-    columns = ("model", "version", "trained as of", "age", "error on outcomes since")
-    return Section("Models in use", table=Table(columns, rows, frozenset({1, 3})))
+    columns = (
+        *("model", "version", "trained as of", "age", "error", "promised", "seen since", "on predictions"),
+        "newest check",
+    )
+    return Section("Models in use", table=Table(columns, rows, frozenset({3, 5, 6, 7})))
+
+
+def _error(value: float) -> str:
+    """Format an error with three significant digits, whatever its unit."""
+    return f"{value:.3g}" if abs(value) < DIGITS else count(value)
 
 
 def _grid(morning: Morning) -> Section:
-    """A row for each domain and model, a column for each of the last days, the newest first."""
-    rows, days = [], morning.days
-    for line in morning.lines:
-        if line.kind != "delivery":
-            cells = [CELLS[TONES[line.verdicts[day]]] if day in line.verdicts else "" for day in days]
-            rows.append((line.subject, *cells))
-    columns = ("", *(f"{day:%-d %b}" for day in days))
-    legend = f"{CELLS['bad']} something to look at, {CELLS['good']} as it should be, empty: nothing was done that day."
-    tones = {CELLS["bad"]: TONES["drift"], CELLS["good"]: TONES["well"]}
-    return Section(f"The last {DAYS} days", [legend], Table(columns, rows, tones=tones))
+    """A row for each domain and each of its models, a column for each of the last days, the newest first."""
+    lines = [line for line in morning.lines if line.kind != "delivery"]
+    legend = (
+        f"{CELLS['bad']} something to look at, {CELLS['good']} as it should be, empty: nothing was done that day. "
+        "A mark leads to the page of the day."
+    )
+    template = html_template("pipeline.morning", "grid.html")
+    markup = template.render(lines=lines, days=morning.days, cells=CELLS, tones=TONES)
+    return Section(f"The last {DAYS} days", [legend], markup=markup)

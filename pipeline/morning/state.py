@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.reports.page import Link, Tone
@@ -19,9 +19,11 @@ FEW = 100
 TONES: Mapping[str, Tone] = {
     "refused": "bad",
     "behind": "bad",
+    "no delivery": "bad",
     "unusual data": "bad",
     "drift": "bad",
     "training due": "bad",
+    "awaited": "wait",
     "not scored": "wait",
     "no champion": "wait",
     "not checked": "wait",
@@ -75,6 +77,8 @@ class Line:
         news: what is new, in sentences.
         todo: a command that helps; empty if nothing is to be done, or a person has to look first.
         verdicts: the verdict of each of the last days that have one.
+        pages: the page of each of the last days that have one.
+        domain: the domain that a domain or model belongs to; empty for a delivery.
     """
 
     subject: str
@@ -85,6 +89,8 @@ class Line:
     news: tuple[str, ...] = ()
     todo: str = ""
     verdicts: Mapping[date, str] = field(default_factory=dict)
+    pages: Mapping[date, Link] = field(default_factory=dict)
+    domain: str = ""
 
     @property
     def tone(self) -> Tone:
@@ -98,13 +104,19 @@ class Arrival:
 
     Attributes:
         entry: its ledger entry.
-        recent: how many deliveries of the table landed within `DAYS` before it.
+        recent: how many deliveries of the table landed within `DAYS` before it, with it.
         usual_share: the median quarantined share of the deliveries before it; None for the first.
+        recent_rows: how many rows these recent deliveries had.
+        recent_quarantined: how many of these rows went to quarantine.
+        page: its page, if it is there.
     """
 
     entry: LedgerEntry
     recent: int
     usual_share: float | None
+    recent_rows: int = 0
+    recent_quarantined: int = 0
+    page: Link | None = None
 
     @property
     def share(self) -> float:
@@ -119,14 +131,42 @@ class Arrival:
 
 
 @dataclass(frozen=True)
+class SeenError:
+    """The error of a champion on outcomes since its training.
+
+    Attributes:
+        metric: its name, such as `mape`.
+        promised: what the evaluation before the promotion gave.
+        seen: what the newest check measured.
+        predictions: on how many predictions.
+    """
+
+    metric: str
+    promised: float
+    seen: float
+    predictions: int
+
+
+@dataclass(frozen=True)
 class ModelInUse:
-    """A champion: its age in days on the newest day, and its error as a multiple of the promised one, if known."""
+    """A champion.
+
+    Attributes:
+        name, version: of the registered model.
+        as_of: what it was trained on.
+        age: days from then to the newest day; None for a model of undated rows.
+        error: None as long as no outcome of its predictions is known.
+        check: the page of its newest check, if it is there.
+        registered: its page in MLflow, if an address of MLflow is configured.
+    """
 
     name: str
     version: int
     as_of: date
     age: int | None
-    error_ratio: float | None
+    error: SeenError | None = None
+    check: Link | None = None
+    registered: Link | None = None
 
 
 @dataclass(frozen=True)
@@ -135,15 +175,22 @@ class Morning:
 
     Attributes:
         day: the newest as-of day that any domain has scored; None before the first.
-        lines: what is wrong comes first.
+        lines: deliveries, then domain by domain.
         arrivals: the newest delivery of each table.
         models: the champions.
+        written: when this was read.
     """
 
     day: date | None
     lines: tuple[Line, ...]
     arrivals: tuple[Arrival, ...]
     models: tuple[ModelInUse, ...]
+    written: datetime
+
+    @property
+    def urgent_first(self) -> list[Line]:
+        """The lines, what is wrong first."""
+        return sorted(self.lines, key=lambda line: ORDER.index(line.tone))
 
     @property
     def days(self) -> list[date]:

@@ -17,6 +17,7 @@ from pipeline.lake.tables import Lake
 from pipeline.reports.templates import html_template
 from pipeline.reports.ways import PLOTLY, Related, ensure_lists, page_script, store_scripts, write_list
 from pipeline.reports.ways import REPORTS as REPORTS
+from pipeline.reports.ways import Link as Link
 
 Tone = Literal["", "good", "bad", "wait"]
 """The colour of a key figure or of a table cell."""
@@ -33,14 +34,6 @@ class Tile:
     label: str
     value: str
     tone: Tone = ""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A table cell that links to an address, relative to the page."""
-
-    text: str
-    href: str
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from pipeline.lake.tables import Lake
 
@@ -26,6 +27,14 @@ PAGES_LIST = "pages.js"
 PLOTLY = "assets/plotly.min.js"
 """The path of Plotly's script below `REPORTS`."""
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link, also as a table cell; its address is absolute or relative to the page."""
+
+    text: str
+    href: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,23 @@ def pages_in(lake: Lake, folder: str = "", *, below: bool = False) -> list[Page]
             parent = "" if path.parent == PurePosixPath() else str(path.parent)
             pages.append(Page(parent, path.stem, file.written))
     return sorted(pages, key=lambda page: page.order)
+
+
+class WrittenPages:
+    """The pages of a folder below `reports/` and of those below it, for links that lead to a page that is there."""
+
+    def __init__(self, lake: Lake, folder: str = "") -> None:
+        self._paths = {f"{page.folder}/{page.name}" for page in pages_in(lake, folder, below=True)}
+
+    def link(self, text: str, path: str, root: str = "") -> Link | None:
+        """Return a link to a page; None if it has not been written, or has been removed because of its age.
+
+        Args:
+            text: the text of the link.
+            path: the page's path below `reports/` without the ending, such as `customers/2025-01-08`.
+            root: the address of `reports/` relative to the page with the link, such as `../`.
+        """
+        return Link(text, root + quote(f"{path}.html")) if path in self._paths else None
 
 
 def write_list(lake: Lake, folder: str) -> None:

@@ -15,6 +15,7 @@ from pipeline.registry.client import Registry
 from pipeline.reports.labels import label_of
 from pipeline.reports.page import Link, Notice
 from pipeline.reports.phrasing import counted
+from pipeline.reports.ways import WrittenPages
 from pipeline.training.monitored import DRIFT_TABLE
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def page_warnings(settings: Settings, domain: Domain, as_of: date) -> list[Notic
     migrate(lake)
     since = as_of - timedelta(days=settings.window_days)
     deliveries = warnings_between(lake, domain.input_table, since, as_of)
-    notices = [_of_deliveries(deliveries, since, as_of)] if deliveries else []
+    notices = [_of_deliveries(lake, deliveries, since, as_of)] if deliveries else []
     coverage = day_coverage(settings, domain.input_table, since, as_of)
     if coverage and coverage.missing:
         notices.append(_of_missing_days(domain.input_table, coverage.missing))
@@ -50,7 +51,7 @@ def page_warnings(settings: Settings, domain: Domain, as_of: date) -> list[Notic
     return notices + [notice for version in champions if (notice := _of_drift(lake, version, as_of, labels))]
 
 
-def _of_deliveries(deliveries: Sequence[DeliveryWarnings], since: date, as_of: date) -> Notice:
+def _of_deliveries(lake: Lake, deliveries: Sequence[DeliveryWarnings], since: date, as_of: date) -> Notice:
     """Describe unusual deliveries in one sentence; the observed values are on the page of each delivery."""
     days = {
         day
@@ -62,9 +63,10 @@ def _of_deliveries(deliveries: Sequence[DeliveryWarnings], since: date, as_of: d
     kinds = dict.fromkeys(reason_kind(reason) for found in reversed(deliveries) for reason in found.reasons)
     table, newest = deliveries[0].table, deliveries[0].delivery
     count = counted(len(deliveries), "unusual delivery", "unusual deliveries")
+    folder, text = f"validation/{table}", "The delivery" if len(deliveries) == 1 else "The newest of them"
     return Notice(
         f"This page builds on {count} to {table}{of_days}: {'; '.join(kinds)}.",
-        Link("The delivery" if len(deliveries) == 1 else "The newest of them", f"../validation/{table}/{newest}.html"),
+        WrittenPages(lake, folder).link(text, f"{folder}/{newest}", root="../"),
     )
 
 

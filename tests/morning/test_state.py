@@ -51,6 +51,7 @@ def test_a_quarantined_share_is_unusual_from_three_times_the_usual_one_on(
 
 
 def test_the_days_go_back_from_the_newest() -> None:
-    days = Morning(date(2025, 3, 3), (), (), ()).days
+    at = datetime(2025, 3, 3, tzinfo=UTC)
+    days = Morning(date(2025, 3, 3), (), (), (), at).days
     assert (days[0], days[-1], len(days)) == (date(2025, 3, 3), date(2025, 2, 18), 14)
-    assert Morning(None, (), (), ()).days == []
+    assert Morning(None, (), (), (), at).days == []

@@ -110,7 +110,7 @@ def test_what_came_in_and_the_models_in_use(shop: Any) -> None:
         3,
     )
     (model,) = morning.models
-    assert (model.name, model.version, model.age, model.error_ratio) == (MODEL, 1, 2, None)
+    assert (model.name, model.version, model.age, model.error) == (MODEL, 1, 2, None)
 
 
 def test_a_refused_delivery_comes_first_with_its_reason(shop: Any) -> None:

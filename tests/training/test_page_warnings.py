@@ -44,6 +44,7 @@ def settings(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def warn(settings: Settings, delivery: str, *days: date, table: str = "transactions", reasons: Any = (PRICE,)) -> None:
     record_warnings(Lake(settings), table, delivery, days, reasons, replaced=())
+    write_page(Lake(settings), f"validation/{table}/{delivery}", delivery, "", [])
 
 
 def sentences(settings: Settings, as_of: date = AS_OF) -> list[str]:
@@ -63,6 +64,13 @@ def test_an_unusual_delivery_of_the_window_is_named_with_a_link(settings: Settin
     )
     assert notice.link is not None
     assert notice.link.href == "../validation/transactions/till--a.csv.html"
+
+
+def test_a_delivery_whose_page_was_removed_because_of_its_age_has_no_link(settings: Settings) -> None:
+    warn(settings, "till--a.csv", date(2025, 3, 9))
+    Lake(settings).path("reports/validation/transactions/till--a.csv.html").unlink()
+    (notice,) = page_warnings(settings, DOMAIN, AS_OF)
+    assert notice.link is None
 
 
 def test_deliveries_of_other_days_and_tables_do_not_count(settings: Settings) -> None:
