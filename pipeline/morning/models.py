@@ -11,8 +11,8 @@ from pipeline.dates import UNDATED_AS_OF, format_day
 from pipeline.morning.state import DAYS, Figure, Line, ModelInUse, SeenError
 from pipeline.registry.addresses import version_address
 from pipeline.reports.page import REPORTS, Link
-from pipeline.reports.phrasing import listed, readable
 from pipeline.training.monitored import DRIFT_TABLE
+from pipeline.training.page_warnings import then_and_now
 
 if TYPE_CHECKING:
     from pipeline.lake.tables import Lake
@@ -69,11 +69,12 @@ def model_line(
     verdicts = {day: "drift" if number else "no drift" for day, number in drifted.items()}
     of_day = {day: link for day in checks if (link := pages.link("The check", f"drift/{name}/{format_day(day)}"))}
     links, todo, verdict = [of_day[newest]] if newest in of_day else [], "", verdicts[newest]
-    if names := [readable(row["column"]) for row in checks[newest] if row["drifted"]]:
+    labels = domain.labels()
+    if names := [then_and_now(row, labels) for row in checks[newest] if row["drifted"]]:
         if unusual:
             news = ("the rows come from unusual deliveries: look at these before the model", *news)
             links.append(unusual)
-        news = (f"other values than at the training in {listed(names)}", *news)
+        news = (f"other values than at the training: {'; '.join(names)}", *news)
     if _result(lake, name, newest).get("retrain"):
         verdict, todo = "training due", f"aisle train {name}"
     counts = tuple(map(float, [*drifted.values()][-DAYS:]))

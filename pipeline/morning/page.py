@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.dates import format_day
+from pipeline.ingestion.number_style import number_style
 from pipeline.lake.tables import Lake
-from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning
+from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning, SeenError
 from pipeline.morning.summary import summarize
 from pipeline.reports.index import write_all_pages
+from pipeline.reports.labels import metric_of
 from pipeline.reports.page import Place, Section, Table, Tile, Tone, render_page, store_page
-from pipeline.reports.phrasing import MISSING, count, counted, percent, readable
+from pipeline.reports.phrasing import MISSING, count, counted, percent, readable, written_in
 from pipeline.reports.templates import html_template
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 PLACE = Place("index")
 CELLS = {"bad": "✕", "wait": "…", "good": "✓"}
 """How a day looks in the grid, for those who do not see its colour."""
-DIGITS = 1000
-"""Errors from here on are shown as whole numbers."""
 
 
 def write_morning_page(settings: Settings) -> str:
@@ -36,7 +36,8 @@ def write_morning_page(settings: Settings) -> str:
         AisleError: if the registry or a table cannot be read.
     """
     lake = Lake(settings)
-    html = render_morning_page(summarize(settings))
+    with written_in(number_style(settings)):
+        html = render_morning_page(summarize(settings))
     path = store_page(lake, PLACE, html, plotly=False)
     write_all_pages(lake)
     return path
@@ -124,10 +125,7 @@ def _models(morning: Morning) -> Section:
             model.registered or str(model.version),
             format_day(model.as_of),
             MISSING if model.age is None else counted(model.age, "day"),
-            MISSING if model.error is None else readable(model.error.metric),
-            MISSING if model.error is None else _error(model.error.promised),
-            MISSING if model.error is None else _error(model.error.seen),
-            MISSING if model.error is None else count(model.error.predictions),
+            *_error(model.error),
             model.check or MISSING,
         )
         for model in morning.models
@@ -139,9 +137,12 @@ def _models(morning: Morning) -> Section:
     return Section("Models in use", table=Table(columns, rows, frozenset({3, 5, 6, 7})))
 
 
-def _error(value: float) -> str:
-    """Format an error with three significant digits, whatever its unit."""
-    return f"{value:.3g}" if abs(value) < DIGITS else count(value)
+def _error(error: SeenError | None) -> tuple[str, ...]:
+    """The cells of the error of a model: its name, the promised one, that seen since, and on how many predictions."""
+    if error is None:
+        return (MISSING,) * 4
+    metric = metric_of(error.metric)
+    return (metric.text, metric.value(error.promised), metric.value(error.seen), count(error.predictions))
 
 
 def _grid(morning: Morning) -> Section:

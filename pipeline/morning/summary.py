@@ -11,6 +11,7 @@ from pipeline.ingestion import ledger
 from pipeline.ingestion.delivery_warnings import warnings_between
 from pipeline.ingestion.ledger import LedgerEntry, Status
 from pipeline.ingestion.missing_days import day_coverage
+from pipeline.ingestion.number_style import number_style
 from pipeline.ingestion.suites import reason_kind
 from pipeline.lake import engine
 from pipeline.lake.migrations import migrate
@@ -19,7 +20,7 @@ from pipeline.morning.deliveries import newest_arrivals, refused_deliveries
 from pipeline.morning.models import checks_of, model_in_use, model_line
 from pipeline.morning.state import DAYS, Figure, Line, Morning
 from pipeline.registry.client import Registry
-from pipeline.reports.phrasing import counted
+from pipeline.reports.phrasing import counted, written_in
 from pipeline.reports.ways import WrittenPages
 
 if TYPE_CHECKING:
@@ -54,15 +55,16 @@ def summarize(settings: Settings, now: datetime | None = None) -> Morning:
     for domain in DOMAINS:
         if not lake.exists(domain.input_table):
             continue
-        unusual = _newest_unusual_delivery(lake, pages, domain)
-        expected_until = _expected_until(lake, entries, domain.input_table, now.date())
-        lines.append(_domain_line(settings, lake, registry, pages, domain, unusual, expected_until))
-        for name in domain.model_names:
-            champion = registry.champion(name)
-            checks = checks_of(lake, champion) if champion else {}
-            lines.append(model_line(lake, registry, pages, domain, name, champion, checks, unusual))
-            if champion:
-                models.append(model_in_use(settings, lake, pages, champion, checks, day))
+        with written_in(number_style(settings, domain.input_table)):
+            unusual = _newest_unusual_delivery(lake, pages, domain)
+            expected_until = _expected_until(lake, entries, domain.input_table, now.date())
+            lines.append(_domain_line(settings, lake, registry, pages, domain, unusual, expected_until))
+            for name in domain.model_names:
+                champion = registry.champion(name)
+                checks = checks_of(lake, champion) if champion else {}
+                lines.append(model_line(lake, registry, pages, domain, name, champion, checks, unusual))
+                if champion:
+                    models.append(model_in_use(settings, lake, pages, champion, checks, day))
     return Morning(day, tuple(lines), tuple(newest_arrivals(entries, pages)), tuple(models), now)
 
 

@@ -73,7 +73,9 @@ function save(href, download) {
 // A cell that a spreadsheet would take for a formula gets an apostrophe, as pipeline/reports/csv_text.py has it.
 const FORMULA = /^'*\s*[\t\r\n=+\-@＝＋－＠]/, NUMBER = /^[+-]?[0-9]+(?:[.,][0-9]+)*(?:[eE][+-]?[0-9]{1,3})?$/;
 function csvCell(text) {
-  const plain = /^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(text) ? text.replaceAll(",", "") : text;
+  // 1,234 is a number for programs without its comma, which only in English is no decimal mark.
+  const grouped = document.body.dataset.separators === ".," && /^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(text);
+  const plain = grouped ? text.replaceAll(",", "") : text;
   const safe = FORMULA.test(plain) && !NUMBER.test(plain) ? `'${plain}` : plain;
   return /[",\r\n;\t]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pipeline.lake.tables import Lake
+from pipeline.reports.phrasing import decimal_separators
 from pipeline.reports.templates import html_template
 from pipeline.reports.ways import PLOTLY, Related, ensure_lists, page_script, store_scripts, write_list
 from pipeline.reports.ways import REPORTS as REPORTS
@@ -223,6 +224,7 @@ def render_page(
         place=place,
         places=[asdict(related) for related in place.related] if place else [],
         anchors=section_anchors(sections),
+        separators=decimal_separators(),
         warnings=warnings,
         tiles=tiles,
         sections=sections,

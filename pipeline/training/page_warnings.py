@@ -13,7 +13,7 @@ from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.reports.labels import label_of
-from pipeline.reports.page import Link, Notice
+from pipeline.reports.page import Notice
 from pipeline.reports.phrasing import counted
 from pipeline.reports.ways import WrittenPages
 from pipeline.training.monitored import DRIFT_TABLE
@@ -88,13 +88,14 @@ def _of_drift(lake: Lake, champion: ModelVersion, as_of: date, labels: Mapping[s
     drifted = {row["column"]: row for row in rows if row["as_of"] == newest and row["drifted"]}
     if not drifted:
         return None
+    folder = f"drift/{champion.name}"
     names = [then_and_now(row, labels) for row in list(drifted.values())[:MAX_COLUMNS]]
     if len(drifted) > MAX_COLUMNS:
         names.append(counted(len(drifted) - MAX_COLUMNS, "more column"))
     return Notice(
         f"The data has drifted since {champion.name} version {champion.version} was trained: the check as of "
         f"{format_day(newest)} found other values: {'; '.join(names)}. Results of this model may be wrong.",
-        Link("The check", f"../drift/{champion.name}/{format_day(newest)}.html"),
+        WrittenPages(lake, folder).link("The check", f"{folder}/{format_day(newest)}", root="../"),
     )
 
 

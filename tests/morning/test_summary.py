@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +14,18 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from pipeline.errors import RefusedError
+from pipeline.ingestion import ledger
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.delivery_warnings import record_warnings
 from pipeline.lake.tables import Lake
 from pipeline.monitoring.watch import DRIFT_SCHEMA
 from pipeline.morning.page import render_morning_page, write_morning_page
+from pipeline.morning.state import SeenError
 from pipeline.morning.summary import summarize
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Provenance
 from pipeline.reports.index import index_page, list_of_pages, read_file
+from pipeline.reports.page import Link
 from pipeline.training.monitored import DRIFT_TABLE
 
 if TYPE_CHECKING:
@@ -158,12 +161,65 @@ def test_a_model_that_drifts_names_the_columns_and_one_that_is_to_be_trained_the
     check(shop.settings, FIRST + timedelta(days=3), 2)
     drifting = line(shop.settings, MODEL)
     assert (drifting.verdict, drifting.todo) == ("drift", "")
-    assert "column 0 and column 1" in drifting.news[0]
+    assert drifting.news[0] == "other values than at the training: column 0; column 1"
     assert drifting.figures[0].values == (0, 2)
     assert list(drifting.verdicts.values()) == ["no drift", "drift"]
     check(shop.settings, FIRST + timedelta(days=3), 2, retrain=True)
     due = line(shop.settings, MODEL)
     assert (due.verdict, due.todo) == ("training due", f"aisle train {MODEL}")
+
+
+def test_a_drift_after_an_unusual_delivery_leads_to_the_delivery(shop: Any) -> None:
+    delivery = f"till--{FIRST}.csv"
+    check(shop.settings, FIRST + timedelta(days=3), 1)
+    assert not any("unusual" in sentence for sentence in line(shop.settings, MODEL).news)
+    record_warnings(Lake(shop.settings), "transactions", delivery, [FIRST], ["takings are high (9)"], replaced=())
+    drifting = line(shop.settings, MODEL)
+    assert drifting.news[1] == "the rows come from unusual deliveries: look at these before the model"
+    assert [link.href for link in drifting.links] == [f"validation/transactions/{delivery}.html"]
+
+
+def test_a_model_in_use_shows_the_error_that_was_promised_and_the_one_that_is_seen(shop: Any) -> None:
+    day = FIRST + timedelta(days=3)
+    check(shop.settings, day, 0)
+    performance = {"metric": "mape", "expected": 0.076, "observed": 0.25, "rows": 1234}
+    file = f"reports/drift/{MODEL}/{day}.json"
+    Lake(shop.settings).write_blob(file, json.dumps({"retrain": False, "performance": performance}).encode())
+    (model,) = summarize(shop.settings.model_copy(update={"mlflow_url": "https://mlflow.example.org/"})).models
+    assert model.error == SeenError("mape", 0.076, 0.25, 1234)
+    assert model.registered == Link("1 in MLflow", f"https://mlflow.example.org/#/models/{MODEL}/versions/1")
+    page = render_morning_page(summarize(shop.settings))
+    assert [text for text in ("mean error in per cent", "7.6 %", "25.0 %", "1,234") if text not in page] == []
+
+
+def test_days_whose_delivery_is_late_are_named(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its deliveries land the morning after their rows, so that of the day after the last one is awaited."""
+    entries, landed = ledger.entries, datetime(2025, 3, 6, 5, tzinfo=UTC)
+    monkeypatch.setattr(ledger, "entries", lambda *args: [replace(e, landed_at=landed) for e in entries(*args)])
+
+    def found(now: datetime) -> Line:
+        return next(line for line in summarize(shop.settings, now).lines if line.subject == "customers")
+
+    assert found(landed).verdict == "well"
+    assert found(landed + timedelta(days=1)).verdict == "awaited"
+    late = found(landed + timedelta(days=4))
+    assert (late.verdict, late.news[0]) == ("no delivery", "no rows of 2025-03-06 to 2025-03-08"), "closed on Sundays"
+    assert late.todo == "aisle ingest transactions --from 2025-03-06 --until 2025-03-09"
+
+
+def test_history_that_is_loaded_awaits_no_delivery(shop: Any) -> None:
+    lines = summarize(shop.settings, now=datetime.now(UTC) + timedelta(days=9)).lines
+    assert next(line.verdict for line in lines if line.subject == "customers") == "well"
+
+
+def test_the_grid_leads_to_the_page_of_each_day_that_has_one(shop: Any) -> None:
+    lake, days = Lake(shop.settings), [FIRST + timedelta(days=n) for n in (1, 2, 3)]
+    lake.write_blob(f"reports/customers/{days[1]}.html", b"page")
+    html = render_morning_page(summarize(shop.settings))
+    grid = html[html.index("The last 14 days") :]
+    assert f'href="customers/{days[1]}.html" title="well" aria-label="customers, {days[1]}: well"' in grid
+    assert grid.count("<td><a ") == 1
+    assert grid.count("<td><span ") == 2
 
 
 def test_a_domain_without_champion_says_what_to_train(till: Any, home: Settings) -> None:

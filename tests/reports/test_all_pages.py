@@ -1,4 +1,4 @@
-"""A crawler follows the links of all pages in a browser: all of them can be used, by everybody, and need nothing else."""
+"""A crawler follows the links of all pages in a browser: each can be used, by everybody, and needs nothing else."""
 
 from __future__ import annotations
 

@@ -132,6 +132,7 @@ def check(settings: Settings, day: date, *drifted: str, version: int = 2, model:
     ]
     table = pa.Table.from_pylist(rows, schema=DRIFT_SCHEMA)
     Lake(settings).replace(DRIFT_TABLE, {"as_of": [day], "model": [model]}, table)
+    write_page(Lake(settings), f"drift/{model}/{day}", model, "", [])
 
 
 def test_drift_that_the_newest_check_found_is_named_with_a_link(settings: Settings) -> None:
