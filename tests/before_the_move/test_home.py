@@ -19,6 +19,7 @@ from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 from pipeline.training import lifecycle, scoring
 from tests.before_the_move.extracted import EXPECTED, extract_home
+from tests.written_pages import written_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = date(2025, 7, 1)
@@ -96,14 +97,16 @@ def test_a_migration_that_another_writer_overtakes_loses_nothing(
     assert lake.read(table).num_rows == expected + (0 if more is None else 1)
 
 
-def test_pages_are_written_from_what_was_scored_before(old: Settings) -> None:
-    scored = {domain.name: Lake(old).days(domain.results_table) for domain in DOMAINS}
-    assert checked_days(Lake(old), ["footfall_buyers"])
+def test_pages_are_written_from_what_was_scored_before(old: Settings, tmp_path_factory: pytest.TempPathFactory) -> None:
+    lake, written = Lake(old), Lake(written_pages(tmp_path_factory))
+    scored = {domain.name: lake.days(domain.results_table) for domain in DOMAINS}
+    assert checked_days(lake, ["footfall_buyers"])
+    migrate(lake)
     for domain in DOMAINS:
         days = scored[domain.name]
-        assert days == Lake(old).days(domain.results_table), "the same before the migration and after it"
+        assert days == lake.days(domain.results_table), "the same before the migration and after it"
         assert days, domain.name
-        assert (old.home_path / scoring.write_report(old, domain, days[-1])).exists()
+        assert written.path(f"reports/{domain.name}/{days[-1]}.html").exists()
 
 
 def test_the_next_day_is_scored_beside_the_old_ones(old: Settings) -> None:
