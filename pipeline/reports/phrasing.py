@@ -140,6 +140,11 @@ def currency_sentence(table: str | None = None) -> str:
     return f"Amounts are in {code} ({get_currency_name(code, locale='en')})."
 
 
+def number_format(table: str | None = None) -> dict[str, str | None]:
+    """Return locale and currency as `Intl.NumberFormat` of a page's script names them."""
+    return {"locale": _style.get().locale.replace("_", "-"), "currency": _currency(table)}
+
+
 def _currency(table: str | None) -> str | None:
     style = _style.get()
     return style.currencies.get(style.table if table is None else table)
@@ -206,6 +211,11 @@ def _at_the_end(value: float) -> str:
 def signed_percent(value: float, digits: int = 1) -> str:
     """Format a value that is already in per cent with its sign: 35.0 is +35.0 %; a dash if it is not finite."""
     return f"{signed(value, digits)} %" if math.isfinite(value) else MISSING
+
+
+def percentage_points(fraction: float) -> str:
+    """Format a difference of fractions in percentage points: 0.0123 is 1.23 points."""
+    return f"{decimal(100 * fraction, 2)} points"
 
 
 def percent_change(log_ratio: float) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, figure_json
+from pipeline.reports.labels import metric_of
 from pipeline.reports.page import Section, Table, write_page
-from pipeline.reports.phrasing import counted, signed_percent
+from pipeline.reports.phrasing import counted, percent
 from pipeline.stores.analysis.evidence import backtest_section, slices_section
 from pipeline.stores.candidates import BASELINES
 
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
 
 HEADING_FOLDS = "Every fold"
 HEADING_SUMS = "Intervals of sums"
-COLUMNS = {
-    "rmspe": "RMSPE", "mape": "MAPE", "wape": "WAPE", "bias": "bias", "bias_total": "bias of the total",
-    "coverage_80": "within 80 %", "width_80": "width 80 %", "coverage_95": "within 95 %", "width_95": "width 95 %",
-}  # fmt: skip
-SIGNED = ("bias", "bias_total")
+COLUMNS = (
+    "rmspe", "mape", "wape", "bias", "bias_total", "coverage_80", "width_80", "coverage_95", "width_95"
+)  # fmt: skip
 
 
 def write_backtest_page(lake: Lake, models: Mapping[str, Any], candidate: str) -> str:
@@ -58,7 +57,7 @@ def folds_section(models: Mapping[str, Any], candidate: str) -> Section:
     worst = max(folds, key=lambda fold: fold["metrics"]["mape"])
     sentences = [
         f"The mean absolute error (MAPE) of {_label(candidate)} is largest in the fold from {worst['from']} to "
-        f"{worst['to']}, {worst['metrics']['mape']:.1%} of a day's sales."
+        f"{worst['to']}, {percent(worst['metrics']['mape'])} of a day's sales."
     ]
     if baselines:
         compared = " and ".join(_label(name) for name in baselines)
@@ -88,9 +87,11 @@ def folds_section(models: Mapping[str, Any], candidate: str) -> Section:
     return Section(
         HEADING_FOLDS,
         sentences,
-        Table(("fold", "model", *(COLUMNS[name] for name in shown)), rows, frozenset(range(2, 2 + len(shown)))),
+        Table(("fold", "model", *(metric_of(name).text for name in shown)), rows, frozenset(range(2, 2 + len(shown)))),
         figure_json(
-            figure, yaxis={"title": "MAPE, %", "rangemode": "tozero"}, xaxis={"title": "first day of the fold"}
+            figure,
+            yaxis={"title": "mean error of a day (MAPE), %", "rangemode": "tozero"},
+            xaxis={"title": "first day of the fold"},
         ),
     )
 
@@ -102,20 +103,15 @@ def sums_section(folds: Sequence[Mapping[str, Any]]) -> Section:
         return Section(HEADING_SUMS, ["No sums have intervals: there is no earlier fold to calibrate them."])
     names = ("coverage_80", "width_80", "coverage_95", "width_95")
     rows = [
-        (kind, *(f"{100 * np.mean([sums[kind][name] for sums in known]):.1f} %" for name in names)) for kind in known[0]
+        (kind, *(percent(float(np.mean([sums[kind][name] for sums in known]))) for name in names)) for kind in known[0]
     ]
     text = "Intervals of sums come from the common parts of the errors of earlier folds, not from sums of intervals."
-    table = Table(("sum over six weeks", *(COLUMNS[name] for name in names)), rows, frozenset(range(1, 5)))
+    table = Table(("sum over six weeks", *(metric_of(name).text for name in names)), rows, frozenset(range(1, 5)))
     return Section(HEADING_SUMS, [text], table)
 
 
 def _cell(metrics: Mapping[str, float], name: str) -> str:
-    value = metrics.get(name)
-    if value is None or not np.isfinite(value):
-        return "–"
-    if name == "rmspe":
-        return f"{value:.4f}"
-    return signed_percent(100 * value) if name in SIGNED else f"{100 * value:.1f} %"
+    return metric_of(name).value(metrics.get(name))
 
 
 def _label(name: str) -> str:

@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline.reports.page import Tile, write_page
-from pipeline.reports.phrasing import count, counted, percent_change, signed_percent
+from pipeline.reports.phrasing import (
+    amount,
+    count,
+    counted,
+    currency_sentence,
+    percent_change,
+    readable,
+    signed_percent,
+)
 from pipeline.stores.analysis import (
     competition,
     correlations,
@@ -100,8 +108,8 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
         f"stores/{report.as_of}",
         "Stores",
         f"This page shows the forecast made on {report.as_of}{until} and the sales before that day. The forecast is by "
-        f"version {report.version.version} of {report.version.name}, trained as of "
-        f"{report.version.provenance.as_of}. Sales are in the currency of the data. “Usual sales” are the mean of the "
+        f"version {report.version.version} of {readable(report.version.name)}, trained as of "
+        f"{report.version.provenance.as_of}. {currency_sentence()} “Usual sales” are the mean of the "
         "same store and weekday, with or without promotion as on the day (mean of logs, without holidays).",
         sections,
         tiles,
@@ -175,7 +183,7 @@ def _tiles(forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, up
     return [
         Tile("known stores", count(len(stores))),
         Tile("open store days", count(open_store_days)),
-        Tile("sales of an open day", count(daily["sales"].sum() / open_store_days) if open_store_days else "–"),
+        Tile("sales of an open day", amount(daily["sales"].sum() / open_store_days) if open_store_days else "–"),
         Tile("effect of a promotion", signed_percent(percent_change(effect)) if np.isfinite(effect) else "–"),
-        Tile(f"forecast for {planned}", count(forecast["mean"].sum())),
+        Tile(f"forecast for {planned}", amount(forecast["mean"].sum())),
     ]

@@ -40,7 +40,7 @@ def test_folds_in_which_a_baseline_is_as_good_are_named() -> None:
     )
     assert section.table is not None
     assert len(section.table.rows) == 6
-    assert section.table.rows[0][:4] == ("2024-01-01 to 2024-01-28", "gradient boosting", "0.1000", "10.0 %")
+    assert section.table.rows[0][:4] == ("2024-01-01 to 2024-01-28", "gradient boosting", "10.0 %", "10.0 %")
 
 
 def test_a_candidate_that_wins_everywhere_is_said_to() -> None:

@@ -12,7 +12,15 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, figure_json, stacked_figure, with_opacity
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import above_or_below, counted, more_or_less, percent_change, signed_percent
+from pipeline.reports.phrasing import (
+    above_or_below,
+    count,
+    counted,
+    more_or_less,
+    percent_change,
+    signed,
+    signed_percent,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -141,7 +149,7 @@ def opening_section(found: OpeningEffect) -> Section:
                 (
                     f"store {store}",
                     f"{row['since']:%B %Y}",
-                    f"{row['distance']:,.0f}" if np.isfinite(row["distance"]) else "–",
+                    count(row["distance"]),
                     signed_percent(percent_change(row["effect"])),
                 )
                 for store, row in worst.iterrows()
@@ -171,15 +179,15 @@ def distance_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
         stores=("sales", "size"), sales=("sales", "median"), uplift=("uplift", "mean"),
         low=("competition_distance", "min"), high=("competition_distance", "max"),
     )  # fmt: skip
-    labels = [f"{row['low']:,.0f}–{row['high']:,.0f} m" for row in table.to_dict("records")]
+    labels = [f"{count(row['low'])}–{count(row['high'])} m" for row in table.to_dict("records")]
     rank = known["competition_distance"].corr(known["sales"], method="spearman")
     sentences = [
         f"The distance of the nearest competitor is known for {len(known):,} of {counted(len(stores), 'store')}; the "
-        f"median is {known['competition_distance'].median():,.0f} m.",
+        f"median is {count(known['competition_distance'].median())} m.",
         f"The fifth of the stores with the nearest competitors ({labels[0]}) sells "
         f"{above_or_below(100 * (table['sales'].iloc[0] / table['sales'].iloc[-1] - 1))} the fifth with the furthest "
         f"ones ({labels[-1]}); these are medians of the mean sales of an open day. Over all stores, the rank "
-        f"correlation of sales and distance is {rank:+.2f}"
+        f"correlation of sales and distance is {signed(rank)}"
         + (
             ", so there is hardly any relation."
             if abs(rank) < 0.1

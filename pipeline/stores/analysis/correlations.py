@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import figure_json
 from pipeline.reports.page import Section
+from pipeline.reports.phrasing import signed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -95,4 +96,4 @@ def correlations_section(found: pd.DataFrame) -> Section:
 
 
 def _signed(value: float) -> str:
-    return f"{round(value, 2) + 0.0:+.2f}"
+    return signed(value)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from math import nan
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, figure_json, stacked_figure
+from pipeline.reports.labels import label_of, metric_of
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import WEEKDAYS, counted, more_or_less, signed_percent
+from pipeline.reports.phrasing import (
+    MISSING,
+    WEEKDAYS,
+    amount,
+    count,
+    counted,
+    more_or_less,
+    number,
+    percent,
+    percentage_points,
+    signed_percent,
+)
+from pipeline.stores.labels import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,10 +45,7 @@ HEADING_PARTIAL = "Partial effects"
 HEADING_BACKTEST = "Backtest: comparison of models"
 HEADING_SLICES = "Backtest by type of day and store"
 EFFECT_NAMES = {"promo": "promotion", "weekday": "weekday", "competition_distance": "competitor's distance"}
-METRIC_LABELS = {
-    "rmspe": "RMSPE", "rmse": "RMSE", "mae": "MAE", "mape": "MAPE", "r2": "R²", "bias": "bias",
-    "coverage_80": "within 80 %", "width_80": "width 80 %", "coverage_95": "within 95 %", "width_95": "width 95 %",
-}  # fmt: skip
+SHOWN_METRICS = ("rmspe", "rmse", "mae", "mape", "r2", "bias", "coverage_80", "width_80", "coverage_95", "width_95")
 
 
 def importance_section(evidence: Mapping[str, Any]) -> Section:
@@ -48,9 +60,9 @@ def importance_section(evidence: Mapping[str, Any]) -> Section:
         useless = sum(value <= 0 for _, value in importance)
         sentences.append(
             f"The most important feature is {_label(top[0][0])}: shuffling it among days that the model had not seen "
-            f"increases the RMSPE by {top[0][1]:.4f}"
+            f"increases the typical error (RMSPE) by {percentage_points(top[0][1])}"
             + (
-                f", followed by {', '.join(f'{_label(name)} ({value:.4f})' for name, value in top[1:])}."
+                f", followed by {', '.join(f'{_label(name)} ({percentage_points(value)})' for name, value in top[1:])}."
                 if top[1:]
                 else "."
             )
@@ -58,12 +70,12 @@ def importance_section(evidence: Mapping[str, Any]) -> Section:
             "information others repeat appears less important than it is."
         )
         alone = len(importance) > 1 and importance[0][1] > DOMINANT_RATIO * importance[1][1]
-        titles.append(f"increase of RMSPE{', without the first feature' if alone else ''}")
-        charts.append((importance[alone:], 1.0, COLOURS[0]))
+        titles.append(f"rise of the typical error (RMSPE), points{', without the first feature' if alone else ''}")
+        charts.append((importance[alone:], 100.0, COLOURS[0]))
     if contributions:
         sentences.append(
             f"Within single forecasts, {_label(contributions[0][0])} contributes most: "
-            f"{100 * contributions[0][1]:.2f} % of the linear forecast on average (mean absolute SHAP value)."
+            f"{percent(contributions[0][1], 2)} of the linear forecast on average (mean absolute SHAP value)."
         )
         titles.append("mean contribution (SHAP), %")
         charts.append((contributions, 100.0, COLOURS[2]))
@@ -105,7 +117,7 @@ def partial_section(evidence: Mapping[str, Any], features: Sequence[str]) -> Sec
         sentences.append(
             f"{EFFECT_NAMES[name].capitalize()}: "
             + (
-                f"all values give the same forecast within {100 * (ratios.max() - ratios.min()):.2f} %."
+                f"all values give the same forecast within {percent(ratios.max() - ratios.min(), 2)}."
                 if ratios.max() - ratios.min() < FLAT_SPAN
                 else f"from {signed_percent(100 * (ratios[low] - 1))} ({labels[low]}) to "
                 f"{signed_percent(100 * (ratios[high] - 1))} "
@@ -144,16 +156,16 @@ def backtest_section(evidence: Mapping[str, Any]) -> Section:
     sentences = [
         f"The models forecast {counted(len(folds), 'fold')} that they had not seen, from "
         f"{min(fold['from'] for fold in folds)} to {max(fold['to'] for fold in folds)}. The smallest error is that of "
-        f"{_label(best)} with an RMSPE of {found[best]['mean']['rmspe']:.4f}"
+        f"{_label(best)} with a typical error (RMSPE) of {percent(found[best]['mean']['rmspe'], 2)}"
         + (
-            f", followed by {_label(ranked[1])} with {found[ranked[1]]['mean']['rmspe']:.4f}."
+            f", followed by {_label(ranked[1])} with {percent(found[ranked[1]]['mean']['rmspe'], 2)}."
             if len(ranked) > 1
             else "."
         )
     ]
     if BASELINE in found and best != BASELINE:
         gain = 1 - found[best]["mean"]["rmspe"] / found[BASELINE]["mean"]["rmspe"]
-        sentences.append(f"That is {100 * gain:.1f} % less than the error of the baseline, the seasonal median.")
+        sentences.append(f"That is {percent(gain)} less than the error of the baseline, the seasonal median.")
     elif BASELINE in found and len(ranked) > 1:
         sentences.append("No model is better than the baseline, the seasonal median.")
     if "lstm" in found and BASELINE in found:
@@ -167,7 +179,7 @@ def backtest_section(evidence: Mapping[str, Any]) -> Section:
             go.Bar(
                 name=_label(name),
                 x=[f"from {start}" for start, _ in spans],
-                y=[_fold_rmspe(found[name], span) for span in spans],
+                y=[_fold_error(found[name], span) for span in spans],
                 marker_color=COLOURS[k % len(COLOURS)],
             )
             for k, name in enumerate(ranked)
@@ -177,11 +189,11 @@ def backtest_section(evidence: Mapping[str, Any]) -> Section:
         HEADING_BACKTEST,
         sentences,
         Table(
-            ("model", *METRIC_LABELS.values(), "fitting, s", "forecasting, s", "peak memory, MB"),
+            ("model", *(metric_of(name).text for name in SHOWN_METRICS), "fitting, s", "forecasting, s", "memory, MB"),
             [_model_row(name, found[name]) for name in ranked],
-            frozenset(range(1, 4 + len(METRIC_LABELS))),
+            frozenset(range(1, 4 + len(SHOWN_METRICS))),
         ),
-        figure_json(figure, barmode="group", yaxis={"title": "RMSPE"}),
+        figure_json(figure, barmode="group", yaxis={"title": "typical error (RMSPE), %"}),
     )
 
 
@@ -198,8 +210,8 @@ def slices_section(evidence: Mapping[str, Any]) -> Section:
     own = {word: value for word, value in slices[best].items() if value is not None}
     worst, closest = max(own, key=lambda word: own[word]), min(own, key=lambda word: own[word])
     sentences = [
-        f"The error of {_label(best)} is largest for “{worst}” (RMSPE {own[worst]:.4f}) and smallest for “{closest}” "
-        f"({own[closest]:.4f})."
+        f"The error of {_label(best)} is largest for “{worst}” (RMSPE {percent(own[worst])}) and smallest for "
+        f"“{closest}” ({percent(own[closest])})."
     ]
     beaten = [word for word, value in own.items() if (slices.get(BASELINE, {}).get(word) or np.inf) < value]
     if best != BASELINE and BASELINE in slices:
@@ -212,13 +224,13 @@ def slices_section(evidence: Mapping[str, Any]) -> Section:
         HEADING_SLICES,
         sentences,
         Table(
-            ("RMSPE for", *(_label(name) for name in ranked), "within 80 %", "within 95 %"),
+            ("typical error (RMSPE) for", *(_label(name) for name in ranked), "within 80 %", "within 95 %"),
             [
                 (
                     word,
                     *(_format_metric(slices[name].get(word), "rmspe") for name in ranked),
                     *(
-                        _format_metric(_slice_mean(found[best], word, f"coverage_{level}"), "coverage")
+                        _format_metric(_slice_mean(found[best], word, f"coverage_{level}"), f"coverage_{level}")
                         for level in (80, 95)
                     ),
                 )
@@ -239,9 +251,10 @@ def _ranked_features(evidence: Mapping[str, Any], part: str, value: str) -> list
     return sorted(found, key=lambda pair: -pair[1])
 
 
-def _fold_rmspe(record: Mapping[str, Any], span: tuple[str, str]) -> float | None:
+def _fold_error(record: Mapping[str, Any], span: tuple[str, str]) -> float | None:
+    """The RMSPE of a fold, in per cent."""
     values = [fold["metrics"]["rmspe"] for fold in record["folds"] if (fold["from"], fold["to"]) == span]
-    return float(values[0]) if values else None
+    return 100 * float(values[0]) if values else None
 
 
 def _model_row(name: str, record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -249,9 +262,9 @@ def _model_row(name: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     memory = [fold["peak_mb"] for fold in record["folds"] if fold.get("peak_mb")]
     return (
         _label(name),
-        *(_format_metric(record["mean"].get(metric), metric) for metric in METRIC_LABELS),
-        *(_format_mean([s[step] for s in seconds if step in s]) for step in ("fit", "predict")),
-        f"{max(memory):,.0f}" if memory else "–",
+        *(_format_metric(record["mean"].get(metric), metric) for metric in SHOWN_METRICS),
+        *(number(mean([s[step] for s in seconds if step in s] or [nan])) for step in ("fit", "predict")),
+        count(max(memory)) if memory else MISSING,
     )
 
 
@@ -266,13 +279,7 @@ def _slice_mean(record: Mapping[str, Any], word: str, metric: str) -> float | No
 
 
 def _format_metric(value: float | None, metric: str) -> str:
-    if value is None or not np.isfinite(value):
-        return "–"
-    if metric in ("rmse", "mae"):
-        return f"{value:,.1f}"
-    if metric == "bias":
-        return signed_percent(100 * value, 2)
-    return f"{100 * value:.1f} %" if metric.startswith(("coverage", "width", "mape")) else f"{value:.4f}"
+    return amount(value) if metric in ("rmse", "mae") else metric_of(metric).value(value)
 
 
 def _axis_range(values: NDArray[np.float64]) -> list[float]:
@@ -280,17 +287,13 @@ def _axis_range(values: NDArray[np.float64]) -> list[float]:
     return [1.1 * low, 1.1 * high]
 
 
-def _format_mean(values: Sequence[float]) -> str:
-    return f"{np.mean(values):,.1f}" if values else "–"
-
-
 def _value_label(name: str, value: float) -> str:
     if name == "weekday":
         return WEEKDAYS[int(value)]
     if name == "promo":
         return "promotion" if value else "none"
-    return f"{value:,.0f} m"
+    return f"{count(value)} m"
 
 
 def _label(name: str) -> str:
-    return {"linear": "the linear forecast", "lstm": "LSTM"}.get(name, name.replace("_", " "))
+    return {"lstm": "LSTM"}.get(name) or label_of(LABELS, name).text

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.reports.charts import COLOURS, GREY, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import count, counted, long_date, more_or_less
+from pipeline.reports.phrasing import amount, count, counted, long_date, more_or_less, with_unit
 from pipeline.stores.analysis.base import largest, with_timestamps
 
 if TYPE_CHECKING:
@@ -120,9 +120,9 @@ def chain_section(forecasts: pd.DataFrame, history: SalesHistory, sums: pd.DataF
     stores, best = forecasts["store"].nunique(), largest(by_day)
     comparison = compare_with_last_year(forecasts, history)
     sentences = [
-        f"The {counted(stores, 'planned store')} will sell {count(by_day.sum())} in total in the "
+        f"The {counted(stores, 'planned store')} will sell {amount(by_day.sum())} in total in the "
         f"{counted(len(by_day), 'day')} from {long_date(by_day.index[0])} to {long_date(by_day.index[-1])}. The best "
-        f"day is {best:%A}, {long_date(best)}, with {count(by_day[best])}.",
+        f"day is {best:%A}, {long_date(best)}, with {amount(by_day[best])}.",
         _comparison_sentence(comparison, len(forecasts)),
         *_unplanned_sentences(history, stores),
     ]
@@ -148,17 +148,17 @@ def chain_section(forecasts: pd.DataFrame, history: SalesHistory, sums: pd.DataF
             row=row,
             col=1,
         )
-    figure.update_yaxes(title="sales per day", rangemode="tozero")
+    figure.update_yaxes(title=with_unit("sales per day"), rangemode="tozero")
     table = None
     if sums is not None and len(sums):
         chain = sums.iloc[0]
         sentences.append(
-            f"The total lies between {count(chain['low_80'])} and {count(chain['high_80'])} in 80 of 100 such "
-            f"forecasts, and between {count(chain['low_95'])} and {count(chain['high_95'])} in 95. The ends of the "
+            f"The total lies between {amount(chain['low_80'])} and {amount(chain['high_80'])} in 80 of 100 such "
+            f"forecasts, and between {amount(chain['low_95'])} and {amount(chain['high_95'])} in 95. The ends of the "
             "stores' own intervals do not add up to these: part of their errors cancels, and part is common to all."
         )
         cells = [
-            (str(line["what"]), *(count(line[name]) for name in ("sum", "low_80", "high_80", "low_95", "high_95")))
+            (str(line["what"]), *(amount(line[name]) for name in ("sum", "low_80", "high_80", "low_95", "high_95")))
             for _, line in sums.iterrows()
         ]
         columns = ("total of", "forecast", "from (80 %)", "to (80 %)", "from (95 %)", "to (95 %)")
@@ -170,7 +170,7 @@ def _comparison_sentence(comparison: YearComparison, store_days: int) -> str:
     if not np.isfinite(comparison.change):
         return "No sales 52 weeks earlier are known of these stores, so there is no comparison with last year."
     change = (
-        f"{more_or_less(comparison.change)} than the {count(comparison.year_ago.sum())} that the same stores sold on "
+        f"{more_or_less(comparison.change)} than the {amount(comparison.year_ago.sum())} that the same stores sold on "
         "the same weekdays 52 weeks earlier."
     )
     if comparison.store_days == store_days:
@@ -178,7 +178,7 @@ def _comparison_sentence(comparison: YearComparison, store_days: int) -> str:
     return (
         f"For {counted(comparison.stores, 'store')} the sales of 52 weeks earlier are known, on "
         f"{count(comparison.store_days)} of the {counted(store_days, 'planned store day')}. On these days they will "
-        f"sell {count(comparison.forecast.sum())}, {change}"
+        f"sell {amount(comparison.forecast.sum())}, {change}"
     )
 
 

@@ -12,7 +12,15 @@ from dateutil.easter import easter  # type: ignore[import-untyped]
 
 from pipeline.reports.charts import COLOURS, DASHES, SYMBOLS, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import above_or_below, counted, long_date, percent_change, signed_percent, was_or_were
+from pipeline.reports.phrasing import (
+    above_or_below,
+    count,
+    counted,
+    long_date,
+    percent_change,
+    signed_percent,
+    was_or_were,
+)
 from pipeline.stores.analysis.base import HOLIDAY_KINDS, largest
 
 if TYPE_CHECKING:
@@ -92,7 +100,7 @@ def holidays_section(found: HolidayEffects) -> Section:
     if totals["open"]:
         excess = percent_change(on_holiday["excess"].iloc[0]) if len(on_holiday) else None
         sentences.append(
-            f"On state holidays {totals['open']:,.0f} of {counted(totals['store_days'], 'store day')} "
+            f"On state holidays {count(totals['open'])} of {counted(totals['store_days'], 'store day')} "
             f"{was_or_were(totals['open'])} open"
             + (f", with sales {above_or_below(excess)} usual sales." if excess is not None else ".")
         )
@@ -123,8 +131,8 @@ def holidays_section(found: HolidayEffects) -> Section:
             [
                 (
                     HOLIDAY_NAMES[str(kind)],
-                    f"{row['store_days']:,.0f}",
-                    f"{row['open']:,.0f}",
+                    count(row["store_days"]),
+                    count(row["open"]),
                     *(_effect_cell(found.days, str(kind), offset) for offset in (-1, 1)),
                 )
                 for kind, row in found.open.iterrows()

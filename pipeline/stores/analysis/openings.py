@@ -11,7 +11,18 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, GREY, SYMBOLS, figure_json, stacked_figure
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import WEEKDAYS, above_or_below, counted, long_date, percent_change
+from pipeline.reports.phrasing import (
+    WEEKDAYS,
+    above_or_below,
+    amount,
+    count,
+    counted,
+    long_date,
+    percent,
+    percent_change,
+    share,
+    with_unit,
+)
 from pipeline.stores.analysis.base import MAX_OFFSET, largest, with_timestamps
 from pipeline.stores.calendar import LONG_CLOSURE, SUNDAY
 
@@ -111,8 +122,7 @@ def openings_section(found: Openings) -> Section:
     """Show the open stores by week, and sales before and after closures."""
     weeks, closures, missing = found.weeks, found.closures, found.missing
     sentences = [
-        f"Stores are open on {100 * (weeks['open'] * weeks['rows']).sum() / weeks['rows'].sum():.1f} % of all store "
-        "days."
+        f"Stores are open on {share((weeks['open'] * weeks['rows']).sum(), weeks['rows'].sum())} of all store days."
     ]
     if len(closures):
         longest = closures.loc[largest(closures["days"])]
@@ -187,7 +197,7 @@ def openings_section(found: Openings) -> Section:
         Table(
             ("longest closures", "from", "days"),
             [
-                (f"store {row['store']}", long_date(row["start"]), f"{row['days']:,.0f}")
+                (f"store {row['store']}", long_date(row["start"]), count(row["days"]))
                 for row in longest_ones.to_dict("records")
             ],
             frozenset({2}),
@@ -229,23 +239,23 @@ def weekends_section(found: Weekends) -> Section:
     if not found.all_week:
         return Section(
             HEADING_WEEKENDS,
-            [f"No store is open on {100 * MIN_SUNDAY_SHARE:.0f} % or more of its Sundays, so none is open all week."],
+            [f"No store is open on {percent(MIN_SUNDAY_SHARE, 0)} or more of its Sundays, so none is open all week."],
         )
     sales = found.sales["all_week"]
     week = found.sales * found.open
-    weekend = 100 * week[week.index >= SUNDAY - 1].sum() / week.sum()
+    weekend = week[week.index >= SUNDAY - 1].sum() / week.sum()
     sentences = [
-        f"{counted(found.all_week, 'store is', 'stores are')} open on {100 * MIN_SUNDAY_SHARE:.0f} % or more of the "
-        f"Sundays, {found.others:,} are not.",
-        f"A store that is open all week sells {sales[SUNDAY]:,.0f} on a Sunday, "
-        f"{above_or_below(100 * (sales[SUNDAY] / sales[SUNDAY - 1] - 1))} a Saturday ({sales[SUNDAY - 1]:,.0f}); its "
-        f"best day is {WEEKDAYS[largest(sales)]}.",
+        f"{counted(found.all_week, 'store is', 'stores are')} open on {percent(MIN_SUNDAY_SHARE, 0)} or more of the "
+        f"Sundays, {count(found.others)} are not.",
+        f"A store that is open all week sells {amount(sales[SUNDAY])} on a Sunday, "
+        f"{above_or_below(100 * (sales[SUNDAY] / sales[SUNDAY - 1] - 1))} a Saturday ({amount(sales[SUNDAY - 1])}); "
+        f"its best day is {WEEKDAYS[largest(sales)]}.",
     ]
     if found.others:
         mean = found.sales.drop(index=SUNDAY, errors="ignore").mean()
         sentences.append(
-            f"Saturday and Sunday contribute {weekend['all_week']:.1f} % of the sales of its week, in other stores "
-            f"{weekend['others']:.1f} %. From Monday to Saturday, its mean sales per day are "
+            f"Saturday and Sunday contribute {percent(weekend['all_week'])} of the sales of its week, in other stores "
+            f"{percent(weekend['others'])}. From Monday to Saturday, its mean sales per day are "
             f"{above_or_below(100 * (mean['all_week'] / mean['others'] - 1))} those of the others."
         )
     figure = go.Figure(
@@ -265,7 +275,7 @@ def weekends_section(found: Weekends) -> Section:
     return Section(
         HEADING_WEEKENDS,
         sentences,
-        figure=figure_json(figure, barmode="group", yaxis={"title": "mean sales of an open day"}),
+        figure=figure_json(figure, barmode="group", yaxis={"title": with_unit("mean sales of an open day")}),
     )
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, GREY, figure_json
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import counted, long_date, share, signed_percent
+from pipeline.reports.phrasing import amount, counted, long_date, share, signed, signed_percent
 from pipeline.stores.analysis.base import with_timestamps
 from pipeline.stores.outliers import SCORE_THRESHOLD, mark_outliers
 
@@ -115,10 +115,10 @@ def outliers_section(found: OutlierSummary) -> Section:
                 (
                     f"store {row['store']}",
                     long_date(row["day"]),
-                    f"{row['sales']:,.0f}",
-                    f"{row['usual']:,.0f}",
+                    amount(row["sales"]),
+                    amount(row["usual"]),
                     signed_percent(100 * (row["sales"] / row["usual"] - 1)),
-                    f"{row['score']:+.1f}",
+                    signed(row["score"], 1),
                 )
                 for row in found.furthest.head(10).to_dict("records")
             ],

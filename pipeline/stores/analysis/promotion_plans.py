@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ibis
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, GREY, figure_json
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import NEGLIGIBLE, counted
+from pipeline.reports.phrasing import NEGLIGIBLE, counted, percent
 from pipeline.stores.analysis.base import largest, with_timestamps
 from pipeline.stores.analysis.forecasts import HISTORY_DAYS
 
@@ -93,10 +92,7 @@ def plans_section(plans: PromotionPlans, as_of: date) -> Section:
         [_promotion_sentence(plans, per_cent), *_other_sentences(plans, per_cent.drop("promo"))],
         Table(
             ("share of store days", "past", "planned"),
-            [
-                (FACT_NAMES[str(name)], *(f"{value:.1f} %" if np.isfinite(value) else "–" for value in row))
-                for name, row in per_cent.iterrows()
-            ],
+            [(FACT_NAMES[str(name)], *(percent(value / 100) for value in row)) for name, row in per_cent.iterrows()],
             frozenset({1, 2}),
         ),
         figure_json(figure, yaxis={"title": "stores with promotion, %", "range": [0, 103]}, bargap=0.1),
@@ -110,17 +106,18 @@ def _promotion_sentence(plans: PromotionPlans, per_cent: pd.DataFrame) -> str:
     if not planned > 0:
         return (
             f"No store has a promotion on the {counted(plans.days, 'day')} to forecast; in the past, these stores had "
-            f"one on {past:.1f} % of their store days."
+            f"one on {percent(past / 100)} of their store days."
         )
     if not past > 0:
         return (
-            f"No store had a promotion in the past, but {planned:.1f} % of the planned store days have one: the model "
-            "cannot know their effect."
+            f"No store had a promotion in the past, but {percent(planned / 100)} of the planned store days have one: "
+            "the model cannot know their effect."
         )
     frequency = "as often as" if abs(planned - past) < 1 else "more often than" if planned > past else "less often than"
     return (
         f"There are promotions on {plans.promoted_days} of the {counted(plans.days, 'day')} to forecast, on "
-        f"{planned:.1f} % of the planned store days: {frequency} in the past of these stores, when it was {past:.1f} %."
+        f"{percent(planned / 100)} of the planned store days: {frequency} in the past of these stores, when it was "
+        f"{percent(past / 100)}."
     )
 
 
@@ -133,6 +130,6 @@ def _other_sentences(plans: PromotionPlans, per_cent: pd.DataFrame) -> list[str]
         return ["Openings and holidays are as frequent as in the past."]
     days = "open days" if fact == "open" else f"{FACT_NAMES[fact]}s"
     return [
-        f"Of openings and holidays, the share of {days} differs most: {planned:.1f} % of the planned store days, "
-        f"{past:.1f} % of the past ones."
+        f"Of openings and holidays, the share of {days} differs most: {percent(planned / 100)} of the planned store "
+        f"days, {percent(past / 100)} of the past ones."
     ]

@@ -11,7 +11,17 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, figure_json
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import WEEKDAYS, counted, more_or_less, percent_change, signed_percent
+from pipeline.reports.phrasing import (
+    WEEKDAYS,
+    amount,
+    count,
+    counted,
+    more_or_less,
+    percent,
+    percent_change,
+    signed_percent,
+    with_unit,
+)
 from pipeline.stores.analysis.base import largest, smallest
 
 if TYPE_CHECKING:
@@ -76,7 +86,7 @@ def uplift_section(found: Uplift) -> Section:
         sentences.append(
             f"{more_or_less(percent_change(overall['customers'])).capitalize()} customers come, and each one spends "
             f"{more_or_less(percent_change(overall['a_customer']))}"
-            + (f": {100 * part:.0f} % of the effect are additional customers." if 0 < part < 1 else ".")
+            + (f": {percent(part, 0)} of the effect are additional customers." if 0 < part < 1 else ".")
         )
     else:
         sentences.append(
@@ -118,9 +128,9 @@ def stores_section(found: Uplift, stores: pd.DataFrame) -> Section:
     raised, lowered = int((by_store["low"] > 0).sum()), int((by_store["high"] < 0).sum())
     first, last = by_store.index[0], by_store.index[-1]
     sentences = [
-        f"In {raised:,} of {counted(len(by_store), 'store')} promotions raise sales significantly (the 95 % interval "
-        f"is above 0), in {lowered:,} they lower them, and in {len(by_store) - raised - lowered:,} the effect is not "
-        "significant.",
+        f"In {count(raised)} of {counted(len(by_store), 'store')} promotions raise sales significantly (the 95 % "
+        f"interval is above 0), in {count(lowered)} they lower them, and in "
+        f"{count(len(by_store) - raised - lowered)} the effect is not significant.",
         f"The median effect is {signed_percent(float(rise.median()))}. It is largest in store {first} "
         f"({signed_percent(rise[first])}) and smallest in store {last} ({signed_percent(rise[last])}).",
     ]
@@ -157,7 +167,7 @@ def stores_section(found: Uplift, stores: pd.DataFrame) -> Section:
                 "effect on sales",
                 "95 % interval",
                 "effect on customers",
-                "additional sales per day",
+                with_unit("additional sales per day"),
             ),
             [
                 (
@@ -167,7 +177,7 @@ def stores_section(found: Uplift, stores: pd.DataFrame) -> Section:
                     signed_percent(percent_change(row["sales"])),
                     f"{signed_percent(percent_change(row['low']))} to {signed_percent(percent_change(row['high']))}",
                     signed_percent(percent_change(row["customers"])),
-                    f"{row['extra']:,.0f}",
+                    amount(row["extra"]),
                 )
                 for store, row in best_ten.iterrows()
             ],

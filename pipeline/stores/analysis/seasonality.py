@@ -16,8 +16,10 @@ from pipeline.reports.phrasing import (
     WEEKDAYS,
     above_or_below,
     counted,
+    decimal,
     more_or_less,
     percent_change,
+    signed,
     signed_percent,
 )
 from pipeline.stores.analysis.base import largest, smallest
@@ -183,26 +185,26 @@ def autocorrelation_section(found: Autocorrelation) -> Section:
     sentences = [
         f"These are correlations of the chain's mean log sales over {found.days:,} trading days, days on which most "
         f"stores are open; {found.week} of them are a week. The autocorrelation is highest at a lag of "
-        f"{counted(best, 'trading day')} ({found.acf[best]:+.2f}), "
+        f"{counted(best, 'trading day')} ({signed(found.acf[best])}), "
         + (
             f"which is {counted(best / found.week, 'week')}"
             if best % found.week == 0
             else "which is not a whole number of weeks"
         )
-        + f"; at a lag of 1 day it is {found.acf[1]:+.2f}"
-        + (f", at a lag of one week {weekly:+.2f}." if np.isfinite(weekly) and best != found.week else "."),
+        + f"; at a lag of 1 day it is {signed(found.acf[1])}"
+        + (f", at a lag of one week {signed(weekly)}." if np.isfinite(weekly) and best != found.week else "."),
     ]
     beyond = found.pacf[found.pacf.abs() > found.bound]
     if len(beyond):
         strongest = beyond.abs().sort_values(ascending=False).index[:5]
         sentences.append(
             f"The partial autocorrelation is significant at {len(beyond)} of {len(found.pacf)} lags, and largest at "
-            f"{', '.join(f'{lag} ({found.pacf[lag]:+.2f})' for lag in strongest)}."
+            f"{', '.join(f'{lag} ({signed(found.pacf[lag])})' for lag in strongest)}."
         )
     else:
         sentences.append("The partial autocorrelation is not significant at any lag.")
     if found.p is not None:
-        p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
+        p = "p < 0.001" if found.p < 0.001 else f"p = {decimal(found.p, 3)}"
         sentences.append(
             f"A unit root is rejected ({p}, augmented Dickey-Fuller test): sales return to their level."
             if found.p < SIGNIFICANCE

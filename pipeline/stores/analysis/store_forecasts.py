@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.reports.charts import COLOURS, GREY
+from pipeline.reports.labels import label_of
 from pipeline.reports.page import Section
-from pipeline.reports.phrasing import count, counted, readable
+from pipeline.reports.phrasing import count, counted, number_format, percent, with_unit
+from pipeline.stores.labels import LABELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,12 +51,13 @@ def store_section(
         f"Choose one of {counted(len(shown), 'store')}"
         + (f", those with the largest forecasts of {count(len(totals))}" if len(totals) > len(shown) else "")
         + ". The line is the mean forecast; the darker band should contain 80 % of the days, the lighter band 95 %.",
-        f"The median width of the 80 % interval is {100 * widths['80']:.0f} % of the forecast, that of the 95 % "
-        f"interval {100 * widths['95']:.0f} %."
+        f"The median width of the 80 % interval is {percent(widths['80'], 0)} of the forecast, that of the 95 % "
+        f"interval {percent(widths['95'], 0)}."
         if widths
         else "No store is open on the days to forecast.",
     ]
     data = _script_data(forecasts, plans, history, earlier, explained, shown)
+    data |= number_format() | {"axis": with_unit("sales per day")}
     data |= {"unplanned": history.unplanned, "omitted": sorted(int(store) for store in totals.index[MAX_STORES:])}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.stores", "analysis"),
@@ -107,7 +110,7 @@ def _script_data(
         **{end: wide(forecasts, end, days) for end in INTERVAL_ENDS},
         "earlier": wide(inside, "mean", recent) if len(inside) else None,
         "promo": ["".join("1" if flag else "0" for flag in row) for row in promoted],
-        "features": [readable(feature) for feature in features],
+        "features": [label_of(LABELS, feature).text for feature in features],
         "why": _explanations(explained, stores, features),
     }
 

@@ -11,7 +11,19 @@ import plotly.graph_objects as go
 
 from pipeline.reports.charts import COLOURS, SYMBOLS, figure_json
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import above_or_below, counted, listed, more_or_less, percent_change, signed_percent
+from pipeline.reports.phrasing import (
+    above_or_below,
+    amount,
+    count,
+    counted,
+    decimal,
+    listed,
+    more_or_less,
+    percent_change,
+    price,
+    signed_percent,
+    with_unit,
+)
 from pipeline.stores.analysis.base import largest, smallest
 
 if TYPE_CHECKING:
@@ -94,19 +106,19 @@ def store_types_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
                 "type",
                 "assortment",
                 "stores",
-                "sales per day",
+                with_unit("sales per day"),
                 "customers per day",
-                "sales per customer",
+                with_unit("sales per customer"),
                 "effect of promotions",
             ),
             [
                 (
                     str(row["store_type"]),
                     str(row["assortment"]),
-                    f"{row['stores']:,.0f}",
-                    f"{row['sales']:,.0f}",
-                    _number(row["customers"], 0),
-                    _number(row["a_customer"], 2),
+                    count(row["stores"]),
+                    amount(row["sales"]),
+                    decimal(row["customers"], 0),
+                    price(row["a_customer"]),
                     signed_percent(percent_change(row["uplift"])),
                 )
                 for row in table.reset_index().to_dict("records")
@@ -117,7 +129,7 @@ def store_types_section(stores: pd.DataFrame, uplift: Uplift) -> Section:
             figure,
             boxmode="group",
             xaxis={"categoryorder": "category ascending"},
-            yaxis={"title": "mean sales of an open day"},
+            yaxis={"title": with_unit("mean sales of an open day")},
         ),
     )
 
@@ -132,19 +144,20 @@ def customers_section(stores: pd.DataFrame) -> Section:
     within = known["correlation"].dropna()
     if len(within):
         sentences.append(
-            f"Within a store, the correlation of log customers and log sales over days is {within.median():.2f} "
-            f"(median over stores); one per cent more customers go with {known['slope'].median():.2f} % more sales."
+            "Within a store, the correlation of log customers and log sales over days is "
+            f"{decimal(within.median(), 2)} (median over stores); one per cent more customers go with "
+            f"{decimal(known['slope'].median(), 2)} % more sales."
         )
     if np.isfinite(between):
-        sentences.append(f"Between stores, the correlation of mean customers and mean sales is {between:.2f}.")
+        sentences.append(f"Between stores, the correlation of mean customers and mean sales is {decimal(between, 2)}.")
     types = known.groupby("store_type")["a_customer"].median().sort_values()
     low, high = smallest(known["a_customer"]), largest(known["a_customer"])
     sentences.append(
-        f"A customer spends {known['a_customer'].median():,.2f} per visit (median over stores), from "
-        f"{known['a_customer'][low]:,.2f} in store {low} to {known['a_customer'][high]:,.2f} in store {high}"
+        f"A customer spends {price(known['a_customer'].median())} per visit (median over stores), from "
+        f"{price(known['a_customer'][low])} in store {low} to {price(known['a_customer'][high])} in store {high}"
         + (
-            f". The median is highest for stores of type {types.index[-1]} ({types.iloc[-1]:,.2f}) and lowest for type "
-            f"{types.index[0]} ({types.iloc[0]:,.2f})."
+            f". The median is highest for stores of type {types.index[-1]} ({price(types.iloc[-1])}) and lowest for "
+            f"type {types.index[0]} ({price(types.iloc[0])})."
             if len(types) > 1
             else "."
         )
@@ -166,7 +179,7 @@ def customers_section(stores: pd.DataFrame) -> Section:
             figure,
             heights=1,
             xaxis={"title": "mean customers of an open day"},
-            yaxis={"title": "mean sales of an open day"},
+            yaxis={"title": with_unit("mean sales of an open day")},
         ),
     )
 
@@ -177,10 +190,11 @@ def _compare_medians(sold: pd.DataFrame, column: str, word: str) -> str:
         return f"All stores are of {word} {medians.index[0]}." if len(medians) else "No store sold anything."
     first, last = medians.index[0], medians.index[-1]
     ratio = medians["median"][first] / medians["median"][last]
-    counts = listed(f"{n:,} of {word} {name}" for name, n in medians["size"].sort_index().items())
+    counts = listed(f"{count(n)} of {word} {name}" for name, n in medians["size"].sort_index().items())
     return (
-        f"There are {counts}. The median store of {word} {first} sells {medians['median'][first]:,.0f} per open day, "
-        f"{more_or_less(100 * (ratio - 1))} than the median store of {word} {last} ({medians['median'][last]:,.0f})."
+        f"There are {counts}. The median store of {word} {first} sells {amount(medians['median'][first])} per open "
+        f"day, {more_or_less(100 * (ratio - 1))} than the median store of {word} {last} "
+        f"({amount(medians['median'][last])})."
     )
 
 

@@ -32,13 +32,13 @@ BACKTEST = {
 def test_models_are_ordered_by_their_error() -> None:
     section = backtest_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
     text = " ".join(section.sentences)
-    assert "that of gradient boosting with an RMSPE of 0.1000, followed by seasonal median with 0.2000." in text
+    assert "with a typical error (RMSPE) of 10.00 %, followed by seasonal median with 20.00 %." in text
     assert "That is 50.0 % less than the error of the baseline" in text
     assert "The RMSE of the LSTM is 50.0 % more than that of the seasonal median." in text
     assert "The forecasts on this page are made by gradient boosting." in text
     assert section.table is not None
     assert [row[0] for row in section.table.rows] == ["gradient boosting", "seasonal median", "LSTM"]
-    assert section.table.rows[0][1:5] == ("0.1000", "10.0", "5.0", "10.0 %")
+    assert section.table.rows[0][1:5] == ("10.0 %", "10.00", "5.00", "10.0 %")
 
 
 def test_an_unbeaten_baseline_is_reported() -> None:
@@ -49,7 +49,7 @@ def test_an_unbeaten_baseline_is_reported() -> None:
 def test_slices_report_the_largest_error_and_where_the_baseline_is_better() -> None:
     section = slices_section({"backtest": BACKTEST, "candidate": "gradient_boosting"})
     assert section.sentences[0].startswith(
-        "The error of gradient boosting is largest for “promotion: yes” (RMSPE 0.1200)"
+        "The error of gradient boosting is largest for “promotion: yes” (RMSPE 12.0 %)"
     )
     assert section.sentences[1] == "The seasonal median is better for “promotion: no”."
 
@@ -60,9 +60,12 @@ def test_a_dominant_feature_is_named_and_left_out_of_the_chart() -> None:
         "contributions": [{"feature": "promo_since", "mean": 0.02}],
     }
     section = importance_section(found)
-    assert "increases the RMSPE by 0.7000, followed by promo (0.0100)." in section.sentences[0]
-    assert "promo since contributes most: 2.00 %" in section.sentences[1]
-    assert "increase of RMSPE, without the first feature" in str(section.figure)
+    assert (
+        "increases the typical error (RMSPE) by 70.00 points, followed by promotion (1.00 points)."
+        in section.sentences[0]
+    )
+    assert "days since the last promotion contributes most: 2.00 %" in section.sentences[1]
+    assert "rise of the typical error (RMSPE), points, without the first feature" in str(section.figure)
 
 
 def test_partial_effects_are_described_and_flat_ones_called_flat() -> None:

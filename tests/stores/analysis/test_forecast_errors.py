@@ -16,7 +16,7 @@ def test_the_errors_are_those_of_the_open_days() -> None:
     assert "was 4,620 in total. Actual sales were 5,250, so the forecast was 12.0 % below actual sales." in text
     assert "Of 42 open store days, 50.0 % lay within the 80 % interval and 50.0 % within the 95 % interval" in text
     rmspe = np.sqrt((0.1**2 + (110 / 150 - 1) ** 2) / 2)
-    assert f"RMSPE {rmspe:.4f}" in text
+    assert f"with large errors counting more, {100 * rmspe:.1f} %" in text
 
 
 def test_days_without_actual_sales_do_not_count() -> None:

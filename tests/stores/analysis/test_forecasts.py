@@ -149,5 +149,5 @@ def test_explanations_are_those_of_the_explained_stores(history) -> None:
          "contribution": [0.08, -0.01]}
     )  # fmt: skip
     data = script_data(store_section(make_forecast(), make_plan(), history, EMPTY, explained))
-    assert data["features"] == ["promo day", "week"]
+    assert data["features"] == ["how long the promotion has run", "week of the year"]
     assert data["why"] == [[["2024-07-01", 100, 110, [[0, 8.0], [1, -1.0]]]], []]
