@@ -11,6 +11,7 @@ from operator import itemgetter
 
 from pipeline.contracts import CONTRACTS
 from pipeline.dates import format_days
+from pipeline.doctor.answers import silence_of_registry
 from pipeline.domains import DOMAINS
 from pipeline.errors import AisleError
 from pipeline.ingestion.audit import audit
@@ -59,10 +60,12 @@ def examine(load: Callable[[], Settings], *, deep: bool = False) -> list[Finding
     checks += [(f"suite of {table}", partial(_suite, settings, table)) for table in tables]
     checks += [(f"ledger of {table}", partial(ledger_adds_up, settings, table, deep=deep)) for table in tables]
     checks += [(f"days of {table}", partial(_days, coverage)) for table, coverage in _dated(settings, tables)]
-    checks += [(f"results of {domain.name}", partial(_results, settings, domain, deep)) for domain in DOMAINS]
+    silence = silence_of_registry(settings)
+    results = partial(_results, settings, deep=deep, ask_registry=not silence)
+    checks += [(f"results of {domain.name}", partial(results, domain)) for domain in DOMAINS]
     checks.append(("drift and evaluations", partial(_shared, settings, deep)))
     checks.append(("records", partial(_records, settings, deep)))
-    checks.append(("registry", partial(_registry, settings)))
+    checks.append(("registry", partial(_registry, settings, silence)))
     return list(_run(checks))
 
 
@@ -159,11 +162,11 @@ def _days(coverage: DayCoverage) -> str:
     )
 
 
-def _results(settings: Settings, domain: Domain, deep: bool) -> str:
+def _results(settings: Settings, domain: Domain, *, deep: bool, ask_registry: bool) -> str:
     from pipeline.doctor.derived import domain_faults
     from pipeline.doctor.faults import merged
 
-    if faults := domain_faults(settings, domain, deep=deep):
+    if faults := domain_faults(settings, domain, deep=deep, ask_registry=ask_registry):
         raise AisleError("Features, results or pages are not as they were written", where=domain.name, **merged(faults))
     return f"{counted(len(Lake(settings).days(domain.results_table)), 'day')} with results"
 
@@ -186,7 +189,9 @@ def _records(settings: Settings, deep: bool) -> str:
     return ", ".join(RECORDS)
 
 
-def _registry(settings: Settings) -> str:
+def _registry(settings: Settings, silence: Exception | None) -> str:
+    if silence:
+        raise silence
     from pipeline.doctor.faults import merged
     from pipeline.doctor.models import registry_faults
     from pipeline.registry.client import Registry

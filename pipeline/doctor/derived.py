@@ -30,12 +30,19 @@ if TYPE_CHECKING:
     from pipeline.training.spec import Domain
 
 
-def domain_faults(settings: Settings, domain: Domain, *, deep: bool = False) -> list[Fault]:
-    """Find what is wrong with the features, the results, the pages and the stored states of a domain."""
+def domain_faults(settings: Settings, domain: Domain, *, deep: bool = False, ask_registry: bool = True) -> list[Fault]:
+    """Find what is wrong with the features, the results, the pages and the stored states of a domain.
+
+    Args:
+        settings: where they are.
+        domain: the domain.
+        deep: whether to compare contents besides numbers of rows.
+        ask_registry: whether the registry can say which features the champions were trained on.
+    """
     lake = Lake(settings)
     faults = []
     for table in (domain.features_table, domain.results_table):
-        for day, detail in _wrong_days(settings, domain, table, deep=deep).items():
+        for day, detail in _wrong_days(settings, domain, table, deep=deep, ask_registry=ask_registry).items():
             faults.append(Fault(f"{table}, {day}: {detail}" if day else f"{table}: {detail}", f"aisle repair {table}"))
     for day, path in _pages(lake, domain.name):
         if not is_whole(path):
@@ -73,7 +80,9 @@ def repairable() -> list[str]:
     ]
 
 
-def _wrong_days(settings: Settings, domain: Domain, table: str, *, deep: bool) -> dict[str, str]:
+def _wrong_days(
+    settings: Settings, domain: Domain, table: str, *, deep: bool, ask_registry: bool = True
+) -> dict[str, str]:
     """For each day of a table what is wrong with it; the day is empty for a fault of the table as a whole."""
     lake = Lake(settings)
     wrong: dict[str, str] = {}
@@ -84,7 +93,8 @@ def _wrong_days(settings: Settings, domain: Domain, table: str, *, deep: bool) -
         return wrong
     have = {str(day) for day in lake.days(table)}
     if table == domain.features_table:
-        expected = _days_or_none(lake, domain.results_table) | _trained_days(settings, domain)
+        trained = _trained_days(settings, domain) if ask_registry else set()
+        expected = _days_or_none(lake, domain.results_table) | trained
         reason = "there are results or a champion, but no features"
     else:
         expected = {day for day, _ in _pages(lake, domain.name)}

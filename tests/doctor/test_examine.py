@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.doctor import examine
+from pipeline.doctor import answers, examine
 from pipeline.domains import DOMAINS
 from pipeline.ingestion.sources import load_sources
 from pipeline.settings import Settings
@@ -74,6 +75,23 @@ def test_one_fault_does_not_hide_the_next(well: Settings) -> None:
         "registry",
     ], "the fault of the mapping file is named once, not once a table"
     assert all(f.detail for f in found.values())
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql"])
+def test_a_registry_that_never_answers_is_a_finding_within_a_bound(
+    well: Settings, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server accepts connections and says nothing; MLflow alone would wait for it for many minutes."""
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"{scheme}://user:secret-of-the-registry@127.0.0.1:{server.getsockname()[1]}/mlflow"
+        silent = Settings(**{**well.model_dump(), "tracking_uri": uri})
+        (fault,) = (finding for finding in examine(lambda: silent) if not finding.well)
+    assert fault.what == "registry"
+    assert fault.detail.startswith("The model registry does not answer\n")
+    assert "nothing within 0.5 s" in fault.detail
+    assert "AISLE_TRACKING_URI" in fault.detail
+    assert "secret-of-the-registry" not in fault.detail
 
 
 def test_a_missing_folder_and_a_missing_suite_are_found(well: Settings, tmp_path: Path) -> None:
