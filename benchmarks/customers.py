@@ -1,4 +1,4 @@
-"""Customer features: compared with plain pandas on the real rows, and measured on 54 million simulated rows.
+"""Customer features beside plain pandas and hand-written SQL, on the real rows and on 54 million simulated ones.
 
 python -m benchmarks.customers [--data FOLDER] [--lines N] [--keep FOLDER]
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.profiling import Measured, Stopwatch, in_child, show
+from benchmarks.results import Goal, Row, row_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -23,6 +24,7 @@ SIMULATED_AS_OF = dt.date(2024, 12, 31)  # the day after a window of 365 days
 HOME_COUNTRY = "United Kingdom"
 WINDOW_DAYS = 365
 MEMORY_GB = 4.0
+GROUP = "features of customers"
 ENGINE_MEMORY = "3GB"  # DuckDB counts only its buffers; the rest of the 4 GB is for Python and the result
 LINES_A_CUSTOMER = 61.0  # of the simulated shop, in its first year
 
@@ -47,36 +49,85 @@ def main() -> None:
 
 
 def against_pandas(raw: Path, folder: Path) -> None:
-    lines = folder / "transactions.parquet"
-    in_child(_clean, raw, lines)
-    rival = in_child(_pandas, lines, folder / "pandas.parquet")
-    ours = in_child(_ours, lines, folder / "ours.parquet", REAL_AS_OF, ("features", "again"))
-    in_child(assert_equal, folder / "ours.parquet", folder / "pandas.parquet")
+    """Compare with plain pandas and with hand-written SQL on the real lines."""
+    ours, rival, sql = measure_real(raw, folder)
     show(
         "Clean lines on disk -> 18 features a customer, 541,909 real lines (same results, to 1e-9)",
         [
             ("", "read s", "features s", "cpu s", "faster", "peak MB"),
             _row("pandas, one groupby a feature", rival, "features", rival),
+            _row("hand-written SQL", sql, "features", rival),
             _row("aisle, first run in its process", ours, "features", rival),
             _row("aisle, second run", ours, "again", rival),
         ],
     )
 
 
+def measure_real(raw: Path, folder: Path) -> tuple[Measured, Measured, Measured]:
+    """Measure ours, plain pandas and hand-written SQL on the real lines; their results are the same."""
+    lines = folder / "transactions.parquet"
+    in_child(_clean, raw, lines)
+    rival = in_child(_pandas, lines, folder / "pandas.parquet")
+    sql = in_child(_sql, lines, folder / "sql.parquet", REAL_AS_OF)
+    ours = in_child(_ours, lines, folder / "ours.parquet", REAL_AS_OF, ("features", "again"))
+    for other in ("pandas", "sql"):
+        in_child(assert_equal, folder / "ours.parquet", folder / f"{other}.parquet")
+    return ours, rival, sql
+
+
 def at_scale(lines: int, folder: Path, out: Path) -> None:
-    if not any(folder.glob("*.parquet")):
-        made = in_child(_simulate, lines, folder)
-        print(f"\nSimulated in {made.seconds:.0f} s, peak {made.peak_mb:,.0f} MB.")
-    ours = in_child(_ours, folder, out, SIMULATED_AS_OF)
-    rows, customers = _count(folder), _count(out)
+    """Print what the features of so many simulated lines take, beside hand-written SQL."""
+    rows, customers, ours, sql = measure_simulated(lines, folder, out)
     show(
         f"{rows:,} simulated lines -> features of {customers:,} customers, DuckDB with {ENGINE_MEMORY}",
         [
             ("", "features s", "cpu s", "peak MB"),
-            ("aisle", f"{ours.seconds:.1f}", f"{ours.cpu['features']:.1f}", f"{ours.peak_mb:,.0f}"),
+            *(
+                (name, f"{m.steps['features']:.1f}", f"{m.cpu['features']:.1f}", f"{m.peak_mb:,.0f}")
+                for name, m in (("aisle", ours), ("hand-written SQL", sql))
+            ),
         ],
     )
     assert ours.peak_mb < MEMORY_GB * 1024, f"more than {MEMORY_GB} GB"
+
+
+def measure_simulated(lines: int, folder: Path, out: Path) -> tuple[int, int, Measured, Measured]:
+    """Simulate lines unless the folder has some; return their number, that of customers, and both measurements."""
+    if not any(folder.glob("*.parquet")):
+        made = in_child(_simulate, lines, folder)
+        print(f"Simulated in {made.seconds:.0f} s, peak {made.peak_mb:,.0f} MB.")
+    sql = in_child(_sql, folder, out.with_name("sql.parquet"), SIMULATED_AS_OF)
+    ours = in_child(_ours, folder, out, SIMULATED_AS_OF)
+    in_child(assert_equal, out, out.with_name("sql.parquet"))
+    return _count(folder), _count(out), ours, sql
+
+
+def rows_real(data: Path) -> list[Row]:
+    """The rows of the table on the real lines."""
+    with tempfile.TemporaryDirectory(prefix="aisle-bench-") as folder:
+        ours, rival, sql = measure_real(data / "online_retail.parquet", Path(folder))
+    what = "541,909 lines, 4,264 customers"
+    return [
+        row_of(GROUP, what, ours, ["features"], beside="plain pandas", rival=rival, rival_steps=["features"]),
+        row_of(GROUP, f"{what}, again", ours, ["again"], beside="SQL by hand", rival=sql, rival_steps=["features"]),
+    ]
+
+
+def rows_simulated(lines: int, folder: Path | None = None) -> list[Row]:
+    """The row of the table on simulated lines, which are kept in a folder if one is given."""
+    with tempfile.TemporaryDirectory(prefix="aisle-bench-") as name:
+        found = measure_simulated(lines, folder or Path(name) / "lines", Path(name) / "features.parquet")
+    rows, customers, ours, sql = found
+    return [
+        row_of(
+            GROUP,
+            f"{rows:,} lines, {customers:,} customers",
+            ours,
+            beside="SQL by hand",
+            rival=sql,
+            goal=Goal(ratio=1.3, peak_mb=MEMORY_GB * 1024),
+        )
+    ]
 
 
 def _row(name: str, measured: Measured, step: str, rival: Measured) -> tuple[str, ...]:
@@ -100,6 +151,17 @@ def _ours(source: Path, out: Path, as_of: dt.date, runs: tuple[str, ...] = ("fea
             table = customer_features(lines, as_of, window_days=WINDOW_DAYS, home_country=HOME_COUNTRY)
             con.to_parquet(table, out)
             watch.lap(run)
+    return watch
+
+
+def _sql(source: Path, out: Path, as_of: dt.date) -> Stopwatch:
+    from benchmarks import duckdb_baseline
+
+    with tempfile.TemporaryDirectory(prefix="aisle-spill-") as spill:
+        watch = Stopwatch()
+        files = source / "*.parquet" if source.is_dir() else source
+        duckdb_baseline.features(files, out, as_of, WINDOW_DAYS, HOME_COUNTRY, memory=ENGINE_MEMORY, spill=spill)
+        watch.lap("features")
     return watch
 
 
@@ -168,9 +230,10 @@ def assert_equal(ours: Path, theirs: Path) -> Stopwatch:
     import pandas as pd
 
     left = pd.read_parquet(ours).set_index("customer_id").drop(columns="as_of").sort_index()
-    pd.testing.assert_frame_equal(
-        left, pd.read_parquet(theirs)[left.columns], rtol=1e-9, atol=1e-9, check_index_type=False
-    )
+    right = pd.read_parquet(theirs)
+    if "customer_id" in right:
+        right = right.set_index("customer_id")
+    pd.testing.assert_frame_equal(left, right[left.columns].sort_index(), rtol=1e-9, atol=1e-9, check_index_type=False)
     return Stopwatch()
 
 

@@ -1,11 +1,15 @@
 """Three years of simulated nights by the command line: does the last week cost what the first one cost?
 
-python -m benchmarks.nights --home FOLDER [--nights 1095]
+python -m benchmarks.nights --home FOLDER [--nights 1095] [--fill-until 1088]
 
 Each night ingests all tables, scores the four domains and writes the morning page, in one process. The models are
 trained once, on the year before the first night, and everything that a night makes stays, so that what grows is what
 piles up: files, logs and pages. A night is a line of `nights.jsonl` in the home; a run that is ended goes on where it
 was.
+
+A thousand nights take hours. `--fill-until` takes the short way over most of them: the input of the days between is
+ingested as one delivery, and the results, features and pages of each night between are copies of the last one's, each
+written by a commit of its own, as the night would have.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
+import pyarrow as pa
 
 PROJECT = Path(__file__).parents[1]
 FIRST = date(2025, 1, 6)
@@ -67,14 +71,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--nights", type=int, default=1095, help="nights in all, those of earlier runs included")
+    parser.add_argument(
+        "--fill-until", type=int, default=0, help="copy the nights before this one instead of playing them"
+    )
     parser.add_argument("--at-most", type=int, default=0, help="end after so many nights, to go on later")
     args = parser.parse_args()
     args.home.mkdir(parents=True, exist_ok=True)
     prepare(args.home)
     log = args.home / "nights.jsonl"
-    done = len(log.read_text().splitlines()) if log.exists() else 0
+    done = nights_of(log)
     if not done:
         history()
+    if args.fill_until > done:
+        fill(done, args.fill_until)
+        with log.open("a") as out:
+            out.write("\n" * (args.fill_until - done))
+        done = args.fill_until
     until = min(args.nights, done + args.at_most) if args.at_most else args.nights
     for number in range(done, until):
         night = play(args.home, FIRST + timedelta(days=number))
@@ -82,13 +94,40 @@ def main() -> None:
             out.write(json.dumps(vars(night)) + "\n")
 
 
-def prepare(home: Path) -> None:
-    """Point the settings at a small chain in `home`."""
+def nights_of(log: Path) -> int:
+    """The number of nights so far; one that was filled is an empty line."""
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def fill(first: int, end: int) -> None:
+    """Ingest the days of some nights at once, and copy the results and pages of the last night for each of them."""
+    from pipeline.lake.maintenance import Maintenance
+    from pipeline.lake.tables import Lake
+    from pipeline.settings import load_settings
+
+    since, until = FIRST + timedelta(days=first), FIRST + timedelta(days=end)
+    for table in TABLES:
+        aisle("ingest", table, "--from", str(since), "--until", str(until), accepted=(0, 1))
+    lake = Lake(load_settings())
+    tables = [name for name in Maintenance(load_settings()).tables() if lake.partition_columns(name) == ["as_of"]]
+    rows = {name: lake.read(name, where={"as_of": [since]}) for name in tables}
+    pages = [file.path for file in lake.files_below("reports") if str(since) in file.name]
+    for day in (since + timedelta(days=n) for n in range(1, end - first + 1)):
+        for name, copied in rows.items():
+            dated = pa.array([day] * copied.num_rows, pa.date32())
+            lake.replace(
+                name, {"as_of": [day]}, copied.set_column(copied.schema.get_field_index("as_of"), "as_of", dated)
+            )
+        for page in pages:
+            lake.write_blob(page.replace(str(since), str(day)), lake.path(page).read_bytes())
+
+
+def prepare(home: Path, *, small: bool = True) -> None:
+    """Point the settings at `home`, and at the simulated sources of the project, made smaller if `small`."""
     text = (PROJECT / "sources.yaml").read_text()
-    for usual, small in SIZES.items():
-        text = text.replace(usual, small)
+    for usual, fewer in SIZES.items() if small else ():
+        text = text.replace(usual, fewer)
     (home / "sources.yaml").write_text(text)
-    assert yaml.safe_load(text)
     os.environ |= {"AISLE_HOME": str(home / "aisle"), "AISLE_SOURCES": str(home / "sources.yaml")}
 
 
@@ -113,16 +152,21 @@ def play(home: Path, day: date) -> Night:
         with timed(night, f"score {domain}"):
             aisle("score", domain, "--day", str(day + timedelta(days=1)))
     with timed(night, "morning page"):
-        from pipeline.morning.page import write_morning_page
-        from pipeline.settings import load_settings
-
-        write_morning_page(load_settings())
+        write_morning_page()
     for folder, _, names in os.walk(home / "aisle"):
         kind = kind_of(Path(folder).relative_to(home / "aisle"))
         night.files[kind] = night.files.get(kind, 0) + len(names)
         night.bytes[kind] = night.bytes.get(kind, 0) + sum(Path(folder, name).stat().st_size for name in names)
     night.rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return night
+
+
+def write_morning_page() -> None:
+    """Write the morning page, as the last task of a night does."""
+    from pipeline.morning import page
+    from pipeline.settings import load_settings
+
+    page.write_morning_page(load_settings())
 
 
 def kind_of(folder: Path) -> str:

@@ -185,7 +185,7 @@ def watch(day: Day = None, as_json: Json = False) -> None:
     settings = load_settings()
     lake = Lake(settings)
     results: list[DriftResult] = []
-    for domain in log_each(log, "watch", DOMAINS, lambda domain: domain.name):
+    for domain in log_each(log, "watch the domain", DOMAINS, lambda domain: domain.name):
         if scored_days := lake.days(domain.results_table):
             with framed(related=related_pages(domain)):
                 results += watch.watch(settings, day or scored_days[-1], domain.specs())

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SHOWN_CHECKS = 90
+"""Of so many checks the page shows how the distances changed; the policy looks at the newest few of them."""
 DRIFT_SCHEMA = pa.schema(
     [
         pa.field("as_of", pa.date32(), nullable=False),
@@ -93,9 +95,14 @@ def watch(settings: Settings, day: date, specs: Sequence[ModelSpec[Any]]) -> lis
 def checked_days(lake: Lake, models: Sequence[str]) -> list[date]:
     """The days for which the drift of any of these models is on record, sorted."""
     migrate(lake)
-    if not lake.exists(DRIFT_TABLE):
-        return []
-    return sorted(set(lake.read(DRIFT_TABLE, where={"model": models})["as_of"].to_pylist()))
+    return sorted({day for model in models for day in _days_on_record(lake, model)})
+
+
+def _days_on_record(lake: Lake, model: str) -> list[date]:
+    """The days of which a model's checks are on record, sorted; the log alone says so, however many there are."""
+    files = lake.data_files(DRIFT_TABLE) if lake.exists(DRIFT_TABLE) else []
+    of_model = [file for file in files if file["partition.model"] == model and file["num_records"]]
+    return sorted({date.fromisoformat(str(file["partition.as_of"])) for file in of_model})
 
 
 def _watch_or_explain(settings: Settings, spec: ModelSpec[Any], day: date) -> DriftResult:
@@ -172,15 +179,21 @@ def _compare(
 
 
 def _earlier_checks(lake: Lake, version: ModelVersion, day: date) -> dict[date, list[dict[str, Any]]]:
-    """The version's checks before a day: the day of each -> its rows of the drift table."""
-    if not lake.exists(DRIFT_TABLE):
-        return {}
-    rows = lake.read(DRIFT_TABLE, where={"model": [version.name]})
-    rows = rows.filter((pc.field("model_version") == version.version) & (pc.field("as_of") < pa.scalar(day)))
+    """The version's newest `SHOWN_CHECKS` checks before a day: the day of each -> its rows of the drift table.
+
+    No more are read, so that a check costs the same after years as in the first months; it goes further back where
+    other versions were in use meanwhile.
+    """
+    days = [checked for checked in _days_on_record(lake, version.name) if checked < day]
     checks: dict[date, list[dict[str, Any]]] = {}
-    for row in rows.to_pylist():
-        checks.setdefault(row["as_of"], []).append(row)
-    return checks
+    batch = SHOWN_CHECKS
+    while days and len(checks) < SHOWN_CHECKS:
+        days, newest = days[:-batch], days[-batch:]
+        rows = lake.read(DRIFT_TABLE, where={"model": [version.name], "as_of": newest})
+        for row in rows.filter(pc.field("model_version") == version.version).to_pylist():
+            checks.setdefault(row["as_of"], []).append(row)
+        batch *= 2
+    return {checked: checks[checked] for checked in sorted(checks)[-SHOWN_CHECKS:]}
 
 
 def _kinds(rows: Sequence[Mapping[str, Any]]) -> list[tuple[DriftKind, bool]]:

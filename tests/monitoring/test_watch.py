@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,6 +169,24 @@ def test_a_reference_that_is_gone_is_said(trained: Settings) -> None:
     result, *_ = watch(trained, TODAY, [CUSTOMER_SEGMENTS])
     assert (result.verdict, result.retrain) == ("no reference", False)
     assert "can no longer be read" in result.reason
+
+
+def test_a_version_s_own_checks_count_however_many_others_came_between(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 was in use, then version 2 for three weeks, then 1 again."""
+    monkeypatch.setattr(watching, "SHOWN_CHECKS", 4)
+    drift_on(trained, date(2011, 11, 1))
+    lake = Lake(trained)
+    rows = lake.read("drift")
+    for number in range(21):
+        day = date(2011, 11, 2) + timedelta(days=number)
+        calm = {"as_of": pa.array([day] * len(rows), pa.date32()), "model_version": pa.array([2] * len(rows))}
+        calm["drifted"] = pa.array([False] * len(rows))
+        later = pa.table({name: calm.get(name, rows[name]) for name in rows.column_names}, schema=rows.schema)
+        lake.replace("drift", {"as_of": [day], "model": ["customer_segments"]}, later)
+    assert len(checked_days(lake, ["customer_segments", "store_sales"])) == 22
+    assert drift_on(trained, TODAY).retrain, "2 of the version's newest 5 checks drifted"
 
 
 def test_drift_on_an_earlier_day_only_is_no_reason(trained: Settings) -> None:
