@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +22,7 @@ from pipeline.lake.maintenance import MANY_FILES, MIN_RETENTION, NOTHING, Mainte
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings, load_settings
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2025, 3, 3)
 NOW = datetime.now(UTC)
 
@@ -139,6 +144,63 @@ def test_beside_writers_nothing_is_lost_or_doubled(settings: Settings) -> None:
     for done in (keeper, *writers):
         done.result()
     assert values(settings) == [*range(40), 1039]
+
+
+def kill_during(work: Callable[[Settings], object], settings: Settings, begun: Callable[[], bool]) -> None:
+    """Run maintenance in a process of its own, and kill it as soon as it has begun to change files."""
+    name = work.__name__
+    code = (
+        f"from tests.lake.test_maintenance import {name}, load_settings\n{name}(load_settings(home={settings.home!r}))"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while worker.poll() is None and not begun():
+        pass
+    worker.kill()
+    worker.wait()
+    assert begun(), "it ended before it changed anything"
+
+
+def join_files(settings: Settings) -> None:
+    Maintenance(settings).join_small_files("t")
+
+
+def remove_versions(settings: Settings) -> None:
+    Maintenance(settings).remove_old_versions("t", {1}, timedelta(days=30))
+
+
+def data_files(settings: Settings) -> set[str]:
+    return {file.name for file in Path(settings.home, "lake", "t").rglob("*.parquet") if "_delta_log" not in file.parts}
+
+
+def test_a_kill_while_files_are_joined_loses_nothing(settings: Settings) -> None:
+    lake, sizes = Lake(settings), range(MANY_FILES)
+    for number in sizes:
+        lake.append("t", rows(*range(number * 50_000, (number + 1) * 50_000)), ["day"])
+    before = data_files(settings)
+    kill_during(join_files, settings, lambda: bool(data_files(settings) - before))
+    assert values(settings) == list(range(len(sizes) * 50_000))
+    join_files(settings)
+    assert len(lake.files("t")) == 1
+    assert values(settings) == list(range(len(sizes) * 50_000))
+    age(settings, 40)
+    Maintenance(settings).remove_old_versions("t", (), timedelta(days=30))
+    assert len(data_files(settings)) == 1, "what the killed process wrote is removed like any file that nobody needs"
+
+
+def test_a_kill_while_versions_are_removed_loses_nothing(settings: Settings) -> None:
+    lake = Lake(settings)
+    for number in range(3):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    unneeded = lake.files("t", 0)[0]
+    for number in range(3_000):
+        shutil.copy(unneeded, Path(unneeded).with_name(f"part-{number}.parquet"))
+    age(settings, 40)
+    before = len(data_files(settings))
+    kill_during(remove_versions, settings, lambda: len(data_files(settings)) < before)
+    assert (values(settings), values(settings, version=1)) == ([2], [1])
+    remove_versions(settings)
+    assert len(data_files(settings)) == 2
+    assert (values(settings), values(settings, version=1)) == ([2], [1])
 
 
 def test_leftovers_of_killed_processes_are_removed_when_they_are_old(settings: Settings) -> None:
