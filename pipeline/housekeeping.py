@@ -31,6 +31,7 @@ class Housekeeping:
         predictions: days that were removed from the log of the prediction service.
         versions: data files of old versions, and of writers that were killed, by table.
         leftovers: incomplete raw files and pages.
+        states: the stores' states of days gone by, from which nothing is answered any more.
         reports: old pages.
     """
 
@@ -38,12 +39,13 @@ class Housekeeping:
     predictions: int = 0
     versions: dict[str, Removed] = field(default_factory=dict)
     leftovers: Removed = NOTHING
+    states: Removed = NOTHING
     reports: Removed = NOTHING
 
     @property
     def removed(self) -> Removed:
         """All files that were removed."""
-        return sum(self.versions.values(), self.leftovers + self.reports)
+        return sum(self.versions.values(), self.leftovers + self.states + self.reports)
 
 
 def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | None = None) -> Housekeeping:
@@ -67,15 +69,16 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
     with log_step(log, "housekeeping", dry_run=dry_run) as results:
         until = now.date() - timedelta(days=settings.keep_predictions_days)
         done.predictions = remove_predictions(settings, until, dry_run=dry_run)
+        age = timedelta(days=settings.keep_versions_days)
         for table in log_each(log, "keep the table", maintenance.tables()):
             if joined := maintenance.join_small_files(table):
                 done.joined[table] = joined
-            age = timedelta(days=settings.keep_versions_days)
             removed = maintenance.remove_old_versions(table, needed[table], age)
             if removed.files:
                 done.versions[table] = removed
                 log_event(log, "versions removed", table=table, files=removed.files, bytes=removed.size)
         done.leftovers = maintenance.remove_leftovers(now)
+        done.states = maintenance.remove_states(now, age)
         done.reports = maintenance.remove_reports(now, timedelta(days=settings.keep_reports_days))
         if done.reports.files and not dry_run:
             write_lists(Lake(settings))

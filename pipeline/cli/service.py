@@ -73,7 +73,12 @@ def housekeeping(
 
     done = keep_house(load_settings(), dry_run=dry_run)
     shown = Table("what", number("files"), number("MB"))
-    for what, removed in (*done.versions.items(), ("leftovers", done.leftovers), ("pages", done.reports)):
+    for what, removed in (
+        *done.versions.items(),
+        ("leftovers", done.leftovers),
+        ("states", done.states),
+        ("pages", done.reports),
+    ):
         if removed.files:
             shown.add_row(what, f"{removed.files:,}", f"{removed.size / 1e6:,.1f}")
     total = f"{counted(done.removed.files, 'file')}, {done.removed.size / 1e6:,.1f} MB"

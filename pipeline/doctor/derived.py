@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.doctor.comparisons import repair_drift, repair_trials
@@ -161,9 +162,14 @@ def _pages(lake: Lake, folder: str) -> Iterator[tuple[str, UPath]]:
 
 
 def _state_faults(lake: Lake, domain: Domain, deep: bool) -> list[Fault]:
-    """Compare the results' days with the stored states, from which the prediction service answers."""
+    """Compare the results' days with the stored states, from which the prediction service answers.
+
+    Housekeeping removes the states of old days, so none is missed before the oldest that is there.
+    """
     faults = []
+    stored = sorted(PurePosixPath(file.path).name for file in lake.files_below(STATES))
     days = [str(day) for day in lake.days(domain.results_table)]
+    days = [day for day in days if not stored or day >= stored[0]] or days[-1:]
     for day in days if deep else days[-1:]:
         try:
             read_state(lake, f"{STATES}/{day}")

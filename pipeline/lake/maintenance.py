@@ -111,14 +111,22 @@ class Maintenance(Files):
         return removed
 
     def remove_leftovers(self, now: datetime) -> Removed:
-        """Remove incomplete raw files and pages that killed processes left more than `MIN_RETENTION` ago."""
-        files = [file for folder in ("raw", "reports") for file in self.files_below(folder)]
+        """Remove incomplete raw files, pages and states that killed processes left more than `MIN_RETENTION` ago."""
+        files = [file for folder in ("raw", "reports", "state") for file in self.files_below(folder)]
         return self._remove(file for file in files if TEMPORARY.match(file.name) and file.written < now - MIN_RETENTION)
 
     def remove_reports(self, now: datetime, older_than: timedelta) -> Removed:
         """Remove pages and what belongs to them, written longer ago than `older_than`; the shared script stays."""
         files = (file for file in self.files_below("reports") if not file.path.startswith("reports/assets/"))
         return self._remove(file for file in files if file.written < now - older_than)
+
+    def remove_states(self, now: datetime, older_than: timedelta) -> Removed:
+        """Remove stored states of models, written longer ago than `older_than`; the newest day of each model stays."""
+        states = [file for file in self.files_below("state") if not file.name.startswith(".")]
+        newest = {file.path.rpartition("/")[0]: file.path for file in sorted(states, key=lambda file: file.path)}
+        return self._remove(
+            file for file in states if file.written < now - older_than and file.path not in newest.values()
+        )
 
     def _remove(self, files: Iterable[StoredFile]) -> Removed:
         removed = NOTHING

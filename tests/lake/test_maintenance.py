@@ -231,6 +231,19 @@ def test_old_pages_are_removed_and_the_shared_script_stays(settings: Settings) -
     assert raw.exists()
 
 
+def test_old_states_are_removed_but_the_newest_of_each_model(settings: Settings) -> None:
+    lake = Lake(settings)
+    for path in ("state/a/2025-01-01", "state/a/2025-01-02", "state/b/2024-01-01", "state/b/.2024-01-02.partial"):
+        lake.write_blob(path, b"state")
+    month = timedelta(days=30)
+    assert Maintenance(settings).remove_states(NOW, month) == NOTHING
+    later = NOW + timedelta(days=31)
+    assert Maintenance(settings, dry_run=True).remove_states(later, month) == Removed(1, 5)
+    assert Maintenance(settings).remove_states(later, month) == Removed(1, 5)
+    left = {file.path for file in lake.files_below("state")}
+    assert left == {"state/a/2025-01-02", "state/b/2024-01-01", "state/b/.2024-01-02.partial"}
+
+
 def test_an_empty_home_has_no_tables(settings: Settings) -> None:
     assert Maintenance(settings).tables() == []
     Lake(settings).replace("t.received", {"day": [DAY]}, rows(1))

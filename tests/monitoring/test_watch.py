@@ -18,6 +18,7 @@ from pipeline.customers.specs import CUSTOMER_SEGMENTS
 from pipeline.domains import DOMAINS, find_domain
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
+from pipeline.monitoring import watch as watching
 from pipeline.monitoring.watch import DRIFT_SCHEMA, DriftResult, checked_days, watch
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Loaded, Provenance
