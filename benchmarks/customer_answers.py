@@ -21,13 +21,22 @@ import pyarrow as pa
 
 from benchmarks.load import get, post, send
 from benchmarks.serving import aisle, latency
-from pipeline.customers.domain import DOMAIN, RECOMMENDATIONS, RECOMMENDATIONS_TABLE, SEGMENTS, VALUE_TABLE
+from pipeline.customers import movements
+from pipeline.customers.domain import (
+    DOMAIN,
+    MOVEMENTS_TABLE,
+    RECOMMENDATIONS,
+    RECOMMENDATIONS_TABLE,
+    SEGMENTS,
+    VALUE_TABLE,
+)
 from pipeline.customers.features import FEATURE_COLUMNS
 from pipeline.ingestion import steps as ingestion
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
-from pipeline.training import lifecycle
+from pipeline.training import lifecycle, scoring
+from pipeline.training.spec import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 START, AS_OF = dt.date(2025, 1, 1), dt.date(2025, 5, 1)
@@ -42,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="aisle-bench-") as folder:
         settings = champions(Path(folder))
-        keep(Lake(settings), given.customers)
+        keep(settings, given.customers)
         with aisle(settings.home_path) as (port, process):
             asked = np.random.default_rng(7).integers(0, given.customers, ASKED).tolist()
             found = []
@@ -70,8 +79,9 @@ def champions(folder: Path) -> Settings:
     return settings
 
 
-def keep(lake: Lake, customers: int) -> None:
-    """Write what nights keep of so many customers: features, segments of three days, expected value, all lists."""
+def keep(settings: Settings, customers: int) -> None:
+    """Write what nights keep of so many customers: features, segments of three days, movements, value, all lists."""
+    lake = Lake(settings)
     rng, ids = np.random.default_rng(3), [str(number) for number in range(customers)]
     day = pa.array([AS_OF] * customers, pa.date32())
     names = ("insiders", "regulars", "lapsed")
@@ -83,10 +93,12 @@ def keep(lake: Lake, customers: int) -> None:
                 "as_of": pa.array([as_of] * customers, pa.date32()),
                 "segment": segment,
                 "segment_name": [names[number - 1] for number in segment],
-                "model_version": np.ones(customers, dtype=np.int64),
+                "model_version": np.full(customers, 1 + (as_of == AS_OF)),
             }
         )
         lake.replace(DOMAIN.results_table, {"as_of": [as_of]}, rows)
+    moved = movements.score(Run(settings, AS_OF, {}), scoring.RegisteredChampions(settings, DOMAIN))
+    lake.replace(MOVEMENTS_TABLE, {"as_of": [AS_OF]}, lifecycle.dated(moved, AS_OF))
     features = {name: np.ceil(rng.exponential(9, customers)) for name in FEATURE_COLUMNS}
     lake.replace(DOMAIN.features_table, {"as_of": [AS_OF]}, pa.table({"customer_id": ids, "as_of": day, **features}))
     value = {

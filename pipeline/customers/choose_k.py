@@ -206,7 +206,7 @@ def _decide(curve: Sequence[CurvePoint], elbow_k: int, in_use: int | None = None
         best = max(steady or from_elbow, key=lambda point: point.silhouette)
         reason = f"the elbow of the inertia is at {elbow_k}; from there up, {_listed(from_elbow)} reach the floors"
         reason += f", {_listed(steady)} with a stability of {STEADY:g} or more" if steady else ""
-        reason += f"; the best silhouette of these has {best.k} ({best.silhouette:.3f})"
+        reason += f"; of these {best.k} has the best silhouette ({best.silhouette:.3f})"
         if in_use != best.k and any(point.k == in_use and _stays(point, best) for point in admissible):
             return int(in_use or 0), f"{reason}, which is not clearly better than the {in_use} in use"
         chosen = min(

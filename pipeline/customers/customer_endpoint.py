@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.customers.domain import DOMAIN, RECOMMENDATIONS_TABLE, SEGMENTS, VALUE_TABLE
+from pipeline.customers.domain import DOMAIN, MOVEMENTS_TABLE, RECOMMENDATIONS_TABLE, SEGMENTS, VALUE_TABLE
 from pipeline.customers.kept import Kept, newest, read_day, state_of
+from pipeline.customers.movements import LAST_MONTH, LAST_TRAINING
 from pipeline.customers.segments import TRUSTED_TYPES
 from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, Strict, flatten
 from pipeline.errors import RefusedError
@@ -18,11 +18,12 @@ from pipeline.lake.tables import Lake
 from pipeline.reports.phrasing import counted
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
-TABLES = (DOMAIN.results_table, DOMAIN.features_table, VALUE_TABLE, RECOMMENDATIONS_TABLE)
-MONTH = timedelta(days=30)
+TABLES = (DOMAIN.results_table, DOMAIN.features_table, VALUE_TABLE, RECOMMENDATIONS_TABLE, MOVEMENTS_TABLE)
 VALUES = ("purchase_chance", "purchases", "revenue", "revenue_low", "revenue_high", "decile", "alive")
 
 
@@ -52,8 +53,9 @@ class ExpectedValue(Answer):
 
 
 class EarlierSegment(Answer):
-    """The segment of a customer on an earlier scored day."""
+    """The segment of a customer on an earlier scored day; `since` says which day that is."""
 
+    since: str
     as_of: str
     segment: int
     segment_name: str
@@ -62,8 +64,8 @@ class EarlierSegment(Answer):
 class CustomerAnswer(Answer):
     """A customer as of a day. What the night did not make is null.
 
-    `movements` has the segments on the scored day before and on the newest one at least 30 days before, as far as the
-    customer was known on them.
+    `movements` has the segments on a day of last month and before the last training, as far as the customer was known
+    on them; see the table `segment_movements`.
     """
 
     customer: str
@@ -92,12 +94,8 @@ class CustomerPredictor:
             None if (rows := others[name]) is None else Kept(rows.select(["customer_id", *used]), "customer_id")
             for name, used in ((DOMAIN.features_table, DESCRIBED), (VALUE_TABLE, VALUES))
         )
-        earlier = ((day, read_day(lake, DOMAIN.results_table, day)) for day in earlier_days(lake, as_of))
-        self._earlier = {
-            day.isoformat(): Kept(rows.select(["customer_id", "segment", "segment_name"]), "customer_id")
-            for day, rows in earlier
-            if rows is not None
-        }
+        moved = others[MOVEMENTS_TABLE]
+        self._earlier = [] if moved is None else [_earlier(moved, since) for since in (LAST_MONTH, LAST_TRAINING)]
         lists = others[RECOMMENDATIONS_TABLE]
         self._again, self._new = (
             None if lists is None else Kept(lists.filter(pc.equal(lists["list"], name)), "subject")
@@ -112,7 +110,7 @@ class CustomerPredictor:
         rows: list[CustomerRow] = flatten(requests)
         customers = [row.customer for row in rows]
         own = (self._segments, self._features, self._values, self._again, self._new)
-        found = [_rows_of(table, customers) for table in (*own, *self._earlier.values())]
+        found = [_rows_of(table, customers) for table in (*own, *self._earlier)]
         return Predictions(list(map(self._answer, customers, zip(*found, strict=True))), [], {})
 
     def _answer(self, customer: str, rows: Sequence[dict[str, Any] | None]) -> Answer:
@@ -139,8 +137,13 @@ class CustomerPredictor:
             buy_again=again["products"] if again else None,
             new_to_you=new["products"] if new else None,
             movements=[
-                EarlierSegment(as_of=day, segment=row["segment"], segment_name=row["segment_name"])
-                for day, row in zip(self._earlier, earlier, strict=True)
+                EarlierSegment(
+                    since=row["since"],
+                    as_of=row["compared_with"].isoformat(),
+                    segment=row["from_segment"],
+                    segment_name=row["from_name"],
+                )
+                for row in earlier
                 if row
             ],
             model_version=segment["model_version"],
@@ -155,12 +158,11 @@ def _rows_of(table: Kept | None, customers: Sequence[str]) -> list[dict[str, Any
     return table.get_all(customers) if len(customers) > 1 else [table.get(customers[0])]
 
 
-def earlier_days(lake: Lake, as_of: date | None) -> list[date]:
-    """The scored day before a day, and the newest one at least `MONTH` before it; one where both are the same."""
-    if as_of is None:
-        return []
-    days = [day for day in lake.days(DOMAIN.results_table) if day < as_of]
-    return list(dict.fromkeys([*days[-1:], *[day for day in days if day <= as_of - MONTH][-1:]]))
+def _earlier(moved: pa.Table, since: str) -> Kept:
+    """Who was in which segment on the day that a comparison is with."""
+    known = pc.and_(pc.equal(moved["since"], since), pc.is_valid(moved["from_segment"]))
+    used = ["customer_id", "since", "compared_with", "from_segment", "from_name"]
+    return Kept(moved.filter(known).select(used), "customer_id")
 
 
 def describe(features: Mapping[str, Any], window_days: int) -> list[str]:

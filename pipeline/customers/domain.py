@@ -8,6 +8,7 @@ SEGMENTS, RECOMMENDATIONS = "customer_segments", "recommendations"
 RECOMMENDATIONS_TABLE = "recommendations"
 CUSTOMER_VALUE = "customer_value"
 VALUE_TABLE = "customer_value"
+MOVEMENTS_TABLE = "segment_movements"
 
 DOMAIN = Domain(
     name="customers",
@@ -15,7 +16,11 @@ DOMAIN = Domain(
     features_table="customer_features",
     results_table="customer_segments",
     models=(
-        ModelEntry(SEGMENTS, imported("pipeline.customers.specs:CUSTOMER_SEGMENTS")),
+        ModelEntry(
+            SEGMENTS,
+            imported("pipeline.customers.specs:CUSTOMER_SEGMENTS"),
+            results=OwnResults(MOVEMENTS_TABLE, imported("pipeline.customers.movements:score")),
+        ),
         ModelEntry(
             RECOMMENDATIONS,
             imported("pipeline.customers.recommendations.specs:SPEC"),
@@ -37,7 +42,7 @@ DOMAIN = Domain(
     ),
     headlines=(
         Headline("customers", "customer_features", "count(*)"),
-        Headline("revenue of their year", "customer_features", "sum(revenue)", money=True),
+        Headline("revenue of their year", "customer_features", "sum(revenue)"),
     ),
     labels=imported("pipeline.customers.labels:LABELS"),
 )

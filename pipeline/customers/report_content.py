@@ -11,7 +11,14 @@ import pyarrow.compute as pc
 
 from pipeline.customers.cohorts import retention
 from pipeline.customers.customer_search import search_section
-from pipeline.customers.domain import CUSTOMER_VALUE, DOMAIN, RECOMMENDATIONS, RECOMMENDATIONS_TABLE, VALUE_TABLE
+from pipeline.customers.domain import (
+    CUSTOMER_VALUE,
+    DOMAIN,
+    MOVEMENTS_TABLE,
+    RECOMMENDATIONS,
+    RECOMMENDATIONS_TABLE,
+    VALUE_TABLE,
+)
 from pipeline.customers.insiders import reviews
 from pipeline.customers.insiders_compared import Difference, difference, difference_after
 from pipeline.customers.kept import read_day
@@ -20,6 +27,7 @@ from pipeline.customers.purchase_kinds import purchases_by_kind
 from pipeline.customers.regions import revenue_by_place
 from pipeline.customers.report_insiders import Insiders, insiders_sections, write_list
 from pipeline.customers.report_models import recommendation_sections, value_sections
+from pipeline.customers.report_movements import movement_sections
 from pipeline.customers.report_purchases import cohort_section, kind_sections, region_sections
 from pipeline.customers.report_segments import segment_sections
 from pipeline.lake import engine
@@ -67,6 +75,9 @@ def further_sections(settings: Settings, as_of: dt.date, order: list[str]) -> li
         search_section(lake, as_of, customers, _own_lists(lists), names),
         *segment_sections(customers, order),
     ]
+    movements = read_day(lake, MOVEMENTS_TABLE, as_of)
+    if movements is not None:
+        sections += movement_sections(movements.to_pandas())
     if insiders is not None:
         sections += insiders_sections(insiders, write_list(lake, insiders))
     sections += region_sections(revenue_by_place(con, history, as_of, window_days), names)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.customers import segments
 from pipeline.customers.domain import DOMAIN
 from pipeline.customers.monitoring import MONITORED
+from pipeline.customers.movements import changed_segments
 from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
@@ -52,7 +53,9 @@ def fit(features: pd.DataFrame, run: Run, champion: Loaded | None) -> Fitted:
         features=segments.SEGMENT_FEATURES,
         example=features[list(segments.SEGMENT_FEATURES)],
         metrics=segments.segment_quality(fitted.pipeline, features, run.settings.seed),
-        reason=training.choice.reason,
+        reason=f"{training.choice.reason}; {changed_segments(known.map, fitted.map)}"
+        if known
+        else training.choice.reason,
         params={
             "k": training.choice.k,
             "window_days": run.settings.window_days,

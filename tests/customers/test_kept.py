@@ -124,16 +124,25 @@ def test_a_customer_has_what_the_night_made(scored: Settings) -> None:
     assert (known.expected.revenue, known.expected.decile) == (80.0, 2)
 
 
-def test_a_customer_has_the_segments_of_the_day_before_and_of_a_month_before(scored: Settings) -> None:
-    for day, name in ((date(2025, 3, 1), "oldest"), (date(2025, 4, 1), "a month"), (date(2025, 4, 20), "between")):
-        row = {"customer_id": "é9", "segment": 4, "segment_name": name, "model_version": 2}
-        write(scored, "customer_segments", [row], day)
-    other = [{"customer_id": "10", "segment": 2, "segment_name": "regulars", "model_version": 3}]
-    write(scored, "customer_segments", other, BEFORE)
-    rows = [CustomerRow(customer=customer) for customer in ("é9", "10")]
-    known, moved = cast(Any, CustomerPredictor(LOADED, scored).predict([rows]).answers)
-    assert [(found.as_of, found.segment_name) for found in known.movements] == [("2025-04-01", "a month")]
-    assert [(found.as_of, found.segment) for found in moved.movements] == [("2025-05-01", 2)]
+def test_a_customer_has_the_segments_of_last_month_and_before_the_last_training(scored: Settings) -> None:
+    def moved(customer: str, since: str, segment: int | None, name: str | None) -> dict[str, Any]:
+        ends = {"from_segment": segment, "from_name": name, "to_segment": 1, "to_name": "insiders"}
+        return {"customer_id": customer, "since": since, "compared_with": BEFORE} | ends
+
+    rows = [
+        moved("é9", "last month", 2, "lapsed"),
+        moved("é9", "last training", 1, "insiders"),
+        moved("10", "last month", 3, "regulars"),
+        moved("10", "last training", None, None),
+    ]
+    write(scored, "segment_movements", rows)
+    asked = [CustomerRow(customer=customer) for customer in ("é9", "10")]
+    known, new = cast(Any, CustomerPredictor(LOADED, scored).predict([asked]).answers)
+    assert [(found.since, found.as_of, found.segment, found.segment_name) for found in known.movements] == [
+        ("last month", "2025-05-01", 2, "lapsed"),
+        ("last training", "2025-05-01", 1, "insiders"),
+    ]
+    assert [(found.since, found.segment_name) for found in new.movements] == [("last month", "regulars")]
 
 
 def test_features_are_told_in_words() -> None:
