@@ -10,7 +10,7 @@ TORCH_WHEELS := https://download.pytorch.org/whl/cpu/torch/
 # pip, unlike uv, reads the machine's own configuration, which may name a mirror or a folder of wheels.
 TORCH := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-torch.txt
 
-LOCKS := requirements.txt requirements-serving.txt requirements-dev.txt requirements-audit.txt requirements-uv.txt
+LOCKS := requirements.txt requirements-serving.txt requirements-dev.txt requirements-audit.txt requirements-uv.txt requirements-study.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint bench audit lock clean
@@ -47,6 +47,7 @@ lock: $(VENV)/uv ## Compile requirements*.in to requirements*.txt
 	@$(LOCK) requirements-serving.in --output-file requirements-serving.txt
 	@$(LOCK) requirements-audit.in --output-file requirements-audit.txt
 	@$(LOCK) requirements-uv.in --output-file requirements-uv.txt
+	@$(LOCK) requirements-study.in --output-file requirements-study.txt
 	@$(LOCK) requirements-torch.in --find-links $(TORCH_WHEELS) --no-emit-find-links --output-file requirements-torch.txt
 
 clean: ## Remove the environment and everything that was made

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements", "requirements-dev", "requirements-serving", "requirements-torch")
+LOCKS = ("requirements", "requirements-dev", "requirements-serving", "requirements-torch", "requirements-study")
 
 # Sets that the resolver was content with have failed to import: so all that the pipeline uses is imported, and the
 # pair that has broken before (Ibis on DuckDB) does a round trip.
@@ -62,11 +62,12 @@ def applies(pin: Requirement) -> bool:
     return pin.marker is None or pin.marker.evaluate()
 
 
-def test_the_extra_takes_what_is_locked() -> None:
+@pytest.mark.parametrize(("name", "package"), [("torch", "torch"), ("study", "umap-learn")])
+def test_the_extra_takes_what_is_locked(name: str, package: str) -> None:
     import tomllib
 
-    (extra,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["torch"]
-    for pin, _ in locked(ROOT / "requirements-torch.txt")["torch"]:
+    (extra,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][name]
+    for pin, _ in locked(ROOT / f"requirements-{name}.txt")[package]:
         (version,) = pin.specifier
         assert Requirement(extra).specifier.contains(version.version)
 

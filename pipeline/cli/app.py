@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli import data, models, recovery, service
+from pipeline.cli import data, models, recovery, service, study
 from pipeline.cli.options import Verbose
 from pipeline.cli.output import interruptible, print_error
 from pipeline.cli.progress import showing_progress
@@ -97,6 +97,11 @@ def assemble() -> typer.Typer:
     for name, command in QUARANTINE.items():
         quarantine.command(name)(_prepare(command))
     app.add_typer(quarantine, name="quarantine", rich_help_panel="Data")
+    studies = typer.Typer(no_args_is_help=True, help="Compare what could be a model, without registering any.")
+    studies.command("segments")(_prepare(study.segments))
+    # A callback keeps `segments` a word of its own while it is the only study.
+    studies.callback()(lambda: None)
+    app.add_typer(studies, name="study", rich_help_panel="Models")
     return app
 
 

@@ -18,7 +18,7 @@ DOMAIN = Domain(
     endpoints=(imported("pipeline.stores.endpoint:ENDPOINT"),),
     headlines=(
         Headline("stores with a forecast", "store_forecasts", "count(DISTINCT store)"),
-        Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)", money=True),
+        Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)"),
     ),
     labels=imported("pipeline.stores.labels:LABELS"),
 )
