@@ -1,6 +1,6 @@
 """Seconds and memory of recommendations for a made-up shop of any size.
 
-python -m benchmarks.recommendations [--customers 100000] [--products 20000] [--bought 30]
+python -m benchmarks.recommendations [--customers 100000] [--products 20000] [--bought 30] [--scored N]
 
 Purchases are drawn (popularity falls as 1 / rank), so figures of quality would mean nothing here: those are given by
 `aisle backtest recommendations`.
@@ -13,6 +13,7 @@ import datetime as dt
 import resource
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +34,9 @@ def main() -> None:
     args.add_argument("--customers", type=int, default=100_000)
     args.add_argument("--products", type=int, default=20_000)
     args.add_argument("--bought", type=int, default=30, help="mean number of products of a customer")
+    args.add_argument(
+        "--scored", type=int, help="customers who get lists, which take as long as there are; all of them"
+    )
     opts = args.parse_args()
     rng = np.random.default_rng(SEED)
     small = drawn(rng, FITTED_CUSTOMERS, opts.products, opts.bought)
@@ -41,9 +45,9 @@ def main() -> None:
     booster = timed("fit", lambda: fit_booster([(small, truth)], seed=SEED, threads=1))
     past = timed("draw the past", lambda: drawn(rng, opts.customers, opts.products, opts.bought))
     print(f"{len(past.customers):,} customers, {len(past.products):,} products, {len(past.product):,} pairs")
-    timed("learn similarities", lambda: Blend.scorer_of(booster, past, 1))
-    scorer = Blend.scorer_of(booster, past, 1)
-    timed("three lists for each customer", lambda: recommend(past, scorer, ("all", "again", "new"), K))
+    scorer = timed("learn similarities", lambda: Blend.scorer_of(booster, past, 1))
+    scored = replace(past, customers=past.customers[: opts.scored])
+    timed(f"three lists for {len(scored.customers):,}", lambda: recommend(scored, scorer, ("all", "again", "new"), K))
     timed("goes with", lambda: goes_with(past))
 
 

@@ -42,7 +42,7 @@ DOMAIN = Domain(
     ),
     headlines=(
         Headline("customers", "customer_features", "count(*)"),
-        Headline("revenue of their year", "customer_features", "sum(revenue)"),
+        Headline("revenue of their year", "customer_features", "sum(revenue)", money=True),
     ),
     labels=imported("pipeline.customers.labels:LABELS"),
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.customers.cohorts import MAX_COHORTS
 from pipeline.customers.product_names import product_name
 from pipeline.customers.purchase_kinds import FACTORS, Invoices, levers
 from pipeline.customers.regions import GROWTH_DAYS, NO_REGION
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHOWN_COUNTRIES = 25
+FIRST_COHORT = "The first cohort also holds those who were customers before the data begin, so it stays higher."
 RISE = 0.1
 """The rise of the average invoice for which levers are shown."""
 FACTOR_WORDS = {"lines": "the number of lines", "units_per_line": "the units per line", "price": "the price of a unit"}
@@ -96,7 +98,7 @@ def kind_sections(invoices: Invoices) -> list[Section]:
     bounds = {
         "personal": f"below {decimal(bulk, 1)}",
         "bulk": f"{decimal(bulk, 1)} to {decimal(reseller, 1)}",
-        "reseller": f"{decimal(reseller, 1)} and more",
+        "reseller": f"from {decimal(reseller, 1)}",
     }
     figure = go.Figure(
         [
@@ -119,7 +121,7 @@ def kind_sections(invoices: Invoices) -> list[Section]:
             Table(
                 (
                     "kind", "units per line", "purchases", "share", "customers", "revenue", "of revenue",
-                    "invoice value", "lines", "unit price",
+                    "invoice", "lines", "unit price",
                 ),
                 [
                     (
@@ -175,8 +177,8 @@ def cohort_section(retention: pd.DataFrame) -> list[Section]:
             "Cohort retention",
             [
                 "Customers by the month of their first purchase, and how many of them bought something in each later "
-                f"month. {percent(mean)} buy again in the month after their first. Only months that have ended count. "
-                "The first cohort holds everybody who was a customer before the data begin, so it stays higher.",
+                f"month. {percent(mean)} buy again in the month after their first. Only months that have ended count.",
+                *([FIRST_COHORT] if len(retention) < MAX_COHORTS else []),
             ],
             Table(
                 ("first purchase", "customers", *(str(age) for age in ages)),

@@ -95,7 +95,7 @@ def _arrivals(arrivals: Sequence[Arrival]) -> Section:
             _share(arrival),
             count(arrival.recent),
             count(arrival.recent_rows),
-            _exact_percent(arrival.recent_quarantined / arrival.recent_rows) if arrival.recent_rows else MISSING,
+            percent(arrival.recent_quarantined / arrival.recent_rows, 2) if arrival.recent_rows else MISSING,
         )
         for arrival in arrivals
     ]
@@ -109,13 +109,8 @@ def _arrivals(arrivals: Sequence[Arrival]) -> Section:
 
 
 def _share(arrival: Arrival) -> str:
-    text = _exact_percent(arrival.share)
-    return text if arrival.usual_share is None else f"{text} (usually {_exact_percent(arrival.usual_share)})"
-
-
-def _exact_percent(fraction: float) -> str:
-    """Format a share so that a small one does not look like none."""
-    return "less than 0.01 %" if 0 < fraction < 0.0001 else percent(fraction, 2)
+    text = percent(arrival.share, 2)
+    return text if arrival.usual_share is None else f"{text} (usually {percent(arrival.usual_share, 2)})"
 
 
 def _models(morning: Morning) -> Section:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.reports.page import Link, Tone
-from pipeline.reports.phrasing import count
+from pipeline.reports.phrasing import amount, count, signed_percent
 
 DAYS = 14
 """How many days back the page looks."""
@@ -41,15 +41,17 @@ class Figure:
     Attributes:
         label: what it is.
         values: one for each of the newest days that have it, oldest first; not empty.
+        money_of: the table whose currency the values are in; None for counts.
     """
 
     label: str
     values: tuple[float, ...]
+    money_of: str | None = None
 
     @property
     def now(self) -> str:
         """The newest value as text."""
-        return count(self.values[-1])
+        return self._text(self.values[-1])
 
     @property
     def change(self) -> str:
@@ -60,8 +62,11 @@ class Figure:
         if before == now:
             return "unchanged"
         if abs(before) < FEW:
-            return f"was {count(before)}"
-        return f"{100 * (now / before - 1):+.1f} %"
+            return f"was {self._text(before)}"
+        return signed_percent(100 * (now / before - 1))
+
+    def _text(self, value: float) -> str:
+        return count(value) if self.money_of is None else amount(value, self.money_of)
 
 
 @dataclass(frozen=True)

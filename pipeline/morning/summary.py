@@ -151,5 +151,9 @@ def _figures(settings: Settings, lake: Lake, domain: Domain, as_of: date) -> tup
         query = f"SELECT as_of, {headline.expression} AS value FROM headline_rows GROUP BY as_of ORDER BY as_of"  # noqa: S608
         return tuple(value for value in con.to_pyarrow(rows.sql(query))["value"].to_pylist() if value is not None)
 
-    found = ((headline.label, values(headline)) for headline in domain.headlines if lake.exists(headline.table))
-    return tuple(Figure(label, numbers) for label, numbers in found if numbers)
+    found = ((headline, values(headline)) for headline in domain.headlines if lake.exists(headline.table))
+    return tuple(
+        Figure(headline.label, numbers, domain.input_table if headline.money else None)
+        for headline, numbers in found
+        if numbers
+    )

@@ -151,10 +151,16 @@ METRICS: Mapping[str, Metric] = {
     "recall": Metric("purchases on the lists", "share of the purchases; more is better", "share"),
     "relative_mae": Metric("mean error, of the mean", "less is better", "share"),
     "rmse": Metric("typical error", "in the unit of what is predicted (RMSE), large errors count more; less is better"),
+    "rmspe_difference_high": Metric(
+        "typical error minus that of the model in use", "upper end of its 95 % interval; below 0 is better", "change"
+    ),
     "rmspe": Metric("typical error in per cent", "large errors count more (RMSPE); less is better", "share"),
     "rows": Metric("rows", "how many were measured"),
     "same_brand_accuracy": Metric(
         "the last brand again", "how often that simple guess is right; the model should be above it", "share"
+    ),
+    "season_mape": Metric(
+        "mean error on last year's coming season", "six weeks of a year ago (MAPE); less is better", "share"
     ),
     "segments": Metric("segments", "their number"),
     "silhouette": Metric("silhouette", "how clearly segments are apart, from -1 to 1; more is better"),
@@ -181,3 +187,8 @@ def metric_of(name: str) -> Metric:
     if base and name.startswith("new_"):
         return Metric(f"{base.text}, new products", base.meaning, base.kind)
     return Metric(readable(name), "")
+
+
+def exact(name: str, value: float) -> str:
+    """Write a metric with four digits, enough to tell it from the limit of a rule; fractions are in per cent."""
+    return f"{value:.4g}" if metric_of(name).kind == "number" else percent(value, 2)

@@ -18,7 +18,7 @@ DOMAIN = Domain(
     endpoints=(imported("pipeline.stores.endpoint:ENDPOINT"),),
     headlines=(
         Headline("stores with a forecast", "store_forecasts", "count(DISTINCT store)"),
-        Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)"),
+        Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)", money=True),
     ),
     labels=imported("pipeline.stores.labels:LABELS"),
 )

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.dates import format_day
+from pipeline.reports.labels import exact, metric_of
+from pipeline.reports.phrasing import percent
 
 if TYPE_CHECKING:
     from datetime import date
@@ -49,8 +51,8 @@ class RuleResult:
     def sentence(self) -> str:
         """The result in words."""
         seen = "not measured" if self.observed is None else self.observed
-        seen = f"{seen:.4g}" if isinstance(seen, float) else seen
-        name = self.metric.replace("_", " ")
+        seen = exact(self.metric, seen) if isinstance(seen, float) else seen
+        name = metric_of(self.metric).text
         return f"{name} {seen} ({self.allowed})" if self.passed else f"{name} {seen}, but wanted: {self.allowed}"
 
 
@@ -89,7 +91,8 @@ class Floor:
     def check(self, scores: Scores) -> RuleResult:
         """Pass from `at_least` upwards."""
         value = _measured(scores.challenger, self.metric)
-        return _result(self, value, value is not None and value >= self.at_least, f"at least {self.at_least:g}")
+        passed = value is not None and value >= self.at_least
+        return _result(self, value, passed, f"at least {exact(self.metric, self.at_least)}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ class Ceiling:
         value = _measured(scores.challenger, self.metric)
         if self.against_champion and scores.champion is None:
             return _result(self, value, True, NO_CHAMPION)
-        return _result(self, value, value is not None and value <= self.at_most, f"at most {self.at_most:g}")
+        passed = value is not None and value <= self.at_most
+        return _result(self, value, passed, f"at most {exact(self.metric, self.at_most)}")
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class Within:
         """Pass from `low` to `high`, both included."""
         value = _measured(scores.challenger, self.metric)
         passed = value is not None and self.low <= value <= self.high
-        return _result(self, value, passed, f"{self.low:g} to {self.high:g}")
+        return _result(self, value, passed, f"{exact(self.metric, self.low)} to {exact(self.metric, self.high)}")
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,8 @@ class NotWorse:
         limit = other - self.tolerance if self.higher_is_better else other + self.tolerance
         passed = value is not None and (value >= limit if self.higher_is_better else value <= limit)
         side = "at least" if self.higher_is_better else "at most"
-        return _result(self, value, passed, f"{side} {limit:.4g} (champion {other:.4g}, tolerance {self.tolerance:g})")
+        compared = f"champion {exact(self.metric, other)}, tolerance {self.tolerance:g}"
+        return _result(self, value, passed, f"{side} {exact(self.metric, limit)} ({compared})")
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,8 @@ class Better:
         limit = other + self.by if self.higher_is_better else other - self.by
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
-        return _result(self, value, passed, f"{side} {limit:.4g} (champion {other:.4g}, by {self.by:g})")
+        compared = f"champion {exact(self.metric, other)}, by {self.by:g}"
+        return _result(self, value, passed, f"{side} {exact(self.metric, limit)} ({compared})")
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,8 @@ class BeatsBaseline:
         limit = other + step if self.higher_is_better else other - step
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
-        return _result(self, value, passed, f"{side} {limit:.4g} (baseline {other:.4g}, by {self.share:.0%})")
+        compared = f"baseline {exact(self.metric, other)}, by {percent(self.share, 0)}"
+        return _result(self, value, passed, f"{side} {exact(self.metric, limit)} ({compared})")
 
 
 @dataclass(frozen=True)

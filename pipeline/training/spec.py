@@ -222,11 +222,13 @@ class Headline:
         label: what it is, with its unit.
         table: a table with a part for each as-of day.
         expression: an aggregate of the rows of a day, in SQL.
+        money: whether it is an amount in the currency of the domain's input table.
     """
 
     label: str
     table: str
     expression: str
+    money: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.ingestion.ledger import LedgerEntry, Status
 from pipeline.morning.state import Arrival, Figure, Morning
+from pipeline.reports.phrasing import NumberStyle, written_in
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,11 @@ def test_the_days_go_back_from_the_newest() -> None:
     days = Morning(date(2025, 3, 3), (), (), (), at).days
     assert (days[0], days[-1], len(days)) == (date(2025, 3, 3), date(2025, 2, 18), 14)
     assert Morning(None, (), (), (), at).days == []
+
+
+def test_money_has_its_currency_and_counts_have_none() -> None:
+    with written_in(NumberStyle(currencies={"transactions": "GBP"})):
+        revenue = Figure("revenue", (1500.0, 1800.0), "transactions")
+        assert (revenue.now, revenue.change) == ("£1,800", "+20.0 %")
+        assert Figure("revenue", (50.0, 1800.0), "transactions").change == "was £50.00"
+        assert Figure("customers", (1500.0, 1800.0)).now == "1,800"
