@@ -14,10 +14,13 @@ import plotly.graph_objects as go
 from pipeline.customers.labels import LABELS
 from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion
-from pipeline.reports.charts import figure_json
+from pipeline.reports.charts import figure_json, wrapped
 from pipeline.reports.labels import label_of
 from pipeline.reports.page import Section, Table, Tile, write_page
 from pipeline.reports.phrasing import amount, count, currency_sentence, decimal, percent, share
+
+MIN_WIDTH = 620
+"""Pixels of the picture of the segments, below which its figures cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def _profiles_section(profile: pd.DataFrame, features: Sequence[str]) -> Section
         go.Heatmap(
             z=ratio.T,
             x=profile["segment_name"],
-            y=[label_of(LABELS, feature).title for feature in features],
+            y=[wrapped(label_of(LABELS, feature).title) for feature in features],
             text=[
                 [label_of(LABELS, feature).bare(cell) for cell in row]
                 for feature, row in zip(features, means.T, strict=True)
@@ -130,6 +133,7 @@ def _profiles_section(profile: pd.DataFrame, features: Sequence[str]) -> Section
             zmax=2,
             colorbar={"title": "ratio to<br>average"},
         ),
+        layout={"meta": {"min_width": MIN_WIDTH}},
     )
     return Section(
         "What each segment is like",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -19,6 +20,8 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 ROW_HEIGHT = 300
 """Pixels of one row of a figure."""
+LABEL_WIDTH = 30
+"""Characters of a line of a label beside an axis."""
 TITLE_HEIGHT = 28
 """Pixels of the title of a row; the legend is placed above it."""
 
@@ -26,6 +29,11 @@ TITLE_HEIGHT = 28
 def stacked_figure(titles: Sequence[str]) -> go.Figure:
     """Return an empty figure with one chart per title, one below the other, which fits narrow screens."""
     return make_subplots(rows=len(titles), cols=1, subplot_titles=list(titles), vertical_spacing=0.32 / len(titles))
+
+
+def wrapped(text: str, width: int = LABEL_WIDTH) -> str:
+    """Break a label into lines, as Plotly writes them, so that long ones leave room for the chart."""
+    return "<br>".join(textwrap.wrap(text, width))
 
 
 def with_opacity(colour: str, opacity: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pipeline.reports.charts import COLOURS, figure_json
+from pipeline.reports.charts import COLOURS, figure_json, wrapped
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import count, number, percent, signed
 from pipeline.shoppers.features import DEMOGRAPHICS
@@ -33,7 +33,7 @@ def segments_section(stored: Mapping[str, Any]) -> Section:
         go.Heatmap(
             z=((means - shares @ means) / ranges).T,
             x=[segment["name"] for segment in segments],
-            y=[LABELS[column].title for column in columns],
+            y=[wrapped(LABELS[column].title) for column in columns],
             text=[[LABELS[column].mean(cell) for cell in row] for column, row in zip(columns, means.T, strict=True)],
             texttemplate="%{text}",
             colorscale="RdBu",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pipeline.reports.charts import COLOURS, figure_json, stacked_figure
+from pipeline.reports.charts import COLOURS, figure_json, stacked_figure, wrapped
 from pipeline.reports.labels import label_of, metric_of
 from pipeline.reports.page import Section, Table
 from pipeline.reports.phrasing import (
@@ -85,7 +85,7 @@ def importance_section(evidence: Mapping[str, Any]) -> Section:
     for row, (values, times, colour) in enumerate(charts, 1):
         shown = values[:MAX_FEATURES][::-1]
         figure.add_bar(
-            y=[_label(name) for name, _ in shown],
+            y=[wrapped(_label(name)) for name, _ in shown],
             x=[times * value for _, value in shown],
             orientation="h",
             marker_color=colour,

@@ -8,7 +8,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from pipeline.reports.charts import COLOURS, GREY
+from pipeline.reports.charts import COLOURS, GREY, wrapped
 from pipeline.reports.labels import label_of
 from pipeline.reports.page import Section
 from pipeline.reports.phrasing import count, counted, number_format, percent, with_unit
@@ -110,7 +110,7 @@ def _script_data(
         **{end: wide(forecasts, end, days) for end in INTERVAL_ENDS},
         "earlier": wide(inside, "mean", recent) if len(inside) else None,
         "promo": ["".join("1" if flag else "0" for flag in row) for row in promoted],
-        "features": [label_of(LABELS, feature).text for feature in features],
+        "features": [wrapped(label_of(LABELS, feature).text) for feature in features],
         "why": _explanations(explained, stores, features),
     }
 
