@@ -1,6 +1,6 @@
 """`make bench`: measure speed and memory, and print one table.
 
-python -m benchmarks [--quick] [--json [FILE]]
+python -m benchmarks [--quick] [--only WORD] [--json [FILE]]
 
 Each group of rows is a module with a function `rows`, and each measurement has a process of its own. Figures beside a
 yardstick are ratios of one run. AISLE_DATA names the folder of the open data; without it what needs them is left out.
@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -19,11 +20,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backfill, customers, dags, drift, ingestion, night
+from benchmarks import backfill, customers, dags, drift, ingestion, night, nights
 from benchmarks.readme import FIGURES, cells
 from benchmarks.results import Row, Run, machine, today, versions
 
-HEADER = ("what", "s", "cpu s", "peak MB", "beside", "its s", "its cpu s", "times its cpu", "goal", "")
+HEADER = ("", "s", "cpu s", "MB", "beside (cpu s)", "×", "goal")
 Measure = Callable[[], list[Row]]
 
 
@@ -32,27 +33,34 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer lines and deliveries: minutes instead of an hour")
     parser.add_argument("--only", default="", metavar="WORD", help="only groups whose name has this word")
     parser.add_argument(
+        "--nights", type=Path, metavar="FOLDER", help="the home of benchmarks.nights, to add what its nights cost"
+    )
+    parser.add_argument(
         "--json", type=Path, nargs="?", const=FIGURES, metavar="FILE", help="write the figures to a file"
     )
     args = parser.parse_args()
     console = Console(stderr=True)
-    found, left_out = [], {}
-    start = os.getloadavg()[0]
-    for name, measure in groups(ingestion.open_data(), quick=args.quick):
+    found: list[Row] = []
+    chosen = groups(ingestion.open_data(), quick=args.quick)
+    if args.nights:
+        chosen += [(nights.GROUP, partial(nights.rows, args.nights))]
+    for name, measure in chosen:
         if args.only not in name:
             continue
         if measure is None:
-            left_out[name] = "for lack of the open data (AISLE_DATA)"
+            print(f"Not measured: {name}, for lack of the open data (AISLE_DATA).")
             continue
         with console.status(f"measuring: {name}"):
-            found += measure()
-    run = Run(found, left_out, machine(), versions(), (start, os.getloadavg()[0]), today())
+            rows = measure()
+        found += [replace(row, load=round(os.getloadavg()[0], 1)) for row in rows]
+    run = Run(found, machine(), versions(), today())
     show(run)
     if args.json:
-        args.json.write_text(json.dumps(run.as_dict(), indent=1) + "\n")
+        earlier = Run.from_dict(json.loads(args.json.read_text())) if args.only and args.json.exists() else run
+        args.json.write_text(json.dumps(run.after(earlier).as_dict(), indent=1) + "\n")
 
 
-def groups(data: Path | None, *, quick: bool) -> Sequence[tuple[str, Measure | None]]:
+def groups(data: Path | None, *, quick: bool) -> list[tuple[str, Measure | None]]:
     """The groups of rows, by name; None where the open data are missing."""
     more: list[tuple[str, Measure | None]] = []
     if not quick:
@@ -70,18 +78,17 @@ def groups(data: Path | None, *, quick: bool) -> Sequence[tuple[str, Measure | N
 
 
 def show(run: Run) -> None:
-    """Print the table."""
-    table = Table(title=f"load {run.load[0]:.1f} to {run.load[1]:.1f}")
+    """Print the table, in 80 columns."""
+    table = Table(box=None, padding=(0, 1))
     for name in HEADER:
-        text = name in ("what", "beside", "goal", "")
-        table.add_column(name, justify="left" if text else "right", no_wrap=not text)
+        number = name in ("s", "cpu s", "MB", "×")
+        table.add_column(name, justify="right" if number else "left", no_wrap=number)
     for group, rows in groupby(run.rows, lambda row: row.group):
         table.add_row(group, style="bold")
         for row in rows:
-            table.add_row(*cells(row))
+            what, clock, cpu, memory, beside, _, its_cpu, ratio, goal, verdict, _ = cells(row)
+            table.add_row(what, clock, cpu, memory, f"{beside} {its_cpu}", ratio, f"{goal} {verdict}")
     Console().print(table)
-    for group, reason in run.left_out.items():
-        print(f"Not measured: {group}, {reason}.")
 
 
 if __name__ == "__main__":

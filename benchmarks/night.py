@@ -35,7 +35,7 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="the small chain of benchmarks.nights")
+    parser.add_argument("--small", action="store_true", help="the small shops of benchmarks.nights")
     for row in rows(small=parser.parse_args().small):
         print(f"{row.what:<40} {row.seconds:8.2f} s {row.cpu:8.2f} s cpu {row.peak_mb or 0:8,.0f} MB")
 

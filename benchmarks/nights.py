@@ -20,7 +20,8 @@ import io
 import json
 import os
 import resource
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,6 +29,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from benchmarks.results import Goal, Row
+
+GROUP = "three years of nights"
 PROJECT = Path(__file__).parents[1]
 FIRST = date(2025, 1, 6)
 """The first night; the year before it is history."""
@@ -120,6 +124,28 @@ def fill(first: int, end: int) -> None:
             )
         for page in pages:
             lake.write_blob(page.replace(str(since), str(day)), lake.path(page).read_bytes())
+
+
+def rows(home: Path) -> list[Row]:
+    """The rows of the table: the last nights beside those of the third week, the first whose pages show a fortnight."""
+    lines = (home / "nights.jsonl").read_text().splitlines()
+    played = {number: Night(**json.loads(line)) for number, line in enumerate(lines) if line}
+    early = [night for number, night in played.items() if 14 <= number < 21]
+    late = list(played.values())[-4:]
+
+    def row(what: str, parts: Sequence[str], goal: Goal | None = None) -> Row:
+        then, now = (
+            sum(statistics.median(night.cpu[part] for night in nights) for part in parts) for nights in (early, late)
+        )
+        return Row(GROUP, what, now, now, beside="in the third week", beside_seconds=then, beside_cpu=then, goal=goal)
+
+    ingest, score = ([part for part in late[0].cpu if part.startswith(word)] for word in ("ingest", "score"))
+    return [
+        row(f"night {max(played) + 1:,}, processor time", tuple(late[0].cpu), Goal(ratio=1.2)),
+        row("– seven deliveries", ingest),
+        row("– features, scores and pages of four domains", score),
+        row("– the morning page", ["morning page"]),
+    ]
 
 
 def prepare(home: Path, *, small: bool = True) -> None:

@@ -39,16 +39,16 @@ def markdown(run: Run) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     lines = [
         f"Measured on {run.measured}: {machine['cores']} cores ({machine['processor']}), {machine['memory']}, "
-        f"{machine['system']}, load {run.load[0]:.1f} at the start and {run.load[1]:.1f} at the end; {versions}.",
+        f"{machine['system']}; {versions}. *load*: of the machine while it was measured; above the number of cores the "
+        "clock says little, and processor time more.",
         "",
-        "| what | s | cpu s | peak MB | beside | its s | its cpu s | times its cpu | goal | |",
-        "|---|--:|--:|--:|---|--:|--:|--:|---|---|",
+        "| what | s | cpu s | peak MB | beside | its s | its cpu s | times its cpu | goal | | load |",
+        "|---|--:|--:|--:|---|--:|--:|--:|---|---|--:|",
     ]
     for group, rows in groupby(run.rows, lambda row: row.group):
-        lines.append(f"| **{group}** | | | | | | | | | |")
+        lines.append(f"| **{group}** | | | | | | | | | | |")
         lines += [f"| {' | '.join(cells(row))} |" for row in rows]
-    lines += ["", *(f"Not measured: {group}, {reason}." for group, reason in run.left_out.items())]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -65,6 +65,7 @@ def cells(row: Row) -> tuple[str, ...]:
         "" if row.ratio is None else f"{row.ratio:.2f}",
         str(row.goal or ""),
         verdict,
+        f"{row.load:.1f}",
     )
 
 

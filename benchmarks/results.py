@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ class Row:
         beside_seconds, beside_cpu: how long it took, likewise.
         beside_peak_mb: the most resident memory of its process.
         goal: what it shall reach; None if nothing was set.
+        load: the machine's load average of a minute when it was measured.
     """
 
     group: str
@@ -64,6 +65,7 @@ class Row:
     beside_cpu: float | None = None
     beside_peak_mb: float | None = None
     goal: Goal | None = None
+    load: float = 0.0
 
     @property
     def ratio(self) -> float | None:
@@ -88,36 +90,39 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """All rows of a run, and where it ran.
+    """The rows of a table, and where they were measured.
 
     Attributes:
-        rows: in the order in which they were measured.
-        left_out: a group that was not measured -> why.
+        rows: in the order of their groups.
         machine: processor, cores, memory, system.
         versions: of Python and of `PACKAGES`.
-        load: the machine's load average of a minute, at the start and at the end.
-        measured: the day, UTC.
+        measured: the day of the newest rows, UTC.
     """
 
     rows: Sequence[Row]
-    left_out: Mapping[str, str]
     machine: Mapping[str, str]
     versions: Mapping[str, str]
-    load: tuple[float, float]
     measured: str
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it, with the ratios and whether goals were reached."""
         rows = [asdict(row) | {"ratio": row.ratio, "reached": row.reached} for row in self.rows]
-        return asdict(self) | {"rows": rows, "load": list(self.load)}
+        return asdict(self) | {"rows": rows}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Run:
         """Restore a run from what `as_dict` returned."""
         fields = [{name: value for name, value in row.items() if name not in DERIVED} for row in record["rows"]]
-        rows = [Row(**{**row, "goal": Goal(**row["goal"]) if row["goal"] else None}) for row in fields]
-        first, last = record["load"]
-        return cls(**{**record, "rows": rows, "load": (first, last)})
+        return cls(
+            **{**record, "rows": [Row(**{**row, "goal": row["goal"] and Goal(**row["goal"])}) for row in fields]}
+        )
+
+    def after(self, earlier: Run) -> Run:
+        """These rows, in place of those of the same groups in an earlier run, whose other rows stay."""
+        groups = list(dict.fromkeys(row.group for row in (*earlier.rows, *self.rows)))
+        measured = {row.group for row in self.rows}
+        rows = [row for group in groups for row in (self if group in measured else earlier).rows if row.group == group]
+        return replace(self, rows=rows)
 
 
 DERIVED = ("ratio", "reached")

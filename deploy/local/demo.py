@@ -12,12 +12,12 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deploy.local.airflow_api import AirflowApi, RunError
@@ -77,6 +77,20 @@ class Story:
         )
 
 
+class Steps(Progress):
+    """The steps of the demo: bars on a terminal, elsewhere a line when each begins."""
+
+    def add_task(self, description: str, *args: Any, **kwargs: Any) -> TaskID:
+        """Show a step that begins."""
+        self.note(description)
+        return super().add_task(description, *args, **kwargs)
+
+    def note(self, text: str) -> None:
+        """Write a line, unless a terminal shows the bars."""
+        if not self.console.is_terminal:
+            self.console.print(f"{datetime.now():%H:%M:%S} {text}", highlight=False)
+
+
 def write_sources(file: Path, address: str) -> None:
     """Write the project's `sources.yaml` with the demo's shop as the source of the transactions."""
     spec = yaml.safe_load((PROJECT / "sources.yaml").read_text(encoding="utf-8"))
@@ -85,7 +99,7 @@ def write_sources(file: Path, address: str) -> None:
     file.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
 
 
-def play(story: Story, api: AirflowApi, progress: Progress) -> None:
+def play(story: Story, api: AirflowApi, progress: Steps) -> None:
     """Run the demo's days through Airflow.
 
     Raises:
@@ -108,6 +122,7 @@ def play(story: Story, api: AirflowApi, progress: Progress) -> None:
 
     step = progress.add_task(f"the week to {story.last}, day by day", total=7)
     for day in story.days:
+        progress.note(str(day))
         # Day by day, as in production. Airflow's own backfill can crash its scheduler on SQLite.
         run = api.trigger("ingest_transactions", day=day)
         api.wait_run("ingest_transactions", run, PATIENCE)
@@ -163,7 +178,7 @@ def run(console: Console) -> None:
     start, story = time.monotonic(), Story()
     settings = {"AISLE_HOME": str(HOME), "AISLE_SOURCES": str(HOME / "sources.yaml")}
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with exclusive(AIRFLOW_HOME), Progress(*columns, console=console) as progress:
+    with exclusive(AIRFLOW_HOME), Steps(*columns, console=console) as progress:
         clear(HOME)
         write_sources(HOME / "sources.yaml", story.address)
         step = progress.add_task("starting Airflow", total=None)
