@@ -30,6 +30,7 @@ class Housekeeping:
         joined: number of files that were joined, by table.
         predictions: days that were removed from the log of the prediction service.
         versions: data files of old versions, and of writers that were killed, by table.
+        checkpoints: old checkpoints of the tables' logs.
         leftovers: incomplete raw files and pages.
         states: the stores' states of days gone by, from which nothing is answered any more.
         reports: old pages.
@@ -38,6 +39,7 @@ class Housekeeping:
     joined: dict[str, int] = field(default_factory=dict)
     predictions: int = 0
     versions: dict[str, Removed] = field(default_factory=dict)
+    checkpoints: Removed = NOTHING
     leftovers: Removed = NOTHING
     states: Removed = NOTHING
     reports: Removed = NOTHING
@@ -45,7 +47,7 @@ class Housekeeping:
     @property
     def removed(self) -> Removed:
         """All files that were removed."""
-        return sum(self.versions.values(), self.leftovers + self.states + self.reports)
+        return sum(self.versions.values(), self.checkpoints + self.leftovers + self.states + self.reports)
 
 
 def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | None = None) -> Housekeeping:
@@ -74,6 +76,7 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
             if joined := maintenance.join_small_files(table):
                 done.joined[table] = joined
             removed = maintenance.remove_old_versions(table, needed[table], age)
+            done.checkpoints += maintenance.remove_checkpoints(table, now)
             if removed.files:
                 done.versions[table] = removed
                 log_event(log, "versions removed", table=table, files=removed.files, bytes=removed.size)

@@ -75,6 +75,7 @@ def housekeeping(
     shown = Table("what", number("files"), number("MB"))
     for what, removed in (
         *done.versions.items(),
+        ("checkpoints", done.checkpoints),
         ("leftovers", done.leftovers),
         ("states", done.states),
         ("pages", done.reports),

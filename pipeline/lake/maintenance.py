@@ -21,6 +21,9 @@ MIN_RETENTION = timedelta(days=7)
 """No file younger than this is removed: a writer may have written it and not committed it yet."""
 MANY_FILES = 8
 """From so many files of one partition on, they are joined."""
+CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
+KEPT_CHECKPOINTS = 100
+"""One checkpoint in so many commits stays, however old it is: reading a commit takes a millisecond."""
 TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{32}$|^incoming-[0-9a-f]{32}$")
 """Names that a file has until it is complete; one that stays was left by a process that was killed."""
 
@@ -109,6 +112,27 @@ class Maintenance(Files):
             # Delta finds the files anew, so that none is removed that has become needed meanwhile.
             opened.vacuum(hours, dry_run=False, full=True, keep_versions=keep, post_commithook_properties=KEEP_LOG)
         return removed
+
+    def remove_checkpoints(self, table: str, now: datetime) -> Removed:
+        """Remove old checkpoints of a table's log, but for one in `KEPT_CHECKPOINTS` commits.
+
+        A checkpoint repeats what all commits before it say, so of a table that is written every night all of them
+        together grow with the square of its nights. The commits stay, so every version stays readable: from a
+        checkpoint that is left, and the commits since then. None is removed that is younger than `MIN_RETENTION`.
+        """
+        found = (
+            (int(match[1]), file)
+            for file in self.files_below(f"lake/{table}/_delta_log")
+            if (match := CHECKPOINT.fullmatch(file.name))
+        )
+        kept, removable = -KEPT_CHECKPOINTS, list[StoredFile]()
+        # The newest is the one from which the table is opened.
+        for version, file in sorted(found, key=lambda entry: entry[0])[:-1]:
+            if version - kept >= KEPT_CHECKPOINTS:
+                kept = version
+            elif file.written < now - MIN_RETENTION:
+                removable.append(file)
+        return self._remove(removable)
 
     def remove_leftovers(self, now: datetime) -> Removed:
         """Remove incomplete raw files, pages and states that killed processes left more than `MIN_RETENTION` ago."""

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import RefusedError
+from pipeline.lake import maintenance
 from pipeline.lake.maintenance import MANY_FILES, MIN_RETENTION, NOTHING, Maintenance, Removed
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings, load_settings
@@ -229,6 +230,27 @@ def test_old_pages_are_removed_and_the_shared_script_stays(settings: Settings) -
     assert not page.exists()
     assert script.exists()
     assert raw.exists()
+
+
+def test_without_old_checkpoints_every_version_is_read_as_before(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "KEPT_CHECKPOINTS", 20)
+    lake, log = Lake(settings), Path(settings.home, "lake", "t", "_delta_log")
+    for number in range(45):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    before = {file.name for file in log.iterdir()}
+    assert Maintenance(settings).remove_checkpoints("t", NOW) == NOTHING, "all are young"
+    later = NOW + MIN_RETENTION + timedelta(days=1)
+    planned = Maintenance(settings, dry_run=True).remove_checkpoints("t", later)
+    assert {file.name for file in log.iterdir()} == before
+    assert Maintenance(settings).remove_checkpoints("t", later) == planned
+    gone = sorted(before - {file.name for file in log.iterdir()})
+    # One in twenty commits stays, and the newest.
+    assert gone == ["00000000000000000019.checkpoint.parquet"]
+    assert [values(settings, version=number) for number in range(45)] == [[number] for number in range(45)]
+    lake.replace("t", {"day": [DAY]}, rows(99))
+    assert values(settings) == [99]
 
 
 def test_old_states_are_removed_but_the_newest_of_each_model(settings: Settings) -> None:
