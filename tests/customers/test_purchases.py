@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from pipeline.customers.cohorts import retention
 from pipeline.customers.purchase_kinds import learn_kinds, levers, purchases_by_kind
@@ -42,6 +44,31 @@ def test_nothing_after_the_day_is_known(con: Any, transactions: Any) -> None:
     assert whole["kinds"].kinds == cut["kinds"].kinds
     assert whole["kinds"].explained == pytest.approx(cut["kinds"].explained, rel=1e-9)
     pd.testing.assert_frame_equal(whole["kinds"].table, cut["kinds"].table)
+
+
+lines_around_the_day = st.lists(
+    st.builds(
+        line,
+        st.sampled_from([None, "a", "b"]),
+        st.sampled_from(["1", "2", "3"]),
+        st.integers(-3, 100).map(lambda days: DAY - timedelta(days=days)),
+        st.integers(-3, 9).filter(bool),
+        st.sampled_from(["x", "y"]),
+        country=st.sampled_from([None, "France", "Japan"]),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(lines=lines_around_the_day, seed=st.randoms())
+def test_neither_later_lines_nor_the_order_of_rows_matter(con: Any, lines: list[dict[str, Any]], seed: Any) -> None:
+    known = [sold for sold in lines if sold["invoiced_at"].date() < DAY]
+    assume(known)
+    seed.shuffle(known)
+    for figures in (lambda t: revenue_by_place(con, t, DAY, 365), lambda t: retention(con, t, DAY)):
+        pd.testing.assert_frame_equal(figures(table(lines)), figures(table(known)))
 
 
 def test_places_have_revenue_growth_and_best_products(con: Any) -> None:
