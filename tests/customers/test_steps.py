@@ -13,9 +13,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.customers import segments
-from pipeline.customers.domain import DOMAIN
+from pipeline.customers.domain import DOMAIN, MOVEMENTS_TABLE
 from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap
 from pipeline.customers.specs import CUSTOMER_SEGMENTS
+from pipeline.customers.study.spaces import LOG_STANDARDISED
+from pipeline.customers.study.steps import study_segments
 from pipeline.domains import spec_of
 from pipeline.errors import RefusedError
 from pipeline.ingestion import steps as ingestion
@@ -325,3 +327,36 @@ def test_lists_of_the_night_are_the_champions_and_known_before_the_day(shop: Set
     page = (shop.home_path / scoring.write_report(shop, DOMAIN, AS_OF)).read_text()
     assert "What to recommend" in page
     assert "How good the recommendations are" in page
+
+
+def test_movements_follow_customers_over_a_month_and_a_training(shop: Settings) -> None:
+    lake, earlier = Lake(shop), AS_OF - timedelta(days=30)
+    lifecycle.build_features(shop, DOMAIN, earlier)
+    before = scoring.score(shop, DOMAIN, earlier)
+    assert before
+    assert lake.read(MOVEMENTS_TABLE).num_rows == 0, "no day was scored before"
+    Registry(shop).promote(MODEL, challenger_from(shop, lambda frame: frame), by="test", reason="test")
+    scoring.score(shop, DOMAIN, AS_OF)
+    moved = lake.read(MOVEMENTS_TABLE, where={"as_of": [AS_OF]}).to_pandas()
+    scored = {day: lake.read(RESULT, where={"as_of": [day]}).num_rows for day in (earlier, AS_OF)}
+    for since in ("last month", "last training"):
+        rows = moved[moved["since"] == since]
+        assert set(rows["compared_with"]) == {earlier}
+        assert rows["from_segment"].notna().sum() == scored[earlier]
+        assert rows["to_segment"].notna().sum() == scored[AS_OF]
+        assert rows["customer_id"].is_unique
+    page = lake.path(scoring.write_report(shop, DOMAIN, AS_OF)).read_text()
+    assert "Movements since last month" in page
+    assert "Movements since the last training" in page
+
+
+def test_the_study_writes_its_page_and_nothing_else(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.customers.study.study.SPACES", (LOG_STANDARDISED,))
+    lake, tables = Lake(shop), ("transactions", "customer_features")
+    versions = [lake.version(table) for table in tables]
+    done = study_segments(shop, AS_OF, set_aside=True)
+    assert done["customers"] + len(done["outliers"]) == lake.read(tables[1], where={"as_of": [AS_OF]}).num_rows
+    assert [lake.version(table) for table in tables] == versions
+    assert not lake.exists(RESULT)
+    assert {one["algorithm"] for one in done["best"]} == {"k-means", "Gaussian mixture", "Ward"}
+    assert "They were set aside" in lake.path(done["page"]).read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.customers.labels import LABELS
 from pipeline.customers.study.clusterings import Clustering
 from pipeline.customers.study.protocols import compared
 from pipeline.customers.study.report_figures import (
@@ -23,7 +24,7 @@ from pipeline.customers.study.study import (
     caution,
 )
 from pipeline.reports.page import Section, Table, Tile, write_page
-from pipeline.reports.phrasing import count, counted, listed, percent, readable
+from pipeline.reports.phrasing import count, counted, listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +119,7 @@ def _protocol_section(study: Study) -> Section:
 
 def _outliers_section(study: Study) -> Section:
     rows = [
-        (str(row["customer_id"]), f"{row['isolation']:.3f}", *(_cell(row[name]) for name in SHOWN_FEATURES))
+        (str(row["customer_id"]), f"{row['isolation']:.3f}", *(LABELS[name].bare(row[name]) for name in SHOWN_FEATURES))
         for row in study.outliers.to_dict("records")
     ]
     done = "They were set aside: nothing above includes them." if study.set_aside else "All figures above include them."
@@ -129,7 +130,7 @@ def _outliers_section(study: Study) -> Section:
             f"{done} They are never removed from the segmentation in use."
         ],
         Table(
-            ("customer", "isolation", *(readable(name) for name in SHOWN_FEATURES)),
+            ("customer", "isolation", *(LABELS[name].title for name in SHOWN_FEATURES)),
             rows,
             frozenset(range(1, 2 + len(SHOWN_FEATURES))),
         ),
@@ -172,7 +173,3 @@ def _table(clusterings: Sequence[Clustering], study: Study, *, short: bool = Fal
 
 def _named(one: Clustering) -> str:
     return f"{one.algorithm} with k = {one.k} in {one.space}"
-
-
-def _cell(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 1 else count(value)

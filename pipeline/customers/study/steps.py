@@ -35,14 +35,22 @@ def study_segments(settings: Settings, as_of: date, *, set_aside: bool = False) 
     from pipeline.customers.steps import build_features
     from pipeline.customers.study.report import write_study_page
     from pipeline.customers.study.study import best_of_each, can_register, caution, run_study
+    from pipeline.ingestion.number_style import number_style
     from pipeline.lake.tables import Lake
+    from pipeline.reports.page import framed
+    from pipeline.reports.phrasing import written_in
+    from pipeline.training.related_pages import related_pages
     from pipeline.training.spec import Run
 
     lake = Lake(settings)
     with log_step(log, "study segments", as_of=as_of) as result:
         run = Run(settings, as_of, {DOMAIN.input_table: lake.version(DOMAIN.input_table)})
         study = run_study(build_features(run).to_pandas(), seed=settings.seed, set_aside=set_aside)
-        path = write_study_page(lake, study, as_of, settings.seed)
+        with (
+            written_in(number_style(settings, DOMAIN.input_table)),
+            framed(related=related_pages(DOMAIN)),
+        ):
+            path = write_study_page(lake, study, as_of, settings.seed)
         result |= {"customers": study.customers, "page": path}
     best = [
         asdict(one) | {"can_register": can_register(one, study.spaces), "caution": caution(one, study.spaces)}
