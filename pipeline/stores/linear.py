@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.stores.grids import BLOCK_DAYS
 from pipeline.stores.linear_design import DESIGN_COLUMNS, IS_LEVEL, design_matrix, history_design
-from pipeline.stores.ridge import fit_ridge
+from pipeline.stores.ridge import fit_ridge, fit_ridge_at_end
 from pipeline.stores.season import RESIDUAL_DAYS
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ def fit_linear_models(
         log_sales = _log(grids.sales)
         log_sales_per_customer = log_sales - _log(grids.customers)
         history = _History(history_design(calendar), log_sales, np.isfinite(log_sales)).without_outliers()
-        fits = fit_ridge(history.design, history.log_sales, history.regular, origins, HALF_LIVES)
+        fits = fit_ridge(history.design, history.log_sales, history.regular, [t for t in origins if t], HALF_LIVES)
+        if 0 in origins:
+            fits[0] = fit_ridge_at_end(history.design, history.log_sales, history.regular, HALF_LIVES)
         sums = _BlockSums(history)
         models, residuals = [], []
         for origin in origins:
@@ -167,7 +169,7 @@ class _History:
 
     def without_outliers(self) -> _History:
         """Mark days far from the store's own fit as not regular: they get little weight and do not enter levels."""
-        fit = fit_ridge(self.design, self.log_sales, self.regular, [0], HALF_LIVES[:1])[0]
+        fit = fit_ridge_at_end(self.design, self.log_sales, self.regular, HALF_LIVES[:1])
         residual = self.log_sales - fit.means[0][:, None] - self.fitted(fit.coefficients[0])
         outlier = np.abs(residual) > OUTLIER_SCALES * fit.scales[:, None]
         return _History(self.design, self.log_sales, self.regular & ~outlier)
