@@ -188,7 +188,7 @@ def backtest(
         con.drop_table(table.op().name)
         feature_seconds[fold.start] = perf_counter() - started
         train, ahead = training_rows(features), forecast_rows(features)
-        actual = _actual_sales(store_days, fold, ahead)
+        actual = actual_sales(store_days, fold, ahead)
         histories = store_histories(store_days, fold.start)
         for name, fit in log_each(log, "fit", list(candidates.items()), itemgetter(0)):
             started = perf_counter()
@@ -234,7 +234,7 @@ def error_metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
     }
 
 
-def _actual_sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floats:
+def actual_sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floats:
     """Return the actual sales of the rows of `ahead`, in their order; NaN where there are none."""
     inside = store_days.filter(store_days.day.between(ibis.date(fold.start), ibis.date(fold.end)))
     sales = inside.select("store", "day", "sales").to_pandas().set_index(["store", "day"])["sales"]

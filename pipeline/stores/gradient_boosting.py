@@ -17,7 +17,8 @@ seen (the first year) are left out.
 
 Forecast: the trees' forecast, moved towards an anchor that no tree knows: the base, corrected by the store's recent
 levels and averaged with `season_forecast`. It is moved by `SEEN_SHARE` where an earlier year's rows of the same weeks
-knew their season, by `UNSEEN_SHARE` where the trees never saw that; and on days of an unusual season towards
+knew their season and what a season is relative to, the `LEVEL_DAYS` before it; by `UNSEEN_SHARE` where the trees never
+saw that; and on days of an unusual season towards
 `season_forecast` by up to `SEASON_SHARE`. docs/store-sales.md says how these were chosen.
 """
 
@@ -32,6 +33,7 @@ import pandas as pd
 
 from pipeline.stores.features import FEATURE_COLUMNS
 from pipeline.stores.model import category_values, feature_matrix, require_columns
+from pipeline.stores.season import LEVEL_DAYS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +110,7 @@ class SeasonalBoosting:
 
     Attributes:
         trees: predict the ratio of sales to exp(linear + season).
-        seen: by day of the year, from 0, whether rows of an earlier year knew their season (0 or 1).
+        seen: by day of the year, from 0, whether rows of an earlier year knew their season (0 or 1); see `_seen_days`.
         shares: `SEEN_SHARE`, `UNSEEN_SHARE`, `SEASON_SHARE`, `LEVEL_SHARE` and `ANCHOR_SHARE` at training.
     """
 
@@ -187,9 +189,15 @@ def _near_christmas(train: pd.DataFrame) -> pd.Series:
 
 
 def _seen_days(train: pd.DataFrame) -> list[int]:
-    """Return for each day of the year whether rows of an earlier year near it knew their season, as 0 or 1."""
+    """Return for each day of the year whether rows of an earlier year near it knew their season, as 0 or 1.
+
+    Those of the first `LEVEL_DAYS` that know a season do not count: their linear models have hardly a year of history
+    and cannot tell a trend from the season yet, and the trees learn their mistakes.
+    """
     days = pd.to_datetime(train["day"])
-    earlier = train["season_weight"].notna() & (days <= days.max() - pd.Timedelta(days=EARLIER_DAYS))
+    known = train["season_weight"].notna()
+    settled = days >= days[known].min() + pd.Timedelta(days=LEVEL_DAYS)
+    earlier = known & settled & (days <= days.max() - pd.Timedelta(days=EARLIER_DAYS))
     seen = np.zeros(DAYS_OF_YEAR, int)
     of_year = days[earlier].dt.dayofyear.unique()
     for shift in range(-AROUND_DAYS, AROUND_DAYS + 1):

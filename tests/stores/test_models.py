@@ -16,7 +16,9 @@ from pipeline.stores import gradient_boosting
 from pipeline.stores.candidates import load_fit
 from pipeline.stores.explain import explain_day, mean_contributions, partial_effect, permutation_importance
 from pipeline.stores.features import FEATURE_COLUMNS, store_features
+from pipeline.stores.gradient_boosting import AROUND_DAYS, EARLIER_DAYS
 from pipeline.stores.model import forecast_rows, training_rows
+from pipeline.stores.season import LEVEL_DAYS
 from tests.stores.helpers import AS_OF, NOISE, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -172,6 +174,16 @@ def test_an_unusual_season_moves_the_forecast_to_the_one_without_model(frame: pd
     expected = (1 - gradient_boosting.SEASON_SHARE) * usual + gradient_boosting.SEASON_SHARE * np.exp(other)
     np.testing.assert_allclose(unusual, expected)
     assert (usual > without).all(), "the anchor knows it as well"
+
+
+def test_an_earlier_year_counts_as_seen_once_its_linear_models_could_tell_trend_from_season() -> None:
+    days = pd.date_range("2023-07-01", "2025-06-30")
+    knows = days >= "2024-01-01"
+    seen = gradient_boosting._seen_days(pd.DataFrame({"day": days, "season_weight": np.where(knows, 0.5, np.nan)}))
+    first = pd.Timestamp("2024-01-01") + pd.Timedelta(days=LEVEL_DAYS - AROUND_DAYS)
+    last = days[-1] - pd.Timedelta(days=EARLIER_DAYS - AROUND_DAYS)
+    expected = [first.dayofyear <= day <= last.dayofyear for day in range(1, 367)]
+    assert seen == [int(one) for one in expected]
 
 
 def test_where_no_earlier_year_was_seen_the_forecast_is_nearer_to_its_anchor(frame: pd.DataFrame) -> None:
