@@ -9,9 +9,9 @@ Forecasts every store's sales on each planned day of the next six weeks.
 changes. An event only starts the run; the run itself works on every pending day. In a manual run, *From* and *Until*
 give the as-of days.
 
-**Outputs:** tables `store_features` and `store_forecasts` for each as-of day (computed from everything strictly before
-it; forecasts of earlier days are kept), the state from which the prediction service answers, the day's report, and an
-asset event for each table.
+**Outputs:** tables `store_features`, `store_forecasts` and `store_forecast_sums` for each as-of day (computed from
+everything strictly before it; forecasts of earlier days are kept), the state from which the prediction service
+answers, the day's report, and an asset event for each table.
 
 **Safe to run again?** Yes. Each as-of day replaces its earlier results.
 

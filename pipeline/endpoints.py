@@ -11,9 +11,10 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.errors import AisleError, RefusedError
 from pipeline.redaction import redact
@@ -83,7 +84,9 @@ class RowError(Answer):
 
 
 RowT = TypeVar("RowT", bound=Strict)
+OverT = TypeVar("OverT", bound=str)
 AnswerT = TypeVar("AnswerT", bound=Answer)
+SumT = TypeVar("SumT", bound=Answer)
 
 
 class PredictRequest(Strict, Generic[RowT]):
@@ -96,6 +99,26 @@ class PredictResponse(BaseModel, Generic[AnswerT]):
     """The body of a response: one answer per row, in their order."""
 
     answers: list[AnswerT | RowError]
+
+
+class SumRequest(Strict, Generic[RowT, OverT]):
+    """The body of a request that may ask for sums: of its rows, or, without rows, of everything that is planned."""
+
+    rows: list[RowT] = Field([], max_length=MAX_ROWS)
+    sum_over: OverT | None = None
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not self.rows and self.sum_over is None:
+            raise PydanticCustomError("nothing_asked", "Send at least one row, or sum_over")
+        return self
+
+
+class SumResponse(BaseModel, Generic[AnswerT, SumT]):
+    """The body of a response: one answer per row, in their order, and the sums, if the request asked for them."""
+
+    answers: list[AnswerT | RowError]
+    sums: list[SumT | RowError] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +156,32 @@ class Predictor(Protocol):
         """Answer the rows of several requests, in order. The answers of a request do not depend on other requests."""
 
 
+class SummingPredictor(Predictor, Protocol):
+    """A predictor whose endpoint offers sums, see `Sums`."""
+
+    def sums(self, over: str, rows: Sequence[Any], answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Sum the answers to the rows of one request; without rows, the forecasts of everything that is planned.
+
+        Args:
+            over: what one sum is of.
+            rows: of the request.
+            answers: to these rows, by this predictor.
+        """
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The sums that an endpoint offers; its predictor is a `SummingPredictor`.
+
+    Args:
+        over: a `Literal` of what one sum may be of, the values of `sum_over`.
+        answer: schema of a sum.
+    """
+
+    over: Any
+    answer: type[Answer]
+
+
 @dataclass(frozen=True)
 class EndpointSpec:
     """A path of the service and the models behind it.
@@ -151,6 +200,7 @@ class EndpointSpec:
         personal: inputs about a person that the prediction log leaves out.
         source: returns a name of any further data that `build` reads; if it changes, the predictor is rebuilt.
         lookup: the only field of `row`, if `GET <path>/<value>` is to answer a single row as well.
+        sums: the sums that a request may ask for with `sum_over`.
     """
 
     name: str
@@ -167,6 +217,21 @@ class EndpointSpec:
     personal: frozenset[str] = frozenset()
     source: Callable[[Settings], str] = field(default=lambda _: "")
     lookup: str | None = None
+    sums: Sums | None = None
+
+    @property
+    def request(self) -> Any:
+        """The schema of a request's body."""
+        if self.sums:
+            return SumRequest[self.row, self.sums.over]  # type: ignore[name-defined]
+        return PredictRequest[self.row]  # type: ignore[name-defined]
+
+    @property
+    def response(self) -> Any:
+        """The schema of a response's body."""
+        if self.sums:
+            return SumResponse[self.answer, self.sums.answer]  # type: ignore[name-defined]
+        return PredictResponse[self.answer]  # type: ignore[name-defined]
 
 
 _NO_NUMBER = RefusedError(

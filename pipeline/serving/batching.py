@@ -24,12 +24,16 @@ MAX_QUEUED_ITEMS = 5 * MAX_ITEMS
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The rows of a request, the number of items they hold, and the future that gets their answers."""
+    """The rows of a request, the number of items they hold, and the future that gets their answers.
+
+    `sum_over` is what sums the request asks for; None: none.
+    """
 
     rows: Sequence[Any]
     items: int
     request_id: str
     done: asyncio.Future[Any]
+    sum_over: str | None = None
 
 
 class Batcher:
@@ -53,13 +57,16 @@ class Batcher:
         """Requests that wait or run."""
         return self._jobs
 
-    async def submit(self, rows: Sequence[Any], request_id: str, items: int | None = None) -> Any:
+    async def submit(
+        self, rows: Sequence[Any], request_id: str, items: int | None = None, sum_over: str | None = None
+    ) -> Any:
         """Queue the rows of a request and return the result of `run`.
 
         Args:
             rows: of the request.
             request_id: of the request.
             items: what the rows hold together; the number of rows if None.
+            sum_over: what sums the request asks for.
 
         Raises:
             ProblemError: 429 when the queue is full.
@@ -76,7 +83,7 @@ class Batcher:
                 todo="try again in a second, and send more rows in fewer requests",
                 headers={"Retry-After": "1"},
             )
-        job = Job(rows, items, request_id, asyncio.get_running_loop().create_future())
+        job = Job(rows, items, request_id, asyncio.get_running_loop().create_future(), sum_over)
         self._waiting.append(job)
         self._jobs += 1
         self._rows += len(rows)

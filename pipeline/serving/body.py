@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
-from pipeline.endpoints import MAX_ITEMS, MAX_ROWS, EndpointSpec, PredictRequest, Strict
+from pipeline.endpoints import MAX_ITEMS, EndpointSpec
 from pipeline.serving.errors import ProblemError, body_problem, not_json
 
 MAX_COMMAS = 1_000_000
@@ -38,8 +38,8 @@ class BodyReader:
         self._readers = {spec.name: _reader(spec) for spec in specs}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="body")
 
-    async def rows(self, endpoint: str, body: bytes) -> Sequence[Any]:
-        """The rows of a body.
+    async def request(self, endpoint: str, body: bytes) -> Any:
+        """A body in the schema `EndpointSpec.request`.
 
         Raises:
             ProblemError: 400 if it is not JSON or has a key twice, 413 or 422 if it holds too much, 422 if it does not
@@ -60,23 +60,20 @@ class BodyReader:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _reader(spec: EndpointSpec) -> Callable[[bytes], Sequence[Any]]:
-    full: Any = PredictRequest[spec.row]  # type: ignore[name-defined]
-    row: Any = spec.row
-    quick = create_model(
-        "QuickRequest",
-        __base__=Strict,
-        rows=(Annotated[list[row], Field(min_length=1, max_length=MAX_ROWS, fail_fast=True)], ...),
-    )
+def _reader(spec: EndpointSpec) -> Callable[[bytes], Any]:
+    full, row = spec.request, spec.row
+    bounds, default = full.model_fields["rows"].metadata, full.model_fields["rows"].default
+    fields: Any = {"rows": (Annotated[list[row], *bounds, Field(fail_fast=True)], default)}  # type: ignore[valid-type]
+    quick = create_model("QuickRequest", __base__=full, **fields)
     adapters: Mapping[bool, TypeAdapter[Any]] = {True: TypeAdapter(full), False: TypeAdapter(quick)}
 
-    def read(body: bytes) -> Sequence[Any]:
+    def read(body: bytes) -> Any:
         check_structure(body)
         try:
-            rows: Sequence[Any] = adapters[len(body) <= SMALL_BYTES].validate_json(body).rows
+            request = adapters[len(body) <= SMALL_BYTES].validate_json(body)
         except ValidationError as error:
             raise body_problem(error, complete=len(body) <= SMALL_BYTES) from None
-        if (items := sum(map(spec.items, rows))) > MAX_ITEMS:
+        if (items := sum(map(spec.items, request.rows))) > MAX_ITEMS:
             raise ProblemError(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "The rows hold too much together",
@@ -85,7 +82,7 @@ def _reader(spec: EndpointSpec) -> Callable[[bytes], Sequence[Any]]:
                 allowed=f"{MAX_ITEMS} {spec.item}",
                 todo="send several requests",
             )
-        return rows
+        return request
 
     return read
 

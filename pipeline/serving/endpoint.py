@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from http import HTTPStatus
+from typing import cast
 
-from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, Strict
+from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, Strict, SummingPredictor
 from pipeline.serving.batching import Batcher, Job
 from pipeline.serving.errors import ProblemError
 from pipeline.serving.metrics import Metrics
@@ -15,6 +17,14 @@ from pipeline.serving.model_manager import LoadedModel, ModelManager
 from pipeline.serving.prediction_log import Entry, PredictionLog
 from pipeline.serving.shadow import Shadow
 from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer per row of a request, and its sums."""
+
+    answers: Sequence[Answer]
+    sums: Sequence[Answer] = ()
 
 
 class Endpoint:
@@ -58,15 +68,15 @@ class Endpoint:
                 headers={"Retry-After": "10"},
             )
 
-    async def answer(self, rows: Sequence[Strict], request_id: str) -> list[Answer]:
-        """One answer per row.
+    async def answer(self, rows: Sequence[Strict], request_id: str, sum_over: str | None = None) -> Answered:
+        """One answer per row, and the sums that are asked for.
 
         Raises:
             ProblemError: 429 when the queue is full.
         """
         items = sum(map(self.spec.items, rows))
-        answers: list[Answer] = await self._batcher.submit(rows, request_id, items)
-        return answers
+        answered: Answered = await self._batcher.submit(rows, request_id, items, sum_over)
+        return answered
 
     async def close(self) -> None:
         """Finish the requests that were taken."""
@@ -74,7 +84,7 @@ class Endpoint:
         if self._shadow is not None:
             self._shadow.close()
 
-    def _run(self, jobs: Sequence[Job]) -> list[list[Answer] | Exception]:
+    def _run(self, jobs: Sequence[Job]) -> list[Answered | Exception]:
         """Answer a batch of requests; runs in the queue's thread.
 
         Champion and challenger are read once per batch, so all rows of a request get the same version.
@@ -83,7 +93,7 @@ class Endpoint:
         challenger = self._models.challenger(self.spec.name)
         canary = [job for job in jobs if challenger is not None and _in_share(job.request_id, self._canary_share)]
         others = [job for job in jobs if job not in canary] if canary else jobs
-        answers: dict[int, list[Answer] | Exception] = {}
+        answers: dict[int, Answered | Exception] = {}
         for model, role, part in ((champion, "champion", others), (challenger, "canary", canary)):
             if model is not None and part:
                 answers |= zip(map(id, part), self._answers(model, role, part), strict=True)
@@ -91,13 +101,15 @@ class Endpoint:
             self._shadow.submit(challenger, others)
         return [answers[id(job)] for job in jobs]
 
-    def _answers(self, model: LoadedModel, role: str, jobs: Sequence[Job]) -> list[list[Answer] | Exception]:
+    def _answers(self, model: LoadedModel, role: str, jobs: Sequence[Job]) -> list[Answered | Exception]:
         """The answers of each request, or the exception that it raised."""
         try:
-            return list(self._predict(model, role, jobs))
+            predicted = self._predict(model, role, jobs)
         except Exception as error:  # noqa: BLE001 (whatever it is, the request gets it)
             if len(jobs) == 1:
                 return [error]
+        else:
+            return [_with_sums(model, job, answers) for job, answers in zip(jobs, predicted, strict=True)]
         # Predicted one by one, the rows of one request cannot fail the others.
         return [answers for job in jobs for answers in self._answers(model, role, [job])]
 
@@ -117,6 +129,16 @@ class Endpoint:
         self._metrics.batch.labels(name).observe(len(predictions.answers))
         self._metrics.rows.labels(name, role).inc(len(predictions.answers) - refused)
         self._metrics.refused.labels(name, role).inc(refused)
+
+
+def _with_sums(model: LoadedModel, job: Job, answers: list[Answer]) -> Answered | Exception:
+    """Add the sums that a request asks for; the body's schema allows that only where the predictor has them."""
+    if job.sum_over is None:
+        return Answered(answers)
+    try:
+        return Answered(answers, cast("SummingPredictor", model.predictor).sums(job.sum_over, job.rows, answers))
+    except Exception as error:  # noqa: BLE001 (whatever it is, the request gets it)
+        return error
 
 
 def _in_share(request_id: str, share: float) -> bool:

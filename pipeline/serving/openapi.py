@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from pipeline.endpoints import EndpointSpec, PredictRequest
+from pipeline.endpoints import EndpointSpec
 from pipeline.serving.errors import ProblemBody
 from pipeline.serving.model_manager import ModelManager
 
@@ -68,7 +68,7 @@ def install(app: FastAPI, manager: ModelManager, specs: Sequence[EndpointSpec]) 
 
     def generate() -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        requests: list[Any] = [PredictRequest[spec.row] for spec in specs]  # type: ignore[name-defined]
+        requests = [spec.request for spec in specs]
         _, definitions = models_json_schema([(model, "validation") for model in requests], ref_template=SCHEMAS)
         names = {model.__name__: _name(model) for model in requests}
         components = schema["components"]

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.endpoints import PredictRequest, PredictResponse, RowError
+from pipeline.endpoints import RowError
 from pipeline.serving.body import BodyReader
 from pipeline.serving.endpoint import Endpoint
 from pipeline.serving.errors import ProblemError, body_problem
@@ -25,8 +25,7 @@ LARGE_ROWS = 500
 def router(endpoint: Endpoint, reader: BodyReader) -> APIRouter:
     """The route of an endpoint, whose bodies `reader` reads."""
     spec = endpoint.spec
-    request_schema: Any = PredictRequest[spec.row]  # type: ignore[name-defined]
-    response_adapter: Any = TypeAdapter(PredictResponse[spec.answer])  # type: ignore[name-defined]
+    response_adapter = TypeAdapter(spec.response)
     routes = APIRouter()
 
     # pydantic reads the body from its bytes: that is strict about JSON's types, and several times faster than FastAPI's
@@ -37,16 +36,19 @@ def router(endpoint: Endpoint, reader: BodyReader) -> APIRouter:
         summary=spec.summary,
         description=spec.description,
         tags=["predictions"],
-        responses={200: {"model": PredictResponse[spec.answer]}, **PROBLEMS},  # type: ignore[name-defined]
-        openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": ref(request_schema)}}}},
+        responses={200: {"model": spec.response}, **PROBLEMS},
+        openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": ref(spec.request)}}}},
     )
     async def answer(request: Request) -> Response:
         endpoint.check_ready()
-        rows = await reader.rows(spec.name, await _body(request))
-        answers = await endpoint.answer(rows, request.state.request_id)
-        response: Any = PredictResponse.model_construct(answers=answers)
-        write = partial(response_adapter.dump_json, response, warnings=False)
-        content = write() if len(rows) < LARGE_ROWS else await reader.in_thread(write)
+        asked = await reader.request(spec.name, await _body(request))
+        sum_over = asked.sum_over if spec.sums else None
+        answered = await endpoint.answer(asked.rows, request.state.request_id, sum_over)
+        response = spec.response.model_construct(answers=answered.answers, sums=answered.sums)
+        left_out = None if sum_over else {"sums"}
+        write = partial(response_adapter.dump_json, response, warnings=False, exclude=left_out)
+        large = len(answered.answers) + len(answered.sums) >= LARGE_ROWS
+        content = await reader.in_thread(write) if large else write()
         return Response(content, media_type=JSON)
 
     if spec.lookup:
@@ -73,7 +75,7 @@ def _add_lookup(routes: APIRouter, endpoint: Endpoint, name: str) -> None:
             row = spec.row.model_validate({name: value})
         except ValidationError as error:
             raise body_problem(error, complete=True) from None
-        (found,) = await endpoint.answer([row], request.state.request_id)
+        (found,) = (await endpoint.answer([row], request.state.request_id)).answers
         if isinstance(found, RowError):
             fault = found.error
             raise ProblemError(

@@ -97,17 +97,24 @@ def folds_section(models: Mapping[str, Any], candidate: str) -> Section:
 
 
 def sums_section(folds: Sequence[Mapping[str, Any]]) -> Section:
-    """Show how often sums over six weeks lay within their intervals, for each kind of sum."""
+    """Show how often sums lay within their intervals, for each kind of sum: the mean, and from which fold to which."""
     known = [fold["sums"] for fold in folds if fold.get("sums")]
     if not known:
         return Section(HEADING_SUMS, ["No sums have intervals: there is no earlier fold to calibrate them."])
     names = ("coverage_80", "width_80", "coverage_95", "width_95")
     rows = [
-        (kind, *(percent(float(np.mean([sums[kind][name] for sums in known]))) for name in names)) for kind in known[0]
+        (_label(kind), *(_mean_and_range([sums[kind][name] for sums in known]) for name in names)) for kind in known[0]
     ]
-    text = "Intervals of sums come from the common parts of the errors of earlier folds, not from sums of intervals."
-    table = Table(("sum over six weeks", *(metric_of(name).text for name in names)), rows, frozenset(range(1, 5)))
+    text = (
+        "Intervals of sums come from the common parts of the errors of earlier folds, not from sums of intervals. Sums "
+        "are of six weeks, or of one where the name says so. In brackets: the lowest and the highest fold."
+    )
+    table = Table(("sum of", *(metric_of(name).text for name in names)), rows, frozenset(range(1, 5)))
     return Section(HEADING_SUMS, [text], table)
+
+
+def _mean_and_range(shares: Sequence[float]) -> str:
+    return f"{percent(float(np.mean(shares)))} ({100 * min(shares):.0f} to {100 * max(shares):.0f})"
 
 
 def _cell(metrics: Mapping[str, float], name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pipeline.stores.candidates import CANDIDATES
-from pipeline.training.spec import Domain, Headline, ModelEntry, imported
+from pipeline.training.spec import Domain, Headline, ModelEntry, OwnResults, imported
 
 MODEL = "store_sales"
+SUMS_TABLE = "store_forecast_sums"
 
 DOMAIN = Domain(
     name="stores",
@@ -13,7 +14,14 @@ DOMAIN = Domain(
     other_inputs=("stores", "store_plans"),
     features_table="store_features",
     results_table="store_forecasts",
-    models=(ModelEntry(MODEL, imported("pipeline.stores.specs:STORE_SALES"), candidates=CANDIDATES),),
+    models=(
+        ModelEntry(
+            MODEL,
+            imported("pipeline.stores.specs:STORE_SALES"),
+            candidates=CANDIDATES,
+            results=OwnResults(SUMS_TABLE, imported("pipeline.stores.planned_sums:score_sums")),
+        ),
+    ),
     steps=imported("pipeline.stores.steps"),
     endpoints=(imported("pipeline.stores.endpoint:ENDPOINT"),),
     headlines=(

@@ -35,8 +35,8 @@ from pipeline.stores.analysis import (
     store_types,
 )
 from pipeline.stores.analysis.base import daily_means, open_days, with_timestamps
-from pipeline.stores.calendar import UNKNOWN
-from pipeline.stores.sums import KINDS
+from pipeline.stores.planned_sums import with_groups
+from pipeline.stores.sums import ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,19 +162,14 @@ def _sums_of_forecast(report: StoresReport, forecast: pd.DataFrame) -> pd.DataFr
     sold = forecast[forecast["mean"] > 0]
     if report.sums is None or sold.empty:
         return pd.DataFrame()
-    rows = sold.merge(report.stores.select("store", "state", "store_type").to_pandas(), on="store")
-    rows = rows.assign(state=rows["state"].fillna(UNKNOWN))
-    lines = []
-    for kind, columns in KINDS.items():
-        if kind == "store":
-            continue
-        groups = (
-            [(f"{kind} {key[0]}", group) for key, group in rows.groupby(list(columns))] if columns else [(kind, rows)]
-        )
-        for what, group in groups:
-            total, ends = report.sums.of_sum(group)
-            lines.append((what, total, *ends[0.8], *ends[0.95]))
-    return pd.DataFrame(lines, columns=["what", "sum", "low_80", "high_80", "low_95", "high_95"])
+    rows = with_groups(sold, report.stores, report.as_of)
+    parts = []
+    for kind in ("chain", "state", "store_type"):
+        found = report.sums.of_sums(rows, kind)
+        label = kind.replace("_", " ")
+        what = label if kind == "chain" else label + " " + found[kind].astype(str)
+        parts.append(found.assign(what=what)[["what", "sum", *ENDS]])
+    return pd.concat(parts, ignore_index=True)
 
 
 def _tiles(forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift: promotions.Uplift) -> list[Tile]:

@@ -85,7 +85,7 @@ def write_report(settings: Settings, as_of: date) -> str:
     from pipeline.stores.gradient_boosting import BOOSTED
     from pipeline.stores.report import StoresReport, write_stores_report
     from pipeline.stores.specs import EVIDENCE_FILE, STORE_SALES
-    from pipeline.stores.sums import SUMS_FILE, SumIntervals
+    from pipeline.stores.sums import SumIntervals
 
     lake, con, registry, table = Lake(settings), engine.connect(settings), Registry(settings), DOMAIN.results_table
     scored = lake.days(table)
@@ -110,7 +110,7 @@ def write_report(settings: Settings, as_of: date) -> str:
             forecasts=forecasts,
             earlier=_with_actuals(lake, snapshot, [day for day in scored if day <= as_of]),
             evidence=champion.artefacts[EVIDENCE_FILE],
-            sums=SumIntervals.from_record(champion.artefacts[SUMS_FILE]) if SUMS_FILE in champion.artefacts else None,
+            sums=SumIntervals.from_artefacts(champion.artefacts),
             planned_until=max(lake.days(PLANS_TABLE), default=None),
             **explained,
         ),

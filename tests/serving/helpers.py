@@ -19,6 +19,7 @@ import uvicorn
 from sklearn.linear_model import LinearRegression
 
 from pipeline.footfall.buyers import FIT_FILE, MODEL
+from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.registry.records import Provenance
 from pipeline.serving.app import create_app
@@ -42,6 +43,16 @@ BODY = {"rows": [{"visitors": 10}]}
 """A request to the footfall model."""
 HANG_SECONDS = 300.0
 """Ends a test that would wait for ever; far more than anything takes on a busy machine, so never a bound."""
+
+
+SAME = {"rtol": 1e-9, "atol": 1e-9}
+"""Tolerance of values that the service and the night compute alike."""
+
+
+def store_forecasts(shop: Settings) -> pd.DataFrame:
+    """The night's forecasts of the stores, by store and day."""
+    rows: pd.DataFrame = Lake(shop).read("store_forecasts", where={"as_of": [simulated.AS_OF]}).to_pandas()
+    return rows.sort_values(["store", "day"], ignore_index=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -20,9 +20,7 @@ from pipeline.registry.client import Registry
 from pipeline.settings import Settings
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY
 from pipeline.stores import endpoint as store_sales
-from tests.serving.helpers import AS_OF
-
-SAME = {"rtol": 1e-9, "atol": 1e-9}
+from tests.serving.helpers import AS_OF, SAME, store_forecasts
 
 
 def read(shop: Settings, table: str, key: str) -> pd.DataFrame:
@@ -71,14 +69,6 @@ def test_segments_from_invoice_lines(client: httpx.Client, shop: Settings) -> No
     check_segments(predict(client, "/segments", rows), batch)
 
 
-STORES = date(2024, 7, 2)
-
-
-def forecasts(shop: Settings) -> pd.DataFrame:
-    rows: pd.DataFrame = Lake(shop).read("store_forecasts", where={"as_of": [STORES]}).to_pandas()
-    return rows.sort_values(["store", "day"], ignore_index=True)
-
-
 def check_forecasts(answers: list[dict[str, Any]], batch: pd.DataFrame) -> None:
     online = pd.DataFrame(answers)
     for column in ("mean", "low_80", "high_80", "low_95", "high_95"):
@@ -88,7 +78,7 @@ def check_forecasts(answers: list[dict[str, Any]], batch: pd.DataFrame) -> None:
 
 
 def test_store_sales_as_planned(client: httpx.Client, shop: Settings) -> None:
-    batch = forecasts(shop)
+    batch = store_forecasts(shop)
     assert not batch["open"].all()
     rows = [{"store": store, "day": str(day)} for store, day in zip(batch["store"], batch["day"], strict=True)]
     check_forecasts(predict(client, "/predict", rows), batch)
@@ -99,7 +89,7 @@ def test_store_sales_as_planned(client: httpx.Client, shop: Settings) -> None:
 
 
 def test_store_sales_if_the_request_repeats_the_plan(client: httpx.Client, shop: Settings) -> None:
-    batch = forecasts(shop)
+    batch = store_forecasts(shop)
     plan = Lake(shop).read("store_plans").to_pandas().merge(batch[["store", "day"]], on=["store", "day"])
     plan = plan.sort_values(["store", "day"], ignore_index=True)
     columns = ["store", "open", "promo", "state_holiday", "school_holiday"]
@@ -108,7 +98,7 @@ def test_store_sales_if_the_request_repeats_the_plan(client: httpx.Client, shop:
 
 
 def test_plans_of_requests_that_are_answered_together_do_not_mix(client: httpx.Client, shop: Settings) -> None:
-    batch = forecasts(shop)
+    batch = store_forecasts(shop)
     of_one = batch[(batch["store"] == 1) & batch["open"]].head(10)
     plain = [{"store": 1, "day": str(day)} for day in of_one["day"]]
     other = [row | {"promo": True} for row in plain]
@@ -140,7 +130,7 @@ def test_unknown_stores_and_days_beyond_the_horizon_are_refused_row_by_row(clien
 
 
 def test_ten_thousand_rows_are_one_request(client: httpx.Client, shop: Settings) -> None:
-    batch = forecasts(shop)
+    batch = store_forecasts(shop)
     rows = [{"store": store, "day": str(day)} for store, day in zip(batch["store"], batch["day"], strict=True)]
     many = (rows * 20)[:10_000]
     answers = predict(client, "/predict", many)

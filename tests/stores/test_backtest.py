@@ -93,9 +93,12 @@ def test_a_backtest_reports_metrics_slices_and_intervals(con: Backend) -> None:
     assert sum(seasons) == fold["metrics"]["rows"]
     assert {kind: sums["sums"] for kind, sums in fold["sums"].items()} == {
         "chain": 1,
+        "chain_week": 6,
         "state": 3,
-        "store type": 2,
+        "state_week": 18,
+        "store_type": 2,
         "store": COUNT,
+        "store_week": 6 * COUNT,
     }
     assert record["mean"]["rmspe"] == fold["metrics"]["rmspe"]
 

@@ -60,5 +60,11 @@ def test_sums_are_shown_by_kind_as_means_over_the_folds() -> None:
     shares = [{"coverage_80": share, "width_80": 0.2, "coverage_95": 1.0, "width_95": 0.3} for share in (0.5, 1.0)]
     section = sums_section([{"sums": {"chain": one}} for one in shares])
     assert section.table is not None
-    assert section.table.rows[0] == ("chain", "75.0 %", "20.0 %", "100.0 %", "30.0 %")
+    assert section.table.rows[0] == (
+        "chain",
+        "75.0 % (50 to 100)",
+        "20.0 % (20 to 20)",
+        "100.0 % (100 to 100)",
+        "30.0 % (30 to 30)",
+    )
     assert "no earlier fold" in sums_section([{"sums": {}}]).sentences[0]
