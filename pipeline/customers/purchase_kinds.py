@@ -170,8 +170,8 @@ def levers(table: pd.DataFrame, rise: float) -> dict[str, float]:
 
 def _purchases(lines: ir.Table) -> ir.Table:
     sales = lines.filter(lines.quantity > 0, lines.amount > 0)
-    return sales.group_by("invoice").agg(
-        customer_id=sales.customer_id.max(), lines=sales.count(), units=sales.quantity.sum(), amount=sales.amount.sum()
+    return sales.group_by("customer_id", "invoice").agg(
+        lines=sales.count(), units=sales.quantity.sum(), amount=sales.amount.sum()
     )
 
 

@@ -40,23 +40,26 @@ FACTOR_WORDS = {"lines": "the number of lines", "units_per_line": "the units per
 
 
 def region_sections(places: pd.DataFrame, names: Mapping[str, str]) -> list[Section]:
-    """Revenue by region and country.
+    """Revenue by region and country; no section if no line names a country.
 
     Args:
         places: see `regions.revenue_by_place`.
         names: stock code -> description.
     """
-    if places.empty:
-        return []
     regions, countries = places[places["country"].isna()], places[places["country"].notna()]
+    if set(countries["country"]) <= {NO_REGION}:
+        return []
     total = float(regions["revenue"].sum())
     first, shop = countries.iloc[0], _growth(regions["latest"].sum(), regions["before"].sum())
     sentences = [
-        f"{first['country']} brings {share(first['revenue'], total)} of the revenue of the window; "
-        f"{counted(len(countries) - 1, 'other country', 'other countries')} the rest. Guests are included, except in "
-        "the number of customers.",
-        f"Growth is the revenue of the last {GROWTH_DAYS} days against the {GROWTH_DAYS} days before them. The whole "
-        f"shop has {shop}: a country with less than that falls behind, whatever the season.",
+        f"{first['country']} brings {share(first['revenue'], total)} of the revenue of the window, which is of "
+        f"{counted(len(countries), 'country', 'countries')}. Guests are included, except in the number of customers.",
+        f"Growth is the revenue of the last {GROWTH_DAYS} days against the {GROWTH_DAYS} days before them. "
+        + (
+            "There are too few days for it yet."
+            if shop == MISSING
+            else f"That of the whole shop is {shop}: a country with less than that falls behind, whatever the season."
+        ),
     ]
     if len(countries) > SHOWN_COUNTRIES:
         rest = countries.iloc[SHOWN_COUNTRIES:]

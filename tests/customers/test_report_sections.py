@@ -18,6 +18,7 @@ from pipeline.customers.insiders import Bounds, Review, Rule
 from pipeline.customers.insiders_compared import Difference
 from pipeline.customers.product_names import MAX_NAME, product_name
 from pipeline.customers.purchase_kinds import Invoices, Kinds
+from pipeline.customers.regions import NO_REGION
 from pipeline.customers.report_insiders import Insiders, insiders_sections, member_list, write_list
 from pipeline.customers.report_purchases import cohort_section, kind_sections, region_sections
 from pipeline.customers.report_segments import in_words, segment_profiles, segment_sections
@@ -134,6 +135,7 @@ def test_places_kinds_and_cohorts_are_told() -> None:
     assert "Europe 3 5 900 100.0 % +50 % A RED MUG" in found
     assert "&lt;b&gt;France Europe 3 5 900 100.0 % – A RED MUG" in found
     assert region_sections(places.iloc[:0], {}) == []
+    assert region_sections(places.iloc[1:].assign(country=NO_REGION), {}) == [], "no line names a country"
     table = pd.DataFrame(
         {
             "kind": ["personal", "bulk"], "invoices": [80, 20], "customers": [40, 9], "revenue": [800.0, 1200.0],
