@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from pipeline.domains import DOMAINS
 from pipeline.lake.tables import Lake
 from pipeline.reports.csv_text import escape_cell, read_csv, split_cells
+from pipeline.reports.labels import METRICS
 from pipeline.reports.page import Section, Table, write_page
 from pipeline.settings import Settings
 from tests.browser import document, served
@@ -123,3 +125,19 @@ def test_links_work_from_disk(settings: Settings) -> None:
     ):
         assert f'href="{link}"' in html
         assert (reports / "customers" / link).exists()
+
+
+def test_columns_and_errors_are_called_by_words(settings: Settings) -> None:
+    """Neither a text nor a chart has the name of a feature or of a metric as the code writes it."""
+    labels = {name for domain in DOMAINS for name in domain.labels()}
+    names = "|".join(sorted(name for name in {*labels, *METRICS} if "_" in name))
+    reports = Path(settings.home) / "reports"
+    found: dict[str, set[str]] = {}
+    for path in reports.rglob("*.html"):
+        # The page of a delivery shows the columns as they are delivered, and Evidently's those that it compared.
+        if {"validation", "distributions"}.isdisjoint(path.relative_to(reports).parts):
+            html = re.sub(r"<style>.*?</style>|<script>.*?</script>", "", path.read_text(), flags=re.S)
+            text = re.sub(r'(href|id|src|value)="[^"]*"', "", html)
+            if raw := set(re.findall(rf"\b(?:{names})\b", text)):
+                found[path.relative_to(reports).as_posix()] = raw
+    assert found == {}
