@@ -17,6 +17,8 @@ from pipeline.reports.page import Section
 from pipeline.reports.phrasing import count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 SHOWN_MERGES = 30
@@ -28,23 +30,7 @@ def elbow_section(study: Study) -> Section:
     """How the inertia falls with the number of clusters, and where it bends."""
     figure = stacked_figure(ALGORITHMS)
     for row, algorithm in enumerate(ALGORITHMS, 1):
-        for at, space in enumerate(study.spaces):
-            curve = _curve(study, space.name, algorithm)
-            relative = [one.inertia / curve[0].inertia for one in curve]
-            line = {"color": COLOURS[at], "dash": DASHES[at]}
-            sizes = [11 if one.elbow else 4 for one in curve]
-            figure.add_scatter(
-                x=[one.k for one in curve],
-                y=[round(value, 4) for value in relative],
-                name=space.name,
-                mode="lines+markers",
-                line=line,
-                marker={"size": sizes},
-                legendgroup=space.name,
-                showlegend=row == 1,
-                row=row,
-                col=1,
-            )
+        _add_curves(figure, row, study, algorithm, lambda one, first: one.inertia / first.inertia, elbows=True)
     return Section(
         "Inertia and its elbow",
         ["Within-cluster sum of squares, relative to that of two clusters. The large mark is the elbow."],
@@ -54,30 +40,20 @@ def elbow_section(study: Study) -> Section:
 
 def silhouette_section(study: Study) -> Section:
     """The silhouettes of k-means in each space and in the plain features, and its stability."""
-    charts = {
-        "k-means: silhouette in the space itself": "silhouette",
-        "k-means: silhouette of the same clusters in the plain features": "plain_silhouette",
-        "k-means: stability": "stability",
+    charts: dict[str, Callable[[Clustering, Clustering], float]] = {
+        "silhouette in the space itself": lambda one, _: one.silhouette,
+        "silhouette in the plain features": lambda one, _: one.plain_silhouette,
+        "stability": lambda one, _: one.stability,
     }
     figure = stacked_figure(list(charts))
-    for row, attribute in enumerate(charts.values(), 1):
-        for at, space in enumerate(study.spaces):
-            curve = _curve(study, space.name, KMEANS)
-            figure.add_scatter(
-                x=[one.k for one in curve],
-                y=[round(getattr(one, attribute), 4) for one in curve],
-                name=space.name,
-                mode="lines+markers",
-                line={"color": COLOURS[at], "dash": DASHES[at]},
-                marker={"size": 4},
-                legendgroup=space.name,
-                showlegend=row == 1,
-                row=row,
-                col=1,
-            )
+    for row, height in enumerate(charts.values(), 1):
+        _add_curves(figure, row, study, KMEANS, height)
     return Section(
         "Silhouette and stability",
-        ["Where the first chart is high and the second is low, the drawing made the groups."],
+        [
+            "Clusters of k-means. Where the first chart is high and the second, of the same clusters, is low, the "
+            "drawing made the groups."
+        ],
         figure=figure_json(figure, heights=len(charts)),
     )
 
@@ -155,6 +131,41 @@ def dendrogram_section(study: Study) -> Section:
         ],
         figure=figure_json(figure, heights=2),
     )
+
+
+def _add_curves(
+    figure: go.Figure,
+    row: int,
+    study: Study,
+    algorithm: str,
+    height: Callable[[Clustering, Clustering], float],
+    *,
+    elbows: bool = False,
+) -> None:
+    """Add a line for each space to a row of charts.
+
+    Args:
+        figure: the figure.
+        row: the row, from 1.
+        study: the study.
+        algorithm: one of `ALGORITHMS`.
+        height: of a point, from its clustering and that of two clusters.
+        elbows: whether the elbow has a large mark.
+    """
+    for at, space in enumerate(study.spaces):
+        curve = _curve(study, space.name, algorithm)
+        figure.add_scatter(
+            x=[one.k for one in curve],
+            y=[round(height(one, curve[0]), 4) for one in curve],
+            name=space.name,
+            mode="lines+markers",
+            line={"color": COLOURS[at], "dash": DASHES[at]},
+            marker={"size": [11 if elbows and one.elbow else 4 for one in curve]},
+            legendgroup=space.name,
+            showlegend=row == 1,
+            row=row,
+            col=1,
+        )
 
 
 def _curve(study: Study, space: str, algorithm: str) -> list[Clustering]:

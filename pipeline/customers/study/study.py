@@ -16,7 +16,8 @@ import numpy as np
 from sklearn.ensemble import IsolationForest
 
 from pipeline.customers.choose_k import STEADY
-from pipeline.customers.study.clusterings import ALGORITHMS, ASSIGNING, Clustering, measure
+from pipeline.customers.segments import SEGMENT_FEATURES
+from pipeline.customers.study.clusterings import ALGORITHMS, ASSIGNING, NUMBERS, Clustering, measure
 from pipeline.customers.study.spaces import (
     FIFTEEN_FEATURES,
     LOG_STANDARDISED,
@@ -83,15 +84,9 @@ def run_study(features: pd.DataFrame, *, seed: int, set_aside: bool = False) -> 
         set_aside: leave the outliers out of what is studied. They are listed in any case.
 
     Raises:
-        RefusedError: there are too few customers.
+        RefusedError: there are too few customers, or too few different ones.
     """
-    if len(features) < MIN_CUSTOMERS:
-        raise RefusedError(
-            "too few customers to study",
-            observed=f"{len(features):,} customers",
-            allowed=f"{MIN_CUSTOMERS} or more",
-            todo="choose a later day or a longer window",
-        )
+    _check_enough(features)
     start = time.monotonic()
     ordered = features.sort_values("customer_id", ignore_index=True)
     rows = ordered.iloc[sample_positions(len(ordered), MAX_CUSTOMERS, seed)].reset_index(drop=True)
@@ -111,6 +106,17 @@ def run_study(features: pd.DataFrame, *, seed: int, set_aside: bool = False) -> 
             log_event(log, "studied", space=name, algorithm=algorithm)
     seconds = time.monotonic() - start
     return Study(len(rows), len(features), spaces, clusterings, outliers, set_aside, left_out, seconds)
+
+
+def _check_enough(features: pd.DataFrame) -> None:
+    different = len(features[list(SEGMENT_FEATURES)].drop_duplicates())
+    if len(features) < MIN_CUSTOMERS or different <= max(NUMBERS):
+        raise RefusedError(
+            "too few customers to study",
+            observed=f"{len(features):,} customers, {different:,} of them different",
+            allowed=f"{MIN_CUSTOMERS} or more, and more than {max(NUMBERS)} different ones",
+            todo="choose a later day or a longer window",
+        )
 
 
 def find_outliers(features: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -143,9 +143,10 @@ def test_page_shows_every_figure_and_escapes_names(study: Study, tmp_path: Path)
     assert "The highest silhouette in a space of its own" in html
 
 
-def test_too_few_customers_are_refused() -> None:
+@pytest.mark.parametrize(("rows", "copies"), [(99, 1), (20, 6)])
+def test_too_few_customers_or_too_few_different_ones_are_refused(rows: int, copies: int) -> None:
     with pytest.raises(RefusedError, match="too few customers"):
-        run_study(customers(99)[0], seed=7)
+        run_study(pd.concat([customers(rows)[0]] * copies), seed=7)
 
 
 def test_without_umap_its_spaces_say_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
