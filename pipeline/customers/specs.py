@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipeline.registry.records import Loaded
 
 CURVE_FILE = "choice_of_k.json"
+CURVE_METRICS = ("silhouette", "stability", "smallest_share", "inertia")
+"""What is shown of each number of segments."""
 
 
 def load(run: Run) -> pd.DataFrame:
@@ -63,6 +65,10 @@ def fit(features: pd.DataFrame, run: Run, champion: Loaded | None) -> Fitted:
             "identity_from": champion.version.version if champion else None,
         },
         artefacts={SEGMENTS_FILE: fitted.map.to_record(), CURVE_FILE: training.choice.to_record()},
+        candidates={
+            f"{point.k} segments": {name: getattr(point, name) for name in CURVE_METRICS}
+            for point in training.choice.curve
+        },
     )
 
 

@@ -25,6 +25,7 @@ from pipeline.errors import AisleError, RefusedError
 from pipeline.lake.digests import rows_digest
 from pipeline.lake.files import Files
 from pipeline.lake.partitions import Partition, as_json, predicate, single_day
+from pipeline.redaction import redact
 from pipeline.settings import Settings
 
 CONFLICT_RETRIES = 20
@@ -316,6 +317,10 @@ class Lake(Files):
                 where=self._uri(table),
                 todo="run the step that writes it first (aisle ingest, aisle score …)",
             ) from error
+
+    def address(self, table: str) -> str:
+        """The address of a table as people may read it, without passwords."""
+        return redact(self._uri(table))
 
     def _uri(self, table: str) -> str:
         return str(self.home / "lake" / table)

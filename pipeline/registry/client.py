@@ -22,9 +22,20 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake.tables import Lake
+from pipeline.registry.cards import DECISION_FILES, TRAINING_FILES, decision_card, files_of, training_card
 from pipeline.registry.model_files import MODEL_FILE, checksum, flavour_of, read_artefacts, read_example, write_model
 from pipeline.registry.promotions import PromotionHistory
-from pipeline.registry.records import TAG, Loaded, ModelSummary, ModelVersion, Promotion, Provenance
+from pipeline.registry.records import (
+    NO_EVIDENCE,
+    TAG,
+    Evidence,
+    Loaded,
+    ModelSummary,
+    ModelVersion,
+    Promotion,
+    Provenance,
+)
+from pipeline.registry.shown import Shown
 from pipeline.registry.store import FORMAT, ModelStore, describe, place
 
 if TYPE_CHECKING:
@@ -48,7 +59,8 @@ class Registry:
 
     def __init__(self, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._store = ModelStore(settings)
-        self._promotions = PromotionHistory(Lake(settings), now)
+        self._lake = Lake(settings)
+        self._promotions = PromotionHistory(self._lake, now)
         self._now = now
 
     # Read
@@ -149,6 +161,7 @@ class Registry:
         params: Mapping[str, object] | None = None,
         artefacts: Mapping[str, Any] | None = None,
         content: str | None = None,
+        evidence: Evidence = NO_EVIDENCE,
         trusted_types: Sequence[str] = (),
         flavour: str = "sklearn",
     ) -> ModelVersion:
@@ -167,6 +180,7 @@ class Registry:
             params: choices that make two trainings on the same rows different models.
             artefacts: JSON files to travel with the model: file name -> content.
             content: digest of the training rows; None: the versions of its tables identify them.
+            evidence: why the model was chosen, for MLflow's pages.
             trusted_types: this project's types that its file may hold.
             flavour: how it is saved and loaded, a name in `model_files`.
 
@@ -202,7 +216,15 @@ class Registry:
                         f"{TAG}metrics": json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()}),
                     }
                 )
-                number = self._store.register(name, folder, tags, metrics, given, self._now())
+                card = training_card(name, provenance, metrics, given, evidence)
+                shown = Shown(
+                    card.title,
+                    card.markdown(),
+                    {table: (version, self._lake.address(table)) for table, version in provenance.tables.items()},
+                    list(evidence.folds.values()),
+                    files_of(card, TRAINING_FILES, "A training, registered as a challenger"),
+                )
+                number = self._store.register(name, folder, tags, metrics, given, self._now(), shown)
         if self._store.aliases(name).get(CHAMPION) != number:
             self._store.set_alias(name, CHALLENGER, number)
         return self.get(name, number)
@@ -213,8 +235,9 @@ class Registry:
         Raises:
             RefusedError: if there is no such version.
         """
-        self._store.entry(name, version)
+        entry = self._store.entry(name, version)
         self._tag_figures(name, version, figures, accepted=True)
+        self._show_decision(entry, figures, accepted=True)
 
     def promote(
         self, name: str, version: int, *, by: str, reason: str, figures: Mapping[str, Any] | None = None
@@ -241,9 +264,10 @@ class Registry:
         Raises:
             RefusedError: if there is no such version.
         """
-        self._store.entry(name, version)
+        shown_at = self._store.entry(name, version)
         self._settle(name)
         self._tag_figures(name, version, figures or {}, accepted=False)
+        self._show_decision(shown_at, figures or {}, accepted=False)
         for entry in reversed(self.history(name)):
             if entry.version == version:
                 if (entry.action, entry.reason) == ("refuse", reason):
@@ -366,6 +390,11 @@ class Registry:
     def _tag_figures(self, name: str, version: int, figures: Mapping[str, Any], *, accepted: bool) -> None:
         self._store.set_version_tag(name, version, f"{TAG}gate", json.dumps(figures, sort_keys=True))
         self._store.set_version_tag(name, version, f"{TAG}accepted", json.dumps(accepted))
+
+    def _show_decision(self, entry: Any, figures: Mapping[str, Any], *, accepted: bool) -> None:
+        """Put the gate's decision on MLflow's pages: as description of the version, and as files of its run."""
+        card = decision_card(entry.name, int(entry.version), figures, accepted=accepted)
+        self._store.show(entry, card.markdown(), files_of(card, DECISION_FILES, "A decision of the gate"))
 
     def _draft(
         self, name: str, action: str, version: int, by: str, reason: str, figures: Mapping[str, Any]

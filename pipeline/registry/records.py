@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -103,6 +103,24 @@ def content_digest(frames: Sequence[pd.DataFrame]) -> str:
         digest.update(json.dumps([[str(name), str(kind)] for name, kind in frame.dtypes.items()]).encode())
         digest.update(np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy()).tobytes())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a model was chosen, as MLflow's pages show it. It is no part of the model's identity.
+
+    Args:
+        reason: a sentence without full stop.
+        folds: days or rows that were held out -> metrics on them, in the order of time.
+        candidates: what the model was chosen among, itself included -> metrics on the same rows.
+    """
+
+    reason: str = ""
+    folds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    candidates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+NO_EVIDENCE = Evidence()
 
 
 @dataclass(frozen=True)

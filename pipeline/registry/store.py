@@ -1,4 +1,4 @@
-"""MLflow behind one adapter: runs, model files, versions, tags, aliases. Only it and `model_files` import MLflow."""
+"""MLflow behind one adapter: runs, model files, versions, tags, aliases. `model_files` and `shown` import it too."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake.files import make_private
@@ -22,6 +23,7 @@ from pipeline.registry.database import prepare
 from pipeline.registry.explained import Explained
 from pipeline.registry.model_files import checksum
 from pipeline.registry.records import TAG, ModelVersion, Provenance
+from pipeline.registry.shown import Shown
 from pipeline.registry.signatures import is_signed, require_signature, sign
 
 if TYPE_CHECKING:
@@ -177,24 +179,45 @@ class ModelStore:
         metrics: Mapping[str, float],
         params: Mapping[str, str],
         at: datetime,
+        shown: Shown,
     ) -> int:
         """Store a model folder. Only the last step, which makes the version with all its tags, registers the model."""
         millis = int(at.timestamp() * 1000)
-        run = self._client.create_run(self._experiment(name), run_name=name, tags=dict(tags))
+        described = {**tags, MLFLOW_RUN_NOTE: shown.description}
+        run = self._client.create_run(self._experiment(name), run_name=shown.name, tags=described)
         self._client.log_batch(
             run.info.run_id,
-            metrics=[Metric(key, float(value), millis, 0) for key, value in metrics.items()],
+            metrics=[*(Metric(key, float(value), millis, 0) for key, value in metrics.items()), *shown.metrics(millis)],
             params=[Param(key, value) for key, value in params.items()],
         )
+        self._client.log_inputs(run.info.run_id, datasets=shown.datasets())
+        self._write_files(run.info.run_id, shown.files)
         logged = self._client.create_logged_model(run.info.experiment_id, name, run.info.run_id, params=dict(params))
         self._client.log_model_artifacts(logged.model_id, str(folder))
         self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
         self._client.set_terminated(run.info.run_id)
         # The files' own address as source: a `models:/` address would be looked up through MLflow's global settings.
         entry = self._client.create_model_version(
-            name, logged.artifact_location, run.info.run_id, tags=dict(tags), model_id=logged.model_id
+            name,
+            logged.artifact_location,
+            run.info.run_id,
+            tags=dict(tags),
+            description=shown.description,
+            model_id=logged.model_id,
         )
         return int(entry.version)
+
+    def show(self, entry: Any, description: str, files: Mapping[str, str]) -> None:
+        """Describe a version anew, and add files to its run."""
+        self._write_files(entry.run_id, files)
+        self._client.update_model_version(entry.name, entry.version, description)
+
+    def _write_files(self, run_id: str, files: Mapping[str, str]) -> None:
+        """Write artefacts of a run. They are not those of the model, whose checksum covers its own files only."""
+        with tempfile.TemporaryDirectory(prefix="aisle-run-") as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_text(content, encoding="utf-8")
+            self._client.log_artifacts(run_id, folder)
 
     def _experiment(self, name: str) -> str:
         """The model's experiment and registered model, made where they are missing."""

@@ -104,6 +104,8 @@ def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG
             SUMS_FILE: calibrate_sums(chosen.forecasts).to_record(),
             EVIDENCE_FILE: chosen.evidence | {"backtest": tested},
         },
+        folds={f"{fold['from']} to {fold['to']}": fold["metrics"] for fold in tested[best]["folds"]},
+        candidates={kind: result["folds"][-1]["metrics"] for kind, result in tested.items()},
     )
 
 

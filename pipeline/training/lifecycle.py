@@ -94,7 +94,7 @@ def train(settings: Settings, spec: ModelSpec[Any], as_of: date) -> Trained:
     """
     from pipeline.code_version import code_version
     from pipeline.registry.client import Registry
-    from pipeline.registry.records import Provenance, content_digest
+    from pipeline.registry.records import Evidence, Provenance, content_digest
 
     registry = Registry(settings)
     with log_step(log, "train", model=spec.name, as_of=as_of) as result:
@@ -112,6 +112,7 @@ def train(settings: Settings, spec: ModelSpec[Any], as_of: date) -> Trained:
             metrics=fitted.metrics,
             params=fitted.params,
             artefacts=fitted.artefacts,
+            evidence=Evidence(fitted.reason, fitted.folds, fitted.candidates),
             trusted_types=spec.trusted_types,
         )
         result["version"] = registered.version

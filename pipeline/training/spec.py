@@ -76,6 +76,8 @@ class Fitted:
         reason: a sentence on why this model was chosen.
         params: choices that make two trainings on the same rows different models.
         artefacts: JSON files to travel with the model: file name -> content.
+        folds: days or rows that were held out -> metrics on them, in the order of time; shown in MLflow.
+        candidates: what the model was chosen among, itself included -> metrics on the same rows; shown in MLflow.
     """
 
     model: Any
@@ -85,6 +87,8 @@ class Fitted:
     reason: str
     params: Mapping[str, object] = field(default_factory=dict)
     artefacts: Mapping[str, Any] = field(default_factory=dict)
+    folds: Mapping[str, Metrics] = field(default_factory=dict)
+    candidates: Mapping[str, Metrics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from pipeline.code_version import code_version
 from pipeline.errors import RefusedError, UsageError
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import CHAMPION, Registry
-from pipeline.registry.records import ModelVersion, Promotion, Provenance
+from pipeline.registry.records import Evidence, ModelVersion, Promotion, Provenance
+from pipeline.training.gate import Floor, NotOlder, Scores, Window, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +150,8 @@ def test_the_champion_trained_again_does_not_challenge_itself(registry: Registry
 def test_a_training_that_is_killed_before_the_end_leaves_no_version(
     registry: Registry, model: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for step in ("create_logged_model", "log_model_artifacts", "create_model_version", "set_registered_model_alias"):
+    steps = ("log_batch", "log_inputs", "log_artifacts", "create_logged_model", "log_model_artifacts")
+    for step in (*steps, "create_model_version", "set_registered_model_alias"):
         with monkeypatch.context() as patch:
             patch.setattr(registry._store._client, step, killed)
             with pytest.raises(KilledError):
@@ -178,6 +180,100 @@ def test_the_signature_has_the_raw_names_and_the_requirements_are_pinned(registr
     requirements = (folder / "requirements.txt").read_text().split()
     assert [line.split("==")[0] for line in requirements] == ["mlflow", "scikit-learn", "skops", "numpy", "pandas"]
     assert all("==" in line for line in requirements)
+
+
+# What MLflow shows
+
+EVIDENCE = Evidence(
+    "three segments are stable",
+    folds={"2011-10": {"silhouette": 0.3}, "2011-11": {"silhouette": 0.4}},
+    candidates={"2 segments": {"silhouette": 0.2}, "3 segments": {"silhouette": 0.4}},
+)
+
+
+def run_of(home: Settings, version: int) -> tuple[Any, dict[str, str]]:
+    """The run of a version, and its files: name -> text."""
+    uri = home.mlflow_uri
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    entry = client.get_model_version(NAME, str(version))
+    assert entry.description is not None
+    run = client.get_run(entry.run_id)
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    return run, {file.name: file.read_text() for file in folder.iterdir() if file.is_file()}
+
+
+def test_a_run_says_what_it_is_on_which_tables_and_how_it_did_in_each_fold(
+    home: Settings, registry: Registry, model: Pipeline
+) -> None:
+    version = log(registry, model, evidence=EVIDENCE).version
+    run, files = run_of(home, version)
+    assert run.info.run_name == "customer_segments with 3 segments, as of 2011-12-10"
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("customer_features", "version 3")
+    assert json.loads(dataset.dataset.source) == {
+        "path": f"{home.home}/lake/customer_features",
+        "delta_table_version": 3,
+    }
+    uri = home.mlflow_uri
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    steps = client.get_metric_history(run.info.run_id, "folds/silhouette")
+    assert [(metric.step, metric.value) for metric in steps] == [(1, 0.3), (2, 0.4)]
+    assert run.data.metrics["silhouette"] == 0.4
+    assert set(files) == {"training.md", "training.html"}
+    described = run.data.tags["mlflow.note.content"]
+    assert described == files["training.md"] == client.get_model_version(NAME, str(version)).description
+    for words in (
+        "Three segments are stable.",
+        "| customer\\_features | 3 |",
+        "| 2 segments | 0.2 |",
+        "| 2011-10 | 0.3 |",
+    ):
+        assert words in described
+    assert ">2 segments<" in files["training.html"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_decision_is_a_card_of_the_version_and_files_of_its_run(
+    home: Settings, registry: Registry, model: Pipeline, accepted: bool
+) -> None:
+    version = log(registry, model).version
+    value = 0.4 if accepted else 0.1
+    scores = Scores({"silhouette": value}, {"silhouette": 0.3}, None, MADE_FROM.as_of, MADE_FROM.as_of)
+    decision = decide(scores, (Floor("silhouette", 0.2), NotOlder()), window=Window("features", 3, MADE_FROM.as_of))
+    assert decision.accepted is accepted
+    for _ in range(2):  # The step may run again.
+        if accepted:
+            registry.accept(NAME, version, decision.figures)
+        else:
+            registry.refuse(NAME, version, by="gate", reason="; ".join(decision.reasons), figures=decision.figures)
+    _, files = run_of(home, version)
+    assert set(files) == {"training.md", "training.html", "decision.md", "decision.html"}
+    uri = home.mlflow_uri
+    entry = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri).get_model_version(NAME, str(version))
+    assert entry.description == files["decision.md"]
+    said = f"The gate {'accepted' if accepted else 'refused'} customer_segments version 1"
+    assert said in files["decision.html"]
+    assert said.replace("_", "\\_") in entry.description
+    assert f"| {'passed' if accepted else 'failed'} | silhouette | {value} | at least 0.2 |" in entry.description
+    assert f"| silhouette | {value} | 0.3 |" in entry.description
+    assert registry.load(NAME, version).version.version == version
+
+
+def test_text_in_a_card_stays_text_and_a_long_one_is_cut(home: Settings, registry: Registry, model: Pipeline) -> None:
+    hostile = "<script>alert(1)</script> [x](javascript:alert(1)) | a | b"
+    evidence = Evidence(hostile, candidates={f"{hostile} {n}": {"m": 1.0 * n} for n in range(500)})
+    version = log(registry, model, evidence=evidence, params={"note": hostile + "y" * 5_000}).version
+    run, files = run_of(home, version)
+    for text in (run.data.tags["mlflow.note.content"], files["training.html"]):
+        assert "<script>alert" not in text
+    assert "[x](" not in files["training.md"]
+    assert len(run.data.tags["mlflow.note.content"]) <= 5_000
+
+
+def test_a_card_shows_no_password(home: Settings, registry: Registry, model: Pipeline) -> None:
+    log(registry, model, evidence=Evidence("read from https://ann:secret@example.org/file"))
+    run, files = run_of(home, 1)
+    assert all("secret" not in text for text in (*files.values(), run.data.tags["mlflow.note.content"]))
 
 
 # Load

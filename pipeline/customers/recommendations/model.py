@@ -154,6 +154,7 @@ def fit(data: Windows, run: Run, champion: Loaded | None) -> Fitted:  # noqa: AR
                 "methods": {name: _plain(values) for name, values in measured.items()},
             }
         },
+        candidates=measured,
     )
 
 

@@ -71,6 +71,7 @@ def fit(data: ValueData, run: Run, champion: Loaded | None) -> Fitted:  # noqa: 
                 "deciles": deciles(expected["revenue"].to_numpy(), newest.revenue),
             }
         },
+        candidates={"customer_value": metrics, "BG/NBD + Gamma-Gamma": plain},
     )
 
 
