@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 
 from pipeline import domains
 from pipeline.endpoints import EndpointSpec
+from pipeline.ingestion.number_style import number_style
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.serving import errors, openapi, pages, predict, status
@@ -57,6 +58,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         predictions.start()
+        # uvicorn listens only after this: whoever reaches the service finds the champions loaded, or why they are not.
+        await asyncio.to_thread(manager.refresh)
         polling = asyncio.create_task(_poll(manager, settings.serve_poll_seconds))
         yield
         polling.cancel()
@@ -79,7 +82,7 @@ def create_app(
     errors.install(app)
     for endpoint in running:
         app.include_router(predict.router(endpoint, reader))
-    app.include_router(status.router(manager, specs, metrics))
+    app.include_router(status.router(manager, specs, metrics, number_style(settings)))
     app.include_router(pages.router(lake))
     openapi.install(app, manager, specs)
 
@@ -107,10 +110,9 @@ def _scope_of(path: str, prediction_paths: set[str], lookups: tuple[str, ...] = 
 
 
 async def _poll(manager: ModelManager, seconds: float) -> None:
-    """Refresh the models every few seconds, until cancelled."""
+    """Refresh the models every few seconds after the first time, until cancelled."""
     frozen = False
     while True:
-        await asyncio.to_thread(manager.refresh)
         if manager.ready and not frozen:
             # Libraries and champions are a million objects that stay. Excluding them from garbage collection avoids
             # pauses of half a second.
@@ -118,3 +120,4 @@ async def _poll(manager: ModelManager, seconds: float) -> None:
             gc.freeze()
             frozen = True
         await asyncio.sleep(seconds if manager.ready else min(seconds, RETRY_SECONDS))
+        await asyncio.to_thread(manager.refresh)

@@ -131,12 +131,13 @@ class ModelManager:
                 for spec in self._specs:
                     self._record(spec, "failed", f"the registry does not answer: {_summary(error)}")
                 return
-            self._registry_answered = True
+            for spec in self._specs:
+                self._refresh_champion(registry, spec, aliases)
+            # Only now: while the first champion of one more endpoint is being loaded, the service stays ready.
             if not self._settings.serve_models:
                 complete = {s.name for s in self._specs if all(CHAMPION in aliases[model] for model in s.models)}
                 self._required = frozenset(complete | set(self._champions))
-            for spec in self._specs:
-                self._refresh_champion(registry, spec, aliases)
+            self._registry_answered = True
 
     def _refresh_champion(
         self, registry: Registry, spec: EndpointSpec, aliases: Mapping[str, Mapping[str, int]]
@@ -182,7 +183,7 @@ class ModelManager:
     ) -> tuple[Outcome, LoadedModel]:
         """Build and check a predictor of the wanted versions, unless it is the current one.
 
-        Models that the current predictor already has are not read again.
+        Versions that are in memory already, for this endpoint or another, are not read again.
 
         Returns:
             "loaded" or "unchanged", and the predictor.
@@ -190,11 +191,13 @@ class ModelManager:
         source = spec.source(self._settings)
         if current is not None and (current.versions, current.source) == (wanted, source):
             return "unchanged", current
-        kept = current.loaded if current else {}
+        kept = {
+            (name, found.version.version): found
+            for model in (*self._challengers.values(), *self._champions.values())
+            for name, found in model.loaded.items()
+        }
         loaded = {
-            name: kept[name]
-            if name in kept and kept[name].version.version == version
-            else registry.load(name, version, spec.trusted_types)
+            name: kept.get((name, version)) or registry.load(name, version, spec.trusted_types)
             for name, version in wanted.items()
         }
         predictor = spec.build(loaded, self._settings)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.endpoints import RowError
 from pipeline.serving.body import BodyReader
 from pipeline.serving.endpoint import Endpoint
-from pipeline.serving.errors import ProblemError, body_problem
+from pipeline.serving.errors import ProblemError, address_problem
 from pipeline.serving.openapi import PROBLEMS, problems, ref
 
 JSON = "application/json"
@@ -72,9 +72,9 @@ def _add_lookup(routes: APIRouter, endpoint: Endpoint, name: str) -> None:
     async def look_up(value: str, request: Request) -> Response:
         endpoint.check_ready()
         try:
-            row = spec.row.model_validate({name: value})
+            row = spec.row.model_validate_strings({name: value})
         except ValidationError as error:
-            raise body_problem(error, complete=True) from None
+            raise address_problem(error.errors(include_url=False)) from None
         (found,) = (await endpoint.answer([row], request.state.request_id)).answers
         if isinstance(found, RowError):
             fault = found.error

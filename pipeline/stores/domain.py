@@ -23,7 +23,7 @@ DOMAIN = Domain(
         ),
     ),
     steps=imported("pipeline.stores.steps"),
-    endpoints=(imported("pipeline.stores.endpoint:ENDPOINT"),),
+    endpoints=(imported("pipeline.stores.endpoint:ENDPOINT"), imported("pipeline.stores.store_endpoint:ENDPOINT")),
     headlines=(
         Headline("stores with a forecast", "store_forecasts", "count(DISTINCT store)"),
         Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)", money=True),

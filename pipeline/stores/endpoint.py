@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
+    from pipeline.stores.state import StoreState
 
 EXAMPLE_ROWS = 5
 LOGGED = (
@@ -203,13 +204,7 @@ class StoreSalesPredictor:
         state, plan = self._state, self._state.plan
         place = int(np.searchsorted(state.stores, row.store))
         if place == len(state.stores) or state.stores[place] != row.store:
-            return RefusedError(
-                "This store is not known",
-                where="store",
-                observed=row.store,
-                allowed=f"one of the {len(state.stores)} stores with sales before {state.as_of}",
-                todo="GET /model/store_sales lists the stores",
-            )
+            return unknown_store(state, row.store)
         ahead = (row.day - state.as_of).days
         if not 0 <= ahead < state.horizon:
             return RefusedError(
@@ -269,7 +264,18 @@ def _no_sum(failed: Sequence[int]) -> RefusedError:
     )
 
 
-def _source(settings: Settings) -> str:
+def unknown_store(state: StoreState, store: int) -> RefusedError:
+    """What is said of a store that is not in a state."""
+    return RefusedError(
+        "This store is not known",
+        where="store",
+        observed=store,
+        allowed=f"one of the {len(state.stores)} stores with sales before {state.as_of}",
+        todo="GET /model/store_sales lists the stores",
+    )
+
+
+def newest_state_of(settings: Settings) -> str:
     """The name of the newest saved state."""
     return newest_state(Lake(settings))
 
@@ -290,6 +296,6 @@ ENDPOINT = EndpointSpec(
     row=StoreDay,
     answer=Forecast,
     build=StoreSalesPredictor,
-    source=_source,
+    source=newest_state_of,
     sums=Sums(SumOver, ForecastSum),
 )

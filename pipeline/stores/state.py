@@ -35,6 +35,8 @@ _LAYOUT = {
     "season": list(SEASON_COLUMNS),
 }
 """The meaning of the columns of a saved state's arrays; a state with another layout is refused."""
+RECENT_DAYS = 56
+"""Days before as_of whose sales are kept, to be shown before a forecast; no feature is made from them."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class StoreState:
         linear: the linear models.
         levels: last year's and recent levels.
         seasons: the same season a year ago.
+        recent_sales: (S, at most `RECENT_DAYS`), sales of the last days before as_of, NaN where closed or unknown.
     """
 
     as_of: dt.date
@@ -58,6 +61,7 @@ class StoreState:
     linear: LinearModels
     levels: Levels
     seasons: Seasons
+    recent_sales: NDArray[np.float32]
 
     @property
     def stores(self) -> NDArray[np.int64]:
@@ -72,6 +76,7 @@ class StoreState:
             arrays |= {field.name: getattr(part, field.name) for field in fields(part) if field.name != "categories"}
         arrays |= {name: getattr(self.plan, name) for name in PLAN_GRIDS}
         arrays |= {f"word_{name}": values.astype(str) for name, values in self.attributes.categories.items()}
+        arrays["recent_sales"] = self.recent_sales
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
@@ -107,6 +112,8 @@ class StoreState:
             linear=part(LinearModels),
             levels=part(Levels),
             seasons=part(Seasons),
+            # A state that an earlier release wrote has none.
+            recent_sales=arrays.get("recent_sales", np.empty((len(arrays["numbers"]), 0), np.float32)),
         )
 
 
@@ -149,4 +156,5 @@ def build_state(
         linear,
         levels.as_of(0, horizon),
         Seasons(profile.astype(np.float32), np.concatenate([correction, forecasts])),
+        grids.sales[:, -RECENT_DAYS:].astype(np.float32),
     )

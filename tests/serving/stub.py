@@ -76,14 +76,20 @@ ENDPOINT = EndpointSpec(
 
 
 class StubRegistry(Registry):
-    """Versions of the model `numbers` in memory; the constant of version n is 100 n."""
+    """Versions of the model `numbers` in memory; the constant of version n is 100 n.
+
+    Attributes:
+        loads: the versions that were loaded.
+        more: aliases of further models, which are like it.
+    """
 
     def __init__(self, **aliases: int) -> None:
         self.versions_by_alias: dict[str, int] = aliases or {CHAMPION: 1}
         self.loads: list[int] = []
+        self.more: dict[str, dict[str, int]] = {}
 
     def aliases(self, name: str) -> dict[str, int]:
-        return dict(self.versions_by_alias) if name == MODEL else {}
+        return dict(self.versions_by_alias) if name == MODEL else self.more.get(name, {})
 
     def load(self, name: str, which: int | str = CHAMPION, trusted_types: Sequence[str] = ()) -> Loaded:
         version = int(which)

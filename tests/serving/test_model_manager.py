@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ from pipeline.domains import endpoints
 from pipeline.errors import UsageError
 from pipeline.footfall.buyers import FIT_FILE, MODEL
 from pipeline.footfall.endpoint import ENDPOINT
-from pipeline.registry.client import Registry
+from pipeline.registry.client import CHAMPION, Registry
+from pipeline.registry.records import Loaded
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_manager import ModelManager
 from pipeline.settings import Settings
 from tests.serving.helpers import AS_OF, BODY, HANG_SECONDS, ready, register, running, until
+from tests.serving.stub import ENDPOINT as STUB
+from tests.serving.stub import NumberPredictor, StubRegistry
 
 SWAPS = 20
 FAST = {"serve_poll_seconds": 0.05}
@@ -82,6 +87,39 @@ def test_no_request_fails_or_names_a_wrong_version_while_champions_change(
     assert not faults
     assert all(buyers == buyers_of[version] for version, buyers in seen if version != first)
     assert {version for version, _ in seen} >= set(buyers_of)
+
+
+class SlowRegistry(StubRegistry):
+    """Takes its time to load a model."""
+
+    def load(self, name: str, which: int | str = CHAMPION, trusted_types: Sequence[str] = ()) -> Loaded:
+        time.sleep(0.3)
+        return super().load(name, which, trusted_types)
+
+
+def test_the_first_request_that_is_accepted_is_answered(empty: Settings) -> None:
+    """The service listens when its champions are loaded, so no client sees a 503 after its start."""
+    with running(empty, endpoints=(STUB,), registry=SlowRegistry) as client:
+        assert client.post(STUB.path, json={"rows": [{"number": 5}]}).status_code == 200
+
+
+def test_endpoints_of_one_model_load_it_once_and_one_more_champion_does_not_interrupt(empty: Settings) -> None:
+    registry = StubRegistry()
+    ready_while_loading: list[bool] = []
+
+    def build(loaded: Mapping[str, Loaded], settings: Settings) -> NumberPredictor:
+        ready_while_loading.append(manager.ready)
+        return NumberPredictor(loaded, settings)
+
+    second = replace(STUB, name="second", path="/second", build=build, models=("numbers", "later"))
+    manager = ModelManager(empty, (STUB, replace(STUB, name="other"), second), Metrics(), lambda: registry)
+    manager.refresh()
+    assert registry.loads == [1]
+    assert (manager.ready, manager.required) == (True, ("numbers", "other"))
+    registry.more = {"later": {CHAMPION: 1}}
+    manager.refresh()
+    assert ready_while_loading == [True]
+    assert (manager.ready, manager.required) == (True, ("numbers", "other", "second"))
 
 
 def test_a_champion_that_cannot_be_built_is_not_taken(swapping: tuple[Settings, httpx.Client]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores.features import feature_rows, planned_days, store_features
 from pipeline.stores.model import to_frame
-from pipeline.stores.state import StoreState, store_state
+from pipeline.stores.state import RECENT_DAYS, StoreState, store_state
 from tests.stores.helpers import AS_OF, HORIZON, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -56,6 +56,25 @@ def test_a_state_survives_serialisation(state: StoreState) -> None:
     assert (back.as_of, back.horizon, back.plan.first) == (state.as_of, state.horizon, state.plan.first)
     pd.testing.assert_frame_equal(planned_days(back), planned_days(state))
     pd.testing.assert_frame_equal(feature_rows(back, planned_days(back)), feature_rows(state, planned_days(state)))
+
+
+def test_a_state_keeps_the_sales_of_the_last_weeks(state: StoreState) -> None:
+    days = plain_days(COUNT)
+    last = [AS_OF - dt.timedelta(days=n) for n in range(RECENT_DAYS, 0, -1)]
+    sales = days.assign(day=pd.to_datetime(days["day"]).dt.date, sales=days["sales"].where(days["open"]))
+    wanted = sales.pivot(index="store", columns="day", values="sales")[last].to_numpy(float)
+    np.testing.assert_allclose(state.recent_sales, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(StoreState.from_bytes(state.to_bytes()).recent_sales, state.recent_sales)
+
+
+def test_a_state_of_an_earlier_release_has_no_recent_sales(state: StoreState) -> None:
+    with np.load(io.BytesIO(state.to_bytes())) as file:
+        arrays = {name: file[name] for name in file if name != "recent_sales"}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    back = StoreState.from_bytes(buffer.getvalue())
+    assert back.recent_sales.shape == (COUNT, 0)
+    pd.testing.assert_frame_equal(planned_days(back), planned_days(state))
 
 
 def test_a_state_of_other_features_is_refused(state: StoreState) -> None:
