@@ -31,7 +31,10 @@ DOMAIN = Domain(
         ModelEntry(SEGMENTS, imported("pipeline.shoppers.specs:PEOPLE_SEGMENTS"), raw_input=PEOPLE, required=False),
     ),
     steps=imported("pipeline.shoppers.steps"),
-    endpoints=(imported("pipeline.shoppers.endpoint:ENDPOINT"),),
+    endpoints=(
+        imported("pipeline.shoppers.endpoint:ENDPOINT"),
+        imported("pipeline.shoppers.shelf_endpoint:ENDPOINT"),
+    ),
     headlines=(
         Headline("people", "shopper_scores", "count(*)"),
         Headline("units expected next week", "shopper_scores", "sum(weekly_units)"),

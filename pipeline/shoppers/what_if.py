@@ -104,16 +104,16 @@ def what_if(
     Raises:
         UsageError: the models do not know the brand, or a change is -1 or less.
     """
-    known = _known_brands(models)
+    known = known_brands(models)
     if brand is not None and brand not in known:
         raise UsageError("The models do not know this brand", observed=brand, allowed=", ".join(known))
     if unpriced := [change for change in changes if not change > -1]:
         raise UsageError("A price change must leave a price above 0", observed=unpriced, allowed="fractions above -1")
-    sample, visits = _sample(shoppers)
-    today = _week(models, sample, visits)
+    sample, visits = weekly_sample(shoppers)
+    today = week_at(models, sample, visits)
     results = []
     for change in changes:
-        changed = _week(models, _repriced(sample, brand, 1 + change), visits)
+        changed = week_at(models, _repriced(sample, brand, 1 + change), visits)
         at = slice(None) if brand is None else slice(known.index(brand), known.index(brand) + 1)
         figures = {
             "purchases": (changed.purchases, today.purchases),
@@ -126,8 +126,8 @@ def what_if(
                 brand,
                 change,
                 float(visits.sum()),
-                **{name: _interval(new) for name, (new, _) in figures.items()},
-                **{f"{name}_change": _interval(new / old - 1) for name, (new, old) in figures.items()},
+                **{name: interval_of(new) for name, (new, _) in figures.items()},
+                **{f"{name}_change": interval_of(new / old - 1) for name, (new, old) in figures.items()},
             )
         )
     return results
@@ -135,19 +135,21 @@ def what_if(
 
 def total_elasticities(models: Models, shoppers: pd.DataFrame) -> list[TotalElasticity]:
     """Return the elasticity of each brand's units to its price, in total and by model."""
-    sample, visits = _sample(shoppers)
+    sample, visits = weekly_sample(shoppers)
     today = _parts(models, sample)
     units_today = _units(today, visits)
     results = []
-    for at, brand in enumerate(_known_brands(models)):
+    for at, brand in enumerate(known_brands(models)):
         changed = _parts(models, _repriced(sample, brand, 1 + STEP))
         parts = []
         for name in ("probability", "share", "units"):
             units = _units(_Parts(**{**vars(today), name: getattr(changed, name)}), visits)
             parts.append(np.log(units[:, at] / units_today[:, at]) / np.log(1 + STEP))
         total = np.log(_units(changed, visits)[:, at] / units_today[:, at]) / np.log(1 + STEP)
-        probability, choice, quantity = (_interval(part) for part in parts)
-        results.append(TotalElasticity(brand, probability, choice, quantity, _interval(total), bool(choice.value >= 0)))
+        probability, choice, quantity = (interval_of(part) for part in parts)
+        results.append(
+            TotalElasticity(brand, probability, choice, quantity, interval_of(total), bool(choice.value >= 0))
+        )
     return results
 
 
@@ -156,7 +158,7 @@ def own_elasticities(models: Models, shoppers: pd.DataFrame) -> dict[str, dict[s
 
     The three elasticities of a row add up to that of the brand's units; NaN if the brand is not on the shelf.
     """
-    known = _known_brands(models)
+    known = known_brands(models)
     choice = {str(brand): at for at, brand in enumerate(models.choice.brands_)}
     quantity = {str(brand): at for at, brand in enumerate(models.quantity.brands_)}
 
@@ -193,19 +195,21 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class _Week:
-    """Sums over people: `purchases` is (1 + draws,); `units` and `revenue` are (1 + draws, brands)."""
+class Week:
+    """Sums over people: `purchases` is (1 + draws,); the others are (1 + draws, brands)."""
 
     purchases: NDArray[np.float64]
+    brand_purchases: NDArray[np.float64]
     units: NDArray[np.float64]
     revenue: NDArray[np.float64]
 
 
-def _known_brands(models: Models) -> tuple[str, ...]:
+def known_brands(models: Models) -> tuple[str, ...]:
+    """Return the brands that both the choice and the quantity model know, sorted as the choice model has them."""
     return tuple(str(b) for b in models.choice.brands_ if b in models.quantity.brands_)
 
 
-def _sample(shoppers: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+def weekly_sample(shoppers: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Return an evenly spaced sample of people, and the weekly visits that each of them represents."""
     at = np.unique(np.linspace(0, len(shoppers) - 1, min(SHOPPERS, len(shoppers))).astype(int))
     sample = shoppers.iloc[at].reset_index(drop=True)
@@ -220,7 +224,7 @@ def _repriced(shoppers: pd.DataFrame, brand: str | None, factor: float) -> pd.Da
 
 
 def _parts(models: Models, shoppers: pd.DataFrame) -> _Parts:
-    known = _known_brands(models)
+    known = known_brands(models)
     probability = np.column_stack([predict(models.probability, shoppers), predict_draws(models.probability, shoppers)])
     choice, logit = models.choice.design(shoppers), models.choice.logit_
     at = [list(models.choice.brands_).index(brand) for brand in known]
@@ -239,13 +243,15 @@ def _units(parts: _Parts, visits: NDArray[np.float64]) -> NDArray[np.float64]:
     return units
 
 
-def _week(models: Models, shoppers: pd.DataFrame, visits: NDArray[np.float64]) -> _Week:
+def week_at(models: Models, shoppers: pd.DataFrame, visits: NDArray[np.float64]) -> Week:
+    """Return the week of a sample of people (rows) with so many visits each."""
     parts = _parts(models, shoppers)
-    prices = np.nan_to_num(by_brand(shoppers, "prices", _known_brands(models)))
+    prices = np.nan_to_num(by_brand(shoppers, "prices", known_brands(models)))
     money = np.einsum("n,nb,dn,dnb,dnb->db", visits, prices, parts.probability, parts.share, parts.units, optimize=True)
-    return _Week(parts.probability @ visits, _units(parts, visits), money)
+    chosen = np.einsum("n,dn,dnb->db", visits, parts.probability, parts.share, optimize=True)
+    return Week(parts.probability @ visits, chosen, _units(parts, visits), money)
 
 
-def _interval(values: NDArray[np.float64]) -> Interval:
+def interval_of(values: NDArray[np.float64]) -> Interval:
     """Return the interval of values that hold the estimate first and its draws after it."""
     return Interval.of(values[0], values[1 : DRAWS + 1])

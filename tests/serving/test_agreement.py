@@ -18,9 +18,15 @@ from pipeline.endpoints import RowError
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
+from pipeline.shoppers.domain import CHAIN, TRUSTED_TYPES
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY
+from pipeline.shoppers.what_if import Models, what_if
+from pipeline.shoppers.wide_frame import frame
 from pipeline.stores import endpoint as store_sales
+from pipeline.stores.state_files import newest_state, read_state, write_state
+from pipeline.stores.store_endpoint import RecordedDay, StoreAnswer, StorePredictor, StoreRow
 from tests.serving.helpers import AS_OF, SAME, store_forecasts
+from tests.stores import simulated
 
 
 def read(shop: Settings, table: str, key: str) -> pd.DataFrame:
@@ -67,6 +73,52 @@ def test_segments_from_invoice_lines(client: httpx.Client, shop: Settings) -> No
         for customer in batch["customer_id"]
     ]
     check_segments(predict(client, "/segments", rows), batch)
+
+
+STORES = simulated.AS_OF
+
+
+def test_a_store_is_described_by_the_tables(client: httpx.Client, shop: Settings) -> None:
+    """Eight recorded weeks with the sales of open days, and six planned ones."""
+    recorded = Lake(shop).read("store_days", where={"store": [3]}).to_pandas().sort_values("day")
+    planned = Lake(shop).read("store_plans", where={"store": [3]}).to_pandas().sort_values("day")
+    recorded = recorded[recorded["day"] < STORES].tail(56)
+    recorded["sales"] = recorded["sales"].where(recorded["open"]).astype(object).where(recorded["open"], None)
+    columns = ["day", "open", "promo", "state_holiday", "school_holiday"]
+    answer = client.get("/stores/3").json()
+    assert (answer["store"], answer["as_of"]) == (3, STORES.isoformat())
+    parts = {"recorded": recorded[[*columns, "sales"]], "planned": planned[columns].head(42)}
+    for part, wanted in parts.items():
+        days = wanted.assign(day=wanted["day"].astype(str)).to_dict("records")
+        assert [day | {"sales": pytest.approx(day["sales"])} if "sales" in day else day for day in days] == answer[part]
+    assert any(day["sales"] is None for day in answer["recorded"])
+    (posted,) = predict(client, "/stores", [{"store": 3}])
+    assert posted == answer
+
+
+def test_days_without_a_row_are_null_and_in_their_place(own_shop: Settings) -> None:
+    """Nothing is skipped: a day that no delivery had is there, and says that nothing is known of it."""
+    lake = Lake(own_shop)
+    state = read_state(lake, newest_state(lake))
+    for t in (-3, 5):
+        state.plan.known[0, t - state.plan.first] = False
+    state.recent_sales[0, -3] = np.nan
+    write_state(lake, state.as_of, state)
+    (answer,) = StorePredictor({}, own_shop).predict([[StoreRow(store=int(state.stores[0]))]]).answers
+    assert isinstance(answer, StoreAnswer)
+    assert [day.day for day in (*answer.recorded, *answer.planned)] == [
+        state.as_of + timedelta(days=t) for t in range(-56, 42)
+    ]
+    assert [day.day for day in answer.planned if day.open is None] == [state.as_of + timedelta(days=5)]
+    (unknown,) = (day for day in answer.recorded if day.open is None)
+    assert unknown == RecordedDay(state.as_of - timedelta(days=3), None, None, None, None, None)
+
+
+def test_an_unknown_store_and_what_is_no_number_are_refused(client: httpx.Client) -> None:
+    unknown, malformed = client.get("/stores/999"), client.get("/stores/abc")
+    assert (unknown.status_code, malformed.status_code) == (404, 422)
+    assert "one of the 12 stores" in unknown.json()["allowed"]
+    assert malformed.json()["detail"].startswith("The address does not match")
 
 
 def check_forecasts(answers: list[dict[str, Any]], batch: pd.DataFrame) -> None:
@@ -297,3 +349,31 @@ def test_a_day_outside_the_plan_can_be_forecast_if_the_row_has_all_fields(shop: 
     assert isinstance(answer, store_sales.Forecast)
     assert answer.open
     assert answer.mean > 0
+
+
+def test_a_shelf_is_what_the_shoppers_page_computes(client: httpx.Client, shop: Settings) -> None:
+    """One price a tenth higher, and then all: as the what-if of the page has it."""
+    registry = Registry(shop)
+    models = Models(*(registry.load(name, trusted_types=TRUSTED_TYPES).model for name in CHAIN))
+    shoppers = frame(Lake(shop).read("shopper_features", where={"as_of": [AS_OF]}))
+    today, empty = predict(client, "/shoppers/shelf", [{}, {"prices": {}, "promotions": {}}])
+    assert today == empty
+    assert today["units_change"] == {"value": 0, "low": 0, "high": 0}
+    prices = {brand: one["price"] for brand, one in today["brands"].items()}
+    first = min(prices)
+    for brand, raised in ((first, [first]), (None, list(prices))):
+        (wanted,) = what_if(models, shoppers, brand=brand, changes=[0.1])
+        (week,) = predict(client, "/shoppers/shelf", [{"prices": {name: prices[name] * 1.1 for name in raised}}])
+        assert week["visits"] == pytest.approx(wanted.visits)
+        for name in ("purchases", "units", "revenue", "units_change", "revenue_change"):
+            assert week[name] == pytest.approx(vars(getattr(wanted, name)), rel=1e-6, abs=1e-9)
+        assert week["brands"][first]["units"]["value"] < today["brands"][first]["units"]["value"]
+    assert sum(one["units"]["value"] for one in week["brands"].values()) == pytest.approx(week["units"]["value"])
+
+
+def test_a_shelf_with_unknown_brands_is_refused_and_the_others_answered(client: httpx.Client) -> None:
+    refused, answered = predict(client, "/shoppers/shelf", [{"prices": {"no such": 1.0}}, {"promotions": {}}])
+    assert refused["error"]["observed"] == "no such"
+    assert answered["units"]["value"] > 0
+    too_many = client.post("/shoppers/shelf", json={"rows": [{}] * 6})
+    assert too_many.status_code == 422
