@@ -56,7 +56,7 @@ class AuthMiddleware:
                 _check_site(scope, Headers(scope=scope))
                 scope["state"]["key"] = self._authorize(scope, required)
             except ProblemError as problem:
-                await problem.response(scope["state"]["request_id"])(scope, receive, send)
+                await problem.response(scope)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

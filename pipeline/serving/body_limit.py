@@ -34,7 +34,7 @@ class BodyLimitMiddleware:
             return
         length = Headers(scope=scope).get("content-length", "0")
         if length.isdigit() and int(length) > MAX_BYTES:
-            await _too_large(length).response(scope["state"]["request_id"])(scope, receive, send)
+            await _too_large(length).response(scope)(scope, receive, send)
             return
         read = held = 0
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from pipeline.endpoints import Fault, shown
 from pipeline.errors import AisleError
+from pipeline.serving.people import HTML, PAGE_HEADERS, failure_page, wants_page
 
 MAX_FAULTS = 20
 """Faults that a response lists; a request with more usually repeats the same one."""
@@ -54,8 +57,14 @@ class ProblemError(AisleError):
         super().__init__(what, where=where, observed=observed, allowed=allowed, todo=todo)
         self.status, self.faults, self.headers = status, list(faults), dict(headers or {})
 
-    def response(self, request_id: str) -> Response:
-        """The problem as an HTTP response."""
+    def response(self, scope: Scope) -> Response:
+        """The problem as an HTTP response to a request: a page if a browser asks for one, else JSON."""
+        request_id = scope["state"]["request_id"]
+        if wants_page(Headers(scope=scope)):
+            fault = Fault.of(self)
+            facts = {"where": fault.where, "observed": fault.observed, "allowed": fault.allowed, "to do": fault.todo}
+            page = failure_page(self.status, self.what, facts, request_id)
+            return Response(page, self.status, headers={**PAGE_HEADERS, **self.headers}, media_type=HTML)
         body = ProblemBody(
             title=self.status.phrase,
             status=self.status,
@@ -65,7 +74,10 @@ class ProblemError(AisleError):
             **Fault.of(self).model_dump(),
         )
         return Response(
-            body.model_dump_json(), self.status, headers=self.headers, media_type="application/problem+json"
+            body.model_dump_json(),
+            self.status,
+            headers={"Vary": "Accept", **self.headers},
+            media_type="application/problem+json",
         )
 
 
@@ -98,6 +110,16 @@ def body_problem(error: ValidationError, *, complete: bool) -> ProblemError:
         allowed="the schema of this path in /openapi.json",
         todo="correct what `faults` lists" + (f" (the first {MAX_FAULTS})" if count > MAX_FAULTS else ""),
         faults=[_fault(entry) for entry in errors[:MAX_FAULTS]],
+    )
+
+
+def address_problem(errors: Sequence[Any]) -> ProblemError:
+    """The problem of an address whose parameters do not match the schema, from pydantic's errors."""
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The address does not match the path's parameters",
+        faults=[_fault(entry) for entry in errors[:MAX_FAULTS]],
+        todo="/docs lists every path and its parameters",
     )
 
 
@@ -140,7 +162,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> Response:
-        return error.response(request.state.request_id)
+        return error.response(request.scope)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
@@ -155,14 +177,8 @@ def install(app: FastAPI) -> None:
             todo="/docs lists every path and method",
             headers=error.headers,
         )
-        return problem.response(request.state.request_id)
+        return problem.response(request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def _address(request: Request, error: RequestValidationError) -> Response:
-        problem = ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "The address does not match the path's parameters",
-            faults=[_fault(entry) for entry in error.errors()[:MAX_FAULTS]],
-            todo="/docs lists every path and its parameters",
-        )
-        return problem.response(request.state.request_id)
+        return address_problem(error.errors()).response(request.scope)

@@ -73,7 +73,7 @@ class RequestMiddleware:
             if not isinstance(error, TimeoutError):
                 log.exception("a request failed", extra={"request_id": request_id})
             if not status:
-                await self._failure(error).response(request_id)(scope, receive, send_with_headers)
+                await self._failure(error).response(scope)(scope, receive, send_with_headers)
         finally:
             self._metrics.running.dec()
             self._record(scope, status, perf_counter() - began)

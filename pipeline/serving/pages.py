@@ -17,8 +17,9 @@ from pipeline.reports.index import index_page, read_file
 from pipeline.serving.errors import ProblemError
 from pipeline.serving.openapi import COMMON, problems
 
+SCRIPTS = ("api.js", "chart.js", "customers.js", "footfall.js", "page.js", "shelf.js", "stores.js")
 ASSETS: Mapping[str, str] = {
-    "page.js": "text/javascript; charset=utf-8",
+    **dict.fromkeys(SCRIPTS, "text/javascript; charset=utf-8"),
     "page.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from pipeline.dates import UNDATED_AS_OF
 from pipeline.endpoints import EndpointSpec
+from pipeline.reports.phrasing import PLAIN, NumberStyle, written_in
 from pipeline.serving.errors import ProblemError
 from pipeline.serving.metrics import CONTENT_TYPE, Metrics
 from pipeline.serving.model_manager import LoadedModel, ModelManager, ReloadResult
 from pipeline.serving.openapi import COMMON, problems
+from pipeline.serving.people import HTML, PAGE_HEADERS, model_page, models_page, wants_page
 
 
 class Reload(BaseModel):
@@ -64,14 +66,21 @@ class ModelDetails(ModelState):
 
 
 class Models(BaseModel):
-    """Every model in use, and the last reload of each endpoint."""
+    """Every model in use, the last reload of each endpoint, and in what currency (ISO 4217) a table's amounts are."""
 
     models: list[ModelState]
     routes: dict[str, Reload | None]
+    locale: str = Field(description="How pages write numbers, of CLDR.")
+    currencies: dict[str, str]
 
 
-def router(manager: ModelManager, specs: Sequence[EndpointSpec], metrics: Metrics) -> APIRouter:
-    """The routes about the service."""
+_NOT_LOADED = ("none", "failed")
+
+
+def router(
+    manager: ModelManager, specs: Sequence[EndpointSpec], metrics: Metrics, style: NumberStyle = PLAIN
+) -> APIRouter:
+    """The routes about the service; amounts and numbers are in `style`."""
     routes = APIRouter(tags=["service"])
 
     @routes.get("/health/live", summary="Whether the process answers")
@@ -90,18 +99,43 @@ def router(manager: ModelManager, specs: Sequence[EndpointSpec], metrics: Metric
         sentences = {spec.name: manager.public_state(spec.name) for spec in specs}
         return Ready(ready=manager.ready, required=list(manager.required), routes=sentences)
 
-    @routes.get("/model", summary="Every model in use", responses=problems(*COMMON))
-    async def models() -> Models:
+    def all_models() -> Models:
         states = [
             _state(spec, name, champion, manager.last_reloads.get(spec.name))
             for spec in specs
             if (champion := manager.champion(spec.name)) is not None
             for name in spec.models
         ]
-        return Models(models=[ModelState(**state) for state in states], routes=_last_reloads(manager, specs))
+        return Models(
+            models=[ModelState(**state) for state in states],
+            routes=_last_reloads(manager, specs),
+            locale=style.locale,
+            currencies=dict(style.currencies),
+        )
 
-    @routes.get("/model/{name}", summary="One model in use", responses=problems(*COMMON, HTTPStatus.NOT_FOUND))
-    async def model(name: str) -> ModelDetails:
+    @routes.get("/model", summary="Every model in use", response_model=Models, responses=_or_page(problems(*COMMON)))
+    async def models(request: Request) -> Models | Response:
+        found = all_models()
+        if not wants_page(request.headers):
+            return found
+        failed = {name: last.text for name, last in found.routes.items() if last and last.outcome in _NOT_LOADED}
+        with written_in(style):
+            return _page(models_page([dict(state) for state in found.models], failed, datetime.now(UTC)))
+
+    @routes.get(
+        "/model/{name}",
+        summary="One model in use",
+        response_model=ModelDetails,
+        responses=_or_page(problems(*COMMON, HTTPStatus.NOT_FOUND)),
+    )
+    async def model(name: str, request: Request) -> ModelDetails | Response:
+        found = one_model(name)
+        if not wants_page(request.headers):
+            return found
+        with written_in(style):
+            return _page(model_page(dict(found), datetime.now(UTC)))
+
+    def one_model(name: str) -> ModelDetails:
         for spec in specs:
             champion = manager.champion(spec.name)
             if name in spec.models and champion is not None:
@@ -127,7 +161,7 @@ def router(manager: ModelManager, specs: Sequence[EndpointSpec], metrics: Metric
     )
     async def reload() -> Models:
         await asyncio.to_thread(manager.refresh)
-        return await models()
+        return all_models()
 
     @routes.get(
         "/metrics",
@@ -139,6 +173,15 @@ def router(manager: ModelManager, specs: Sequence[EndpointSpec], metrics: Metric
         return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE})
 
     return routes
+
+
+def _page(content: str) -> Response:
+    return Response(content, headers=PAGE_HEADERS, media_type=HTML)
+
+
+def _or_page(responses: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers a browser with a page."""
+    return {200: {"content": {HTML: {}}}, **responses}
 
 
 def _last_reloads(manager: ModelManager, specs: Sequence[EndpointSpec]) -> dict[str, Reload | None]:

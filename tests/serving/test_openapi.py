@@ -20,10 +20,12 @@ from schemathesis.specs.openapi.checks import (
 def test_examples_work_when_pasted(client: httpx.Client, examples: dict[str, dict[str, Any]]) -> None:
     assert set(examples) == {
         "/predict",
+        "/stores",
         "/segments",
         "/recommendations",
         "/customers",
         "/shoppers/purchase",
+        "/shoppers/shelf",
         "/footfall",
     }
     for path, body in examples.items():
@@ -49,11 +51,14 @@ def operations(client: httpx.Client) -> list[tuple[str, str]]:
 def test_everything_is_described(client: httpx.Client) -> None:
     assert set(operations(client)) == {
         ("POST", "/predict"),
+        ("POST", "/stores"),
+        ("GET", "/stores/{value}"),
         ("POST", "/segments"),
         ("POST", "/recommendations"),
         ("POST", "/customers"),
         ("GET", "/customers/{value}"),
         ("POST", "/shoppers/purchase"),
+        ("POST", "/shoppers/shelf"),
         ("POST", "/footfall"),
         ("GET", "/model"),
         ("GET", "/model/{name}"),
