@@ -20,7 +20,7 @@ from pipeline.stores.domain import MODEL
 from pipeline.stores.features import feature_rows as features_of
 from pipeline.stores.features import planned_days
 from pipeline.stores.intervals import INTERVALS_FILE, Intervals
-from pipeline.stores.state_files import newest_state, read_state
+from pipeline.stores.state_files import newest_state, newest_state_of, read_state
 from pipeline.stores.sums import SumIntervals
 
 if TYPE_CHECKING:
@@ -273,11 +273,6 @@ def unknown_store(state: StoreState, store: int) -> RefusedError:
         allowed=f"one of the {len(state.stores)} stores with sales before {state.as_of}",
         todo="GET /model/store_sales lists the stores",
     )
-
-
-def newest_state_of(settings: Settings) -> str:
-    """The name of the newest saved state."""
-    return newest_state(Lake(settings))
 
 
 ENDPOINT = EndpointSpec(

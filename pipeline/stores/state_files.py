@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RefusedError
+from pipeline.lake.tables import Lake
 from pipeline.stores.domain import MODEL
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from pipeline.lake.tables import Lake
+    from pipeline.settings import Settings
     from pipeline.stores.state import StoreState
 
 STATES = f"state/{MODEL}"
@@ -36,6 +37,11 @@ def newest_state(lake: Lake) -> str:
     if not (complete := [day for day in days if not day.startswith(".")]):
         raise RefusedError("There is no state of the stores", where=STATES, todo="run aisle score stores")
     return f"{STATES}/{complete[-1]}"
+
+
+def newest_state_of(settings: Settings) -> str:
+    """The path of the newest state of a home, below it; see `newest_state`."""
+    return newest_state(Lake(settings))
 
 
 def read_state(lake: Lake, path: str) -> StoreState:

@@ -16,9 +16,9 @@ from pipeline.stores.backtest import HORIZON
 from pipeline.stores.calendar import HOLIDAY_CODES
 from pipeline.stores.candidates import TRUSTED_TYPES
 from pipeline.stores.domain import MODEL
-from pipeline.stores.endpoint import newest_state_of, unknown_store
+from pipeline.stores.endpoint import unknown_store
 from pipeline.stores.state import RECENT_DAYS
-from pipeline.stores.state_files import read_state
+from pipeline.stores.state_files import newest_state_of, read_state
 
 if TYPE_CHECKING:
     from pipeline.registry.records import Loaded

@@ -33,9 +33,9 @@ function card(states) {
 function showModels({ models, routes }) {
   const byName = grouped(models);
   byId("models").replaceChildren(...[...byName.values()].map(card));
-  const missing = Object.entries(routes).filter(([, reload]) => reload && reload.outcome === "none");
+  const missing = new Set(Object.values(routes).filter((reload) => reload && reload.outcome === "none").map((reload) => reload.text));
   byId("state").textContent = models.length
-    ? `${counted(byName.size, "model")} ${byName.size === 1 ? "is" : "are"} in use.${missing.map(([, reload]) => ` There is ${reload.text}.`).join("")}`
+    ? `${counted(byName.size, "model")} ${byName.size === 1 ? "is" : "are"} in use.${[...missing].map((text) => ` There is ${text.replaceAll("_", " ")}.`).join("")}`
     : "No model is in use yet. The first training and its promotion put one in use: aisle train, aisle promote.";
 }
 

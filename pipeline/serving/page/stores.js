@@ -1,7 +1,7 @@
 // A store: its last weeks as recorded, the forecast of its planned weeks, and what another plan would change.
 
 import {
-  addDays, atDay, byId, change, counted, keepInAddress, listDays, make, money, ofDay, onSubmit, readDay, request, sentence, table, unitOf, wanted,
+  addDays, atDay, byId, change, counted, keepInAddress, listDays, make, money, ofDay, onSubmit, readDay, request, table, unitOf, wanted,
 } from "./api.js";
 import { drawChart } from "./chart.js";
 
@@ -46,13 +46,14 @@ async function showStore(form, about) {
   const rows = store.planned.map(({ day }) => ({ store: number, day }));
   const changed = withChanges(rows, form);
   const [planned, other] = await Promise.all([request("/predict", rows), changed ? request("/predict", changed) : null]);
-  if (planned.every((answer) => answer.error)) throw new Error(`Store ${number} has no forecast. ${sentence(planned[0].error)}`);
   const days = store.planned.map((plan, n) => ({
     ...plan,
     forecast: planned[n].error ? null : planned[n],
     other: other && !other[n].error ? other[n] : null,
   }));
-  byId("store-summary").textContent = summary(number, store, days, Boolean(changed));
+  byId("store-summary").textContent = planned.every((answer) => answer.error)
+    ? `Store ${number} has no forecast from ${readDay(days[0].day)} on. ${planned[0].error.what}. Its last weeks are below.`
+    : summary(number, store, days, Boolean(changed));
   draw(store, days);
   showTable(number, store.recorded, days, Boolean(changed));
 }
@@ -119,7 +120,7 @@ function draw(store, days) {
       { name: "other", values: of("other", "mean"), dots: true },
       { name: "mean", values: of("forecast", "mean"), dots: true },
     ],
-    shown: store.recorded.length,
+    shown: days.some((day) => day.forecast) ? store.recorded.length : Math.max(0, store.recorded.length - 1),
     read: (n) => readOne(all[n]),
   });
 }
