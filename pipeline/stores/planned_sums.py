@@ -1,4 +1,4 @@
-"""What the night writes into the table `store_forecast_sums`: sums of the forecast of a day, with intervals.
+"""What the night writes into the table `store_forecast_sums`, and as CSV beside the page: sums with intervals.
 
 A row is a sum: its kind, what it is of (`state`, `store_type`, `store`, `week`; null where the kind does not tell them
 apart; week 1 is the first seven days), how many open store days it has and from when until when, and its intervals
@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
+from pipeline.reports.csv_text import write_csv
+from pipeline.reports.page import REPORTS
 from pipeline.stores.calendar import UNKNOWN
 from pipeline.stores.domain import DOMAIN, MODEL
 from pipeline.stores.snapshot import STORES_TABLE
@@ -58,6 +60,28 @@ def with_groups(forecasts: pd.DataFrame, stores: ir.Table, as_of: date) -> pd.Da
     )
 
 
+def all_sums(rows: pd.DataFrame, intervals: SumIntervals) -> pd.DataFrame:
+    """Return the sums of every kind, with the columns of `SCHEMA`.
+
+    Args:
+        rows: `with_groups` of at least one open day.
+        intervals: what the model version kept.
+    """
+    parts = [intervals.of_sums(rows, kind).assign(kind=kind) for kind in KINDS]
+    every = pd.concat(parts, ignore_index=True).reindex(columns=SCHEMA.names)
+    whole = {name: every[name].astype("Int64") for name in ("store", "week", "store_days")}
+    dates = {name: pd.to_datetime(every[name]).dt.date for name in ("first", "last")}
+    return every.assign(**whole | dates | {"week": whole["week"] + 1})
+
+
+def write_csv_file(lake: Lake, as_of: date, sums: pd.DataFrame) -> str:
+    """Write `all_sums` as CSV beside the page of a day and return its address relative to the page."""
+    name = f"{as_of}-sums.csv"
+    lines = [[None if pd.isna(cell) else cell for cell in line] for line in sums.round(2).itertuples(index=False)]
+    lake.write_blob(f"{REPORTS}/stores/{name}", write_csv([SCHEMA.names, *lines]).encode())
+    return name
+
+
 def score_sums(run: Run, champions: Champions) -> pa.Table:
     """Return the sums of every kind of the forecast that was scored as of a day.
 
@@ -69,9 +93,6 @@ def score_sums(run: Run, champions: Champions) -> pa.Table:
     if sold.empty or intervals is None:
         return SCHEMA.empty_table()
     stores = engine.table(engine.connect(run.settings), Lake(run.settings), STORES_TABLE)
-    rows = with_groups(sold, stores, run.as_of)
-    parts = [intervals.of_sums(rows, kind).assign(kind=kind) for kind in KINDS]
-    every = pd.concat(parts, ignore_index=True).reindex(columns=SCHEMA.names)
-    every["week"] += 1
+    every = all_sums(with_groups(sold, stores, run.as_of), intervals)
     columns = {name: pa.array(every[name], SCHEMA.field(name).type, from_pandas=True) for name in SCHEMA.names}
     return pa.table(columns, schema=SCHEMA)

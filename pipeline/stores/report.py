@@ -35,7 +35,7 @@ from pipeline.stores.analysis import (
     store_types,
 )
 from pipeline.stores.analysis.base import daily_means, open_days, with_timestamps
-from pipeline.stores.planned_sums import with_groups
+from pipeline.stores.planned_sums import SCHEMA, all_sums, with_groups, write_csv_file
 from pipeline.stores.sums import ENDS
 
 if TYPE_CHECKING:
@@ -95,8 +95,10 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
     """
     forecast = with_timestamps(report.forecasts)
     days = open_days(con, report.store_days)
+    sums = _sums_of_forecast(report, forecast)
+    sums_file = write_csv_file(lake, report.as_of, sums) if len(sums) else None
     try:
-        sections, tiles = _sections_and_tiles(report, forecast, days)
+        sections, tiles = _sections_and_tiles(report, forecast, days, _named_sums(sums), sums_file)
     finally:
         con.drop_table(days.op().name)
     last = forecast["day"].max().date() if len(forecast) else None
@@ -117,7 +119,7 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
 
 
 def _sections_and_tiles(
-    report: StoresReport, forecast: pd.DataFrame, days: ir.Table
+    report: StoresReport, forecast: pd.DataFrame, days: ir.Table, sums: pd.DataFrame, sums_file: str | None
 ) -> tuple[list[Section], list[Tile]]:
     planned = report.plans
     if len(forecast):
@@ -131,7 +133,7 @@ def _sections_and_tiles(
     history = forecasts.read_history(report.store_days, report.as_of, forecast)
     plans = promotion_plans.compare_plans(report.store_days, planned, report.as_of)
     sections = [
-        forecasts.chain_section(forecast, history, _sums_of_forecast(report, forecast)),
+        forecasts.chain_section(forecast, history, sums, sums_file),
         store_forecasts.store_section(forecast, promotions_ahead, history, earlier, explained),
         forecast_errors.errors_section(earlier),
         promotion_plans.plans_section(plans, report.as_of),
@@ -158,18 +160,20 @@ def _sections_and_tiles(
 
 
 def _sums_of_forecast(report: StoresReport, forecast: pd.DataFrame) -> pd.DataFrame:
-    """Return what, sum, low_80, high_80, low_95 and high_95 of the chain and of each state and store type."""
+    """Return `planned_sums.all_sums` of the forecast; empty if nothing is open or the version is too old."""
     sold = forecast[forecast["mean"] > 0]
     if report.sums is None or sold.empty:
-        return pd.DataFrame()
-    rows = with_groups(sold, report.stores, report.as_of)
-    parts = []
-    for kind in ("chain", "state", "store_type"):
-        found = report.sums.of_sums(rows, kind)
-        label = kind.replace("_", " ")
-        what = label if kind == "chain" else label + " " + found[kind].astype(str)
-        parts.append(found.assign(what=what)[["what", "sum", *ENDS]])
-    return pd.concat(parts, ignore_index=True)
+        return pd.DataFrame(columns=SCHEMA.names)
+    return all_sums(with_groups(sold, report.stores, report.as_of), report.sums)
+
+
+def _named_sums(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return what, sum and the ends of the intervals of the chain and of each state and store type."""
+    parts = [sums[sums["kind"] == "chain"].assign(what="chain")]
+    for kind in ("state", "store_type"):
+        of_kind = sums[sums["kind"] == kind]
+        parts.append(of_kind.assign(what=kind.replace("_", " ") + " " + of_kind[kind].astype(str)))
+    return pd.concat(parts, ignore_index=True)[["what", "sum", *ENDS]]
 
 
 def _tiles(forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift: promotions.Uplift) -> list[Tile]:

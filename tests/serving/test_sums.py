@@ -31,7 +31,7 @@ def ask(client: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_plan_is_summed_as_in_the_table_of_the_night(client: httpx.Client, shop: Settings, kind: str) -> None:
     written = Lake(shop).read(SUMS_TABLE, where={"as_of": [AS_OF]}).to_pandas()
-    batch = written[written["kind"] == kind].drop(columns=["kind", "as_of"])
+    batch = written[written["kind"] == kind].drop(columns=["kind", "as_of"]).sort_values([*KINDS[kind], "sum"])
     answer = ask(client, {"sum_over": kind})
     assert answer["answers"] == []
     online = pd.DataFrame(answer["sums"])

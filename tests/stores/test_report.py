@@ -18,10 +18,12 @@ import pytest
 
 from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion, Provenance
+from pipeline.reports.csv_text import read_csv
+from pipeline.reports.phrasing import count
 from pipeline.settings import Settings
 from pipeline.simulate.store_days import Chain, Effects
 from pipeline.stores import analysis
-from pipeline.stores.domain import DOMAIN
+from pipeline.stores.domain import DOMAIN, SUMS_TABLE
 from pipeline.stores.report import StoresReport, write_stores_report
 from pipeline.stores.steps import write_report
 from pipeline.training import lifecycle, scoring
@@ -240,10 +242,22 @@ def test_no_table_is_left_in_the_engine(con: Backend, report: StoresReport, tmp_
     assert set(con.list_tables()) == before
 
 
-def test_the_page_of_a_later_morning_shows_the_errors_of_the_earlier_forecast(chain: Settings) -> None:
+def test_the_page_of_a_later_morning_shows_the_errors_of_the_earlier_forecast_and_the_sums(chain: Settings) -> None:
     lifecycle.build_features(chain, DOMAIN, LATER)
     scoring.score(chain, DOMAIN, LATER)
-    page = Made(Lake(chain).path(write_report(chain, LATER)).read_text())
+    lake = Lake(chain)
+    page = Made(lake.path(write_report(chain, LATER)).read_text())
     assert f"The forecast made on {AS_OF_CHAIN:%-d %B %Y} for the 42 days" in page.section(
         analysis.forecast_errors.HEADING_ERRORS
     )
+    columns, *lines = read_csv(lake.path(f"reports/stores/{LATER}-sums.csv").read_text(), "sums")
+    table = lake.read(SUMS_TABLE, where={"as_of": [LATER]}).to_pandas()
+    order = ["kind", "sum"]
+    listed = pd.DataFrame(lines, columns=columns).astype({"sum": float}).sort_values(order, ignore_index=True)
+    table = table.sort_values(order, ignore_index=True)
+    assert listed["kind"].tolist() == table["kind"].tolist()
+    np.testing.assert_allclose(listed["high_95"].astype(float), table["high_95"], atol=0.01)
+    assert listed["first"].tolist() == table["first"].astype(str).tolist()
+    assert f'href="{LATER}-sums.csv"' in page.html
+    chain_sum = table.loc[table["kind"] == "chain", "low_80"].iloc[0]
+    assert f"The total lies between {count(chain_sum)} and" in page.section(analysis.forecasts.HEADING_CHAIN)

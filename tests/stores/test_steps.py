@@ -114,7 +114,7 @@ def test_a_retraining_of_the_same_kind_replaces_an_old_champion_only_if_surely_b
     decision = lifecycle.gate(chain, spec_of(MODEL), version)
     # The champion's own history ends where the newest fold begins: both knew the same, so nothing tells them apart.
     assert not decision.accepted
-    assert any(reason.startswith("rmspe") for reason in decision.reasons)
+    assert any(verdict.metric == "rmspe" and not verdict.passed for verdict in decision.verdicts)
     assert DIFFERENCE_HIGH in decision.scores.challenger
 
 

@@ -106,13 +106,16 @@ def compare_with_last_year(forecasts: pd.DataFrame, history: SalesHistory) -> Ye
     )
 
 
-def chain_section(forecasts: pd.DataFrame, history: SalesHistory, sums: pd.DataFrame | None = None) -> Section:
+def chain_section(
+    forecasts: pd.DataFrame, history: SalesHistory, sums: pd.DataFrame | None = None, sums_file: str | None = None
+) -> Section:
     """Show the sums by day, and the totals of chain, states and store types with their intervals.
 
     Args:
         forecasts: store, day and mean of every forecast.
         history: `read_history` of the stores.
         sums: what, sum, low_80, high_80, low_95 and high_95 of each total; none for a version of an earlier release.
+        sums_file: the address of all sums as CSV relative to the page; None without sums.
     """
     if forecasts.empty:
         return Section(HEADING_CHAIN, ["There is no forecast: no store day is planned."])
@@ -163,7 +166,8 @@ def chain_section(forecasts: pd.DataFrame, history: SalesHistory, sums: pd.DataF
         ]
         columns = ("total of", "forecast", "from (80 %)", "to (80 %)", "from (95 %)", "to (95 %)")
         table = Table(columns, cells, frozenset(range(1, 6)))
-    return Section(HEADING_CHAIN, sentences, table, figure_json(figure, heights=len(titles)))
+    markup = sums_file and f'<p><a href="{sums_file}" download>All sums as CSV, also of weeks and of each store</a></p>'
+    return Section(HEADING_CHAIN, sentences, table, figure_json(figure, heights=len(titles)), markup=markup)
 
 
 def _comparison_sentence(comparison: YearComparison, store_days: int) -> str:
