@@ -18,8 +18,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from pipeline.dates import format_day
+from pipeline.domains import domain_of
 from pipeline.errors import AisleError
 from pipeline.redaction import redact
+from pipeline.reports.labels import column_text, exact, metric_of
 
 if TYPE_CHECKING:
     # MLflow takes seconds to import, so only the commands that read the registry import it.
@@ -178,7 +180,8 @@ def model_text(summary: ModelSummary) -> str:
     champion, challenger, last = summary.champion, summary.challenger, summary.last
     lines = [f"{summary.name}, {summary.versions} version{'s' if summary.versions > 1 else ''}"]
     if champion:
-        metrics = ", ".join(f"{name} {value:.3f}" for name, value in champion.metrics.items() if value is not None)
+        known = ((metric_of(name), value) for name, value in champion.metrics.items() if value is not None)
+        metrics = ", ".join(f"{metric.text} {metric.value(value)}" for metric, value in known)
         as_of = format_day(champion.provenance.as_of)
         lines.append(f"champion: version {champion.version}, trained as of {as_of}; {metrics}")
     if challenger:
@@ -201,7 +204,8 @@ def drift_text(result: DriftResult) -> str:
         f"{decision} {result.reason}",
     ]
     if result.drifted:
-        lines.append(f"drifted: {', '.join(result.drifted)}")
+        labels = domain_of(result.model).labels()
+        lines.append(f"drifted: {', '.join(column_text(labels, name) for name in result.drifted)}")
     return "\n  ".join(lines)
 
 
@@ -213,9 +217,9 @@ def backtest_table(candidates: dict[str, Any]) -> Table:
     for candidate, result in candidates.items():
         for fold in result["folds"]:
             seconds = (f"{fold['seconds'][step]:.1f}" for step in ("fit", "predict"))
-            values = (f"{fold['metrics'][name]:.4g}" for name in metrics)
+            values = (exact(name, fold["metrics"][name]) for name in metrics)
             table.add_row(candidate, f"{fold['from']}..{fold['to']}", *values, *seconds, f"{fold['peak_mb']:.0f}")
-        table.add_row(candidate, "mean", *(f"{value:.4g}" for value in result["mean"].values()), end_section=True)
+        table.add_row(candidate, "mean", *(exact(*pair) for pair in result["mean"].items()), end_section=True)
     return table
 
 

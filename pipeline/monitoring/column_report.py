@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pipeline.monitoring.drift import ASKED
 from pipeline.reports.charts import COLOURS, GREY, figure_json, stacked_figure, with_opacity
-from pipeline.reports.labels import Label, label_of, metric_of
+from pipeline.reports.labels import ASKED, Label, label_of, metric_of
 from pipeline.reports.page import Section
 from pipeline.reports.phrasing import MISSING, counted, decimal, percent
 

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UsageError
+from pipeline.reports.labels import ASKED
 from pipeline.training.monitored import ColumnDrift, DriftKind, Method, Performance
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 NOTHING_NEW: Literal["nothing to compare yet"] = "nothing to compare yet"
 DriftStatus = Literal["drift", "no drift", "too few rows", "nothing to compare yet"]
 
-ASKED = " (asked)"
-"""Ends the name of a column of requests to the prediction service."""
 MISSING_SHARE = 0.1
 """A column has drifted, whatever its values, when the share of missing ones has moved by this much."""
 

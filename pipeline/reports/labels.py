@@ -19,6 +19,8 @@ from pipeline.reports.phrasing import (
     with_unit,
 )
 
+ASKED = " (asked)"
+"""Ends the name of a column of requests to the prediction service, where it was compared."""
 Kind = Literal["number", "amount", "share", "change", "log amount"]
 """What a value is: a number, money, a fraction, or the natural logarithm of a ratio or of money."""
 
@@ -82,6 +84,15 @@ class Label:
 def label_of(labels: Mapping[str, Label], column: str) -> Label:
     """The label of a column, or its readable name where the domain has none."""
     return labels.get(column) or Label(readable(column))
+
+
+def column_text(labels: Mapping[str, Label], column: str) -> str:
+    """What a column that was compared is called: a feature, the predictions, an error, or an input of requests."""
+    name = column.removesuffix(ASKED)
+    if name == "prediction":
+        return "predictions"
+    text = METRICS[name].text if name in METRICS and name not in labels else label_of(labels, name).text
+    return f"{text} in requests" if column.endswith(ASKED) else text
 
 
 @dataclass(frozen=True)

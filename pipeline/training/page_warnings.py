@@ -12,7 +12,7 @@ from pipeline.ingestion.suites import reason_kind
 from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
-from pipeline.reports.labels import label_of
+from pipeline.reports.labels import ASKED, column_text, label_of
 from pipeline.reports.page import Notice
 from pipeline.reports.phrasing import counted
 from pipeline.reports.ways import WrittenPages
@@ -105,6 +105,5 @@ def then_and_now(row: Mapping[str, Any], labels: Mapping[str, Label]) -> str:
     A column of categories, and one that an earlier release checked, has no means and is only named.
     """
     name, then, now = row["column"], row.get("reference_mean"), row.get("current_mean")
-    label = label_of(labels, name)
-    text = "predictions" if name == "prediction" else label.text
+    text, label = column_text(labels, name), label_of(labels, name.removesuffix(ASKED))
     return text if then is None or now is None else f"{text} was {label.mean(then)}, now {label.mean(now)}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app, output
 from pipeline.cli.output import PlainConsole, printable
+from pipeline.monitoring.watch import DriftResult
+from pipeline.registry.records import ModelSummary
 
 HOSTILE = "[bold]b[/bold] [/] [link=http://x]l[/link] :x: :smile: \x1b[2J\x07\x9b31m\u202egnp.exe \udcff\r"
 SHOWN = r"[bold]b[/bold] [/] [link=http://x]l[/link] :x: :smile: \x1b[2J\x07\x9b31m\u202egnp.exe \udcff\r"
@@ -106,3 +110,23 @@ def test_the_whole_way_from_a_file_to_the_terminal(
     assert "\x1b[2J" not in shown
     assert "✖" not in shown
     assert "❌" not in shown
+
+
+def test_errors_are_in_per_cent_by_their_names_and_columns_by_their_labels() -> None:
+    version: Any = SimpleNamespace(
+        version=3,
+        metrics={"mape": 0.0764, "rmse": 5.3312, "r2": None},
+        provenance=SimpleNamespace(as_of=date(2025, 1, 2)),
+    )
+    shown = output.model_text(ModelSummary("footfall_buyers", version, None, 3, None))
+    assert "mean error in per cent 7.6 %, typical error 5.33" in shown
+    drift = DriftResult("footfall_buyers", date(2025, 1, 2), 3, "drift", ("visitors", "mape"), False, "r")
+    assert output.drift_text(drift).endswith("drifted: visitors, mean error in per cent")
+
+
+def test_a_backtest_has_fractions_in_per_cent() -> None:
+    fold = {"from": "a", "to": "b", "metrics": {"mape": 0.0764, "rmse": 5.3312}, "peak_mb": 1.0}
+    fold |= {"seconds": {"fit": 1.0, "predict": 2.0}}
+    table = output.backtest_table({"linear": {"folds": [fold], "mean": fold["metrics"]}})
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[2:4] == [["7.64 %", "7.64 %"], ["5.331", "5.331"]]

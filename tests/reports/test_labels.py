@@ -9,7 +9,7 @@ from pipeline.customers.labels import LABELS as OF_CUSTOMERS
 from pipeline.domains import DOMAINS
 from pipeline.footfall.features import FEATURE_COLUMNS as FOOTFALL
 from pipeline.footfall.labels import LABELS as OF_FOOTFALL
-from pipeline.reports.labels import METRICS, Label, label_of, metric_of
+from pipeline.reports.labels import METRICS, Label, column_text, label_of, metric_of
 from pipeline.reports.phrasing import NumberStyle, written_in
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY, SHELF
 from pipeline.shoppers.labels import LABELS as OF_SHOPPERS
@@ -72,6 +72,13 @@ def test_a_mean_of_yes_and_no_is_a_share_and_one_of_levels_a_number() -> None:
 def test_a_category_is_a_word_and_an_unknown_one_itself() -> None:
     assert OF_CUSTOMERS["favourite_weekday"].word("4.0") == "Friday"
     assert OF_CUSTOMERS["favourite_weekday"].word("(missing)") == "(missing)"
+
+
+def test_what_was_compared_is_called_by_its_kind() -> None:
+    compared = ["revenue", "revenue (asked)", "prediction", "mape", "some_column"]
+    texts = [column_text(OF_CUSTOMERS, name) for name in compared]
+    assert texts[:2] == ["revenue net of returns", "revenue net of returns in requests"]
+    assert texts[2:] == ["predictions", "mean error in per cent", "some column"]
 
 
 def test_a_column_without_a_label_keeps_its_name_in_words() -> None:
