@@ -49,12 +49,19 @@ def browser() -> str:
     return found
 
 
-def document(url: str, milliseconds: int = 10_000) -> str:
-    """The document at an address after its scripts have run, as HTML; `milliseconds` are of the browser's own clock."""
+def document(url: str, milliseconds: int | None = 10_000) -> str:
+    """The document at an address after its scripts have run, as HTML.
+
+    Args:
+        url: the address.
+        milliseconds: how long it is waited, by a clock of the browser that stands still while it works. None: until
+            the page is loaded, by the real clock.
+    """
+    waiting = [] if milliseconds is None else [f"--virtual-time-budget={milliseconds}"]
     path = browser()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         done = subprocess.run(
-            [path, *FLAGS, f"--user-data-dir={profile}", f"--virtual-time-budget={milliseconds}", "--dump-dom", url],
+            [path, *FLAGS, f"--user-data-dir={profile}", *waiting, "--dump-dom", url],
             capture_output=True,
             check=True,
             timeout=300,

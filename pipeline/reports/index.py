@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from pipeline.lake.tables import Lake
+from pipeline.reports.headers import DISTRIBUTIONS
 from pipeline.reports.page import (
     ALL_PAGES,
     MORNING_PAGE,
@@ -70,8 +71,11 @@ def list_of_pages(lake: Lake, folder: str = "") -> str:
 
 
 def write_all_pages(lake: Lake) -> str:
-    """Write the list of all pages, `all.html`, with a calendar of each folder, and return its path below home."""
-    folders = find_pages(lake)
+    """Write the list of all pages, `all.html`, with a calendar of each folder, and return its path below home.
+
+    Pages that another library drew are left out: the page beside them leads to each.
+    """
+    folders = {name: pages for name, pages in find_pages(lake).items() if DISTRIBUTIONS not in name.split("/")}
     place = Place(PurePosixPath(ALL_PAGES).stem, related=tuple(Related(_heading(name), name) for name in folders))
     ensure_lists(lake, [""])
     sections = [Section(_heading(name) or "Others", calendar=name) for name in folders]

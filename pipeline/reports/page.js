@@ -24,16 +24,36 @@ function styled(layout, paper = false) {
     font: { ...layout.font, family: "system-ui, sans-serif", color: ink } };
   for (const name of ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))])
     style[name] = { ...layout[name], gridcolor: grid, zerolinecolor: zero };
+  if (layout.shapes) style.shapes = layout.shapes.map((shape) => ({ ...shape, line: { color: ink, ...shape.line } }));
   return style;
 }
 
-// Draw a figure into the element with that id. A figure with a minimum width scrolls where there is less room.
+// Break a text into lines of about so many characters.
+const wrapped = (text, length) => typeof text === "string" && !text.includes("<br>")
+  ? text.replace(new RegExp(`(.{${length},}?)\\s`, "g"), "$1<br>") : text;
+
+// A figure for so many pixels: labels are broken rather than cut, and cells with figures are wide enough to be read.
+function fitted(figure, width) {
+  const narrow = width < 560, labels = (values) => (Array.isArray(values) ? values.map((value) => wrapped(value, 14)) : values);
+  let minWidth = (figure.layout.meta || {}).min_width ?? 0;
+  const data = figure.data.map((trace) => {
+    if (trace.type === "heatmap" && trace.texttemplate && Array.isArray(trace.x)) minWidth = Math.max(minWidth, 170 + 62 * trace.x.length);
+    if (trace.theta) return { ...trace, theta: labels(trace.theta) };
+    return narrow && Array.isArray(trace.y) && typeof trace.y[0] === "string" ? { ...trace, y: labels(trace.y) } : trace;
+  });
+  const layout = { ...figure.layout }, polar = data.some((trace) => trace.theta);
+  if (narrow && layout.annotations)
+    layout.annotations = layout.annotations.map((note) => ({ ...note, text: wrapped(note.text, 28), font: { ...note.font, size: 11 } }));
+  layout.margin = { l: polar ? 80 : 60, r: polar ? 80 : 20, t: 30, b: 50, ...layout.margin };
+  if (minWidth > width) layout.width = minWidth;
+  return { data, layout };
+}
+
+// Draw a figure into the element with that id. One that needs more room than there is scrolls.
 function draw(id, figure) {
-  const place = document.getElementById(id), minWidth = (figure.layout.meta || {}).min_width;
-  const layout = { ...styled(figure.layout), autosize: true, margin: { l: 60, r: 20, t: 30, b: 50, ...figure.layout.margin } };
-  if (minWidth > place.clientWidth) layout.width = minWidth;
+  const place = document.getElementById(id), { data, layout } = fitted(figure, place.clientWidth);
   if (layout.height) place.style.minHeight = `${layout.height}px`;
-  const drawn = Plotly.react(id, figure.data, layout, { responsive: true, displayModeBar: false });
+  const drawn = Plotly.react(id, data, { ...styled(layout), autosize: true }, { responsive: true, displayModeBar: false });
   if (!place.dataset.offered) {
     place.dataset.offered = "picture";
     offer(place, "Picture (PNG)", async () => save(await picture(place), nameOf(place, "png")));
@@ -43,7 +63,7 @@ function draw(id, figure) {
 
 // A chart as a PNG on white paper, twice as fine as on the screen, as a data address.
 function picture(place) {
-  const { width, height } = place.getBoundingClientRect();
+  const { width, height } = place.querySelector(".main-svg").getBoundingClientRect();
   const layout = { ...styled(place.layout, true), width, height };
   return Plotly.toImage({ data: place.data, layout }, { format: "png", width, height, scale: 2 });
 }

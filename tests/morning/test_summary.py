@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -112,8 +113,30 @@ def test_what_came_in_and_the_models_in_use(shop: Any) -> None:
         4,
         3,
     )
+    assert (arrival.recent_rows, arrival.recent_quarantined, arrival.usual_share) == (2 + 3 + 4, 0, 0.0)
+    delivery = arrival.entry.delivery
+    assert arrival.page == Link(delivery, f"validation/transactions/{delivery}.html")
     (model,) = morning.models
     assert (model.name, model.version, model.age, model.error) == (MODEL, 1, 2, None)
+
+
+def test_the_figures_of_the_page_are_those_of_the_files(shop: Any) -> None:
+    """Counted from the files that were delivered, one of whose rows is faulty, and from the lines of the page."""
+    day = FIRST + timedelta(days=3)
+    shop.deliver(f"{day}.csv", [shop.line(day=str(day)), shop.line(2, quantity="x", day=str(day))])
+    html = render_morning_page(summarize(shop.settings))
+    tiles = re.findall(r'<strong class="\w*">([^<]*)</strong><span>([^<]*)</span></div>', html)
+    shown = {label: value for value, label in tiles}
+    found = re.findall(r'<div class="verdict (\w+)">', html)
+    assert shown["to look at"] == str(found.count("bad")) == "1"
+    assert shown["not there yet"] == str(found.count("wait"))
+    newest = (shop.folder / f"transactions/{day}.csv").read_text().splitlines()[1:]
+    assert shown["rows in the newest deliveries"] == str(len(newest)) == "2"
+    files = [path.read_text().splitlines()[1:] for path in (shop.folder / "transactions").glob("*.csv")]
+    rows, faulty = sum(map(len, files)), sum(",x," in row for file in files for row in file)
+    cells = re.findall(r"<td[^>]*>(?:<a [^>]*>)?([^<]*)", html[html.index("What came in") :])
+    expected = ["50.00 % (usually 0.00 %)", str(len(files)), str(rows), f"{100 * faulty / rows:.2f} %"]
+    assert [cell for cell in expected if cell not in cells] == []
 
 
 def test_a_refused_delivery_comes_first_with_its_reason(shop: Any) -> None:
