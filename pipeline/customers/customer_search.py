@@ -9,21 +9,22 @@ never meets a part that a browser has kept from before.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.reports.page import REPORTS, Section
+from pipeline.reports.page import Section
+from pipeline.reports.parts import write_part
 from pipeline.reports.phrasing import count
 from pipeline.reports.templates import html_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pipeline.lake.tables import Lake
 
+FUNCTION = "aisleSearch"
+"""The function of the page that takes a part of the list."""
 CHUNK = 500
 MAX_CUSTOMERS = 200_000
 """Above it a night would write too many megabytes for a search that the prediction service answers as well."""
@@ -58,11 +59,16 @@ def search_section(
     rows = _rows(customers, lists)
     folder = f"{as_of}-customers"
     parts = [
-        (str(rows[at][0]), _write(lake, folder, ["customers", rows[at : at + CHUNK]]))
+        (str(rows[at][0]), write_part(lake, f"customers/{folder}", FUNCTION, ["customers", rows[at : at + CHUNK]]))
         for at in range(0, len(rows), CHUNK)
     ]
     shown = {code for row in rows for products in row[-2:] for code in products}
-    products = _write(lake, folder, ["products", {code: names[code] for code in sorted(shown) if code in names}])
+    products = write_part(
+        lake,
+        f"customers/{folder}",
+        FUNCTION,
+        ["products", {code: names[code] for code in sorted(shown) if code in names}],
+    )
     widget = html_template("pipeline.customers", "search.html").render(
         parts=parts, products=products, folder=folder, fields=FIELDS, example=parts[0][0] if parts else ""
     )
@@ -91,11 +97,3 @@ def _plain(value: Any) -> Any:
     if value is None or pd.isna(value):
         return None
     return float(f"{value:.4g}") if abs(value) < 1 else round(float(value), 1)
-
-
-def _write(lake: Lake, folder: str, content: Sequence[Any]) -> str:
-    """Write a script that hands over its content, and return its name."""
-    text = f"aisleSearch({json.dumps(content, separators=(',', ':'), allow_nan=False)});\n"
-    name = f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.js"
-    lake.write_blob(f"{REPORTS}/customers/{folder}/{name}", text.encode())
-    return name

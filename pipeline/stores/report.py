@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.reports.page import Tile, write_page
+from pipeline.reports.parts import write_part
 from pipeline.reports.phrasing import (
     amount,
     count,
@@ -98,7 +99,7 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
     sums = _sums_of_forecast(report, forecast)
     sums_file = write_csv_file(lake, report.as_of, sums) if len(sums) else None
     try:
-        sections, tiles = _sections_and_tiles(report, forecast, days, _named_sums(sums), sums_file)
+        sections, tiles = _sections_and_tiles(lake, report, forecast, days, _named_sums(sums), sums_file)
     finally:
         con.drop_table(days.op().name)
     last = forecast["day"].max().date() if len(forecast) else None
@@ -119,8 +120,18 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
 
 
 def _sections_and_tiles(
-    report: StoresReport, forecast: pd.DataFrame, days: ir.Table, sums: pd.DataFrame, sums_file: str | None
+    lake: Lake,
+    report: StoresReport,
+    forecast: pd.DataFrame,
+    days: ir.Table,
+    sums: pd.DataFrame,
+    sums_file: str | None,
 ) -> tuple[list[Section], list[Tile]]:
+    folder = f"{report.as_of}-stores"
+
+    def write_stores(start: int, rows: dict[str, Any]) -> str:
+        return f"{folder}/{write_part(lake, f'stores/{folder}', 'aisleStores', start, rows)}"
+
     planned = report.plans
     if len(forecast):
         planned = planned.filter(planned.day <= ibis.date(forecast["day"].max()))
@@ -134,7 +145,7 @@ def _sections_and_tiles(
     plans = promotion_plans.compare_plans(report.store_days, planned, report.as_of)
     sections = [
         forecasts.chain_section(forecast, history, sums, sums_file),
-        store_forecasts.store_section(forecast, promotions_ahead, history, earlier, explained),
+        store_forecasts.store_section(forecast, promotions_ahead, history, earlier, explained, write_stores),
         forecast_errors.errors_section(earlier),
         promotion_plans.plans_section(plans, report.as_of),
         promotions.uplift_section(uplift),

@@ -15,11 +15,20 @@ from pipeline.reports.phrasing import count, counted, number_format, percent, wi
 from pipeline.stores.labels import LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from pipeline.stores.analysis.forecasts import SalesHistory
 
+    WritePart = Callable[[int, dict[str, Any]], str]
+    """Writes the data of some stores, from a position on, and returns the address of the script, from the page on."""
+
 INTERVAL_ENDS = ("low_80", "high_80", "low_95", "high_95")
+BY_STORE = ("sales", "ago", "mean", *INTERVAL_ENDS, "earlier", "promo", "why")
+"""What the page's script has by store."""
+PART_STORES = 60
+"""Stores whose data the page holds itself; those of others are loaded when one of them is chosen, as many at once."""
 MAX_STORES = 3000
 """Stores that the page can show; if there are more, those with the largest forecasts are shown."""
 SIGNIFICANT_DIGITS = 5
@@ -32,6 +41,7 @@ def store_section(
     history: SalesHistory,
     earlier: pd.DataFrame,
     explained: pd.DataFrame,
+    write: WritePart | None = None,
 ) -> Section:
     """Show one chosen store: sales, forecast with intervals, last year, earlier forecast, promotions and explanation.
 
@@ -41,6 +51,7 @@ def store_section(
         history: past sales of the stores.
         earlier: store, day and mean of an earlier forecast; may be empty.
         explained: store, day, linear, forecast, feature, contribution (as a ratio to linear); may be empty.
+        write: writes data of further stores beside the page; without it, the page holds those of all stores.
     """
     if forecasts.empty:
         return Section(HEADING_STORE, ["There is no forecast: no store day is planned."])
@@ -58,6 +69,8 @@ def store_section(
     ]
     data = _script_data(forecasts, plans, history, earlier, explained, shown)
     data |= number_format() | {"axis": with_unit("sales per day")}
+    data["parts"] = _split(data, write) if write else []
+    data["part_size"] = PART_STORES
     data |= {"unplanned": history.unplanned, "omitted": sorted(int(store) for store in totals.index[MAX_STORES:])}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.stores", "analysis"),
@@ -67,6 +80,15 @@ def store_section(
     )
     widget = environment.get_template("store.html").render(data=data, colours=COLOURS, grey=GREY)
     return Section(HEADING_STORE, sentences, widget=widget)
+
+
+def _split(data: dict[str, Any], write: WritePart) -> list[str]:
+    """Take all but the first stores out of the data, and return the addresses of the parts that hold them."""
+    names = [name for name in BY_STORE if data[name] is not None]
+    starts = range(PART_STORES, len(data["stores"]), PART_STORES)
+    parts = [write(start, {name: data[name][start : start + PART_STORES] for name in names}) for start in starts]
+    data |= {name: data[name][:PART_STORES] for name in names}
+    return parts
 
 
 def _relative_widths(forecasts: pd.DataFrame) -> dict[str, float]:

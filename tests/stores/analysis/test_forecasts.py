@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.lake.tables import Lake
+from pipeline.reports.page import write_page
+from pipeline.reports.parts import write_part
+from pipeline.settings import Settings
 from pipeline.stores.analysis import store_forecasts
 from pipeline.stores.analysis.forecasts import HISTORY_DAYS, SalesHistory, chain_section, read_history
 from pipeline.stores.analysis.store_forecasts import store_section
+from tests.browser import document
 from tests.stores.analysis.made_forecast import AS_OF, DAYS, make_forecast
 
 EMPTY = pd.DataFrame()
@@ -151,3 +157,35 @@ def test_explanations_are_those_of_the_explained_stores(history) -> None:
     data = script_data(store_section(make_forecast(), make_plan(), history, EMPTY, explained))
     assert data["features"] == ["how long the promotion has run", "week of the year"]
     assert data["why"] == [[["2024-07-01", 100, 110, [[0, 8.0], [1, -1.0]]]], []]
+
+
+def test_data_of_further_stores_is_in_parts_beside_the_page(history, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = script_data(store_section(make_forecast(), make_plan(), history, EMPTY, EMPTY))
+    monkeypatch.setattr(store_forecasts, "PART_STORES", 1)
+    parts = {}
+
+    def write(start: int, rows: dict) -> str:
+        parts[start] = rows
+        return f"part-{start}.js"
+
+    data = script_data(store_section(make_forecast(), make_plan(), history, EMPTY, EMPTY, write))
+    assert data["parts"] == ["part-1.js"]
+    assert data["stores"] == whole["stores"]
+    for name, rows in parts[1].items():
+        assert data[name] + rows == whole[name]
+    assert parts[1].keys() == {name for name in store_forecasts.BY_STORE if whole[name] is not None}
+
+
+def test_a_store_of_a_part_is_shown_when_it_is_chosen(history, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_forecasts, "PART_STORES", 1)
+    lake = Lake(Settings(home=str(tmp_path)))
+
+    def write(start: int, rows: dict) -> str:
+        return f"parts/{write_part(lake, 'stores/parts', 'aisleStores', start, rows)}"
+
+    forecast = make_forecast().assign(mean=lambda f: np.where(f["store"] == 2, 200.0, 100.0))
+    section = store_section(forecast, make_plan(), history, EMPTY, EMPTY, write)
+    page = lake.path(write_page(lake, "stores/2024-07-01", "Stores", "", [section]))
+    assert "Store 2 will sell 8,400 on 42 open days" in document(f"file://{page}#store=2")
+    next(Path(str(page)).parent.glob("parts/*.js")).unlink()
+    assert "The forecast of store 2 is in a file beside this page" in document(f"file://{page}#store=2")
