@@ -169,7 +169,8 @@ class Better:
         limit = other + self.by if self.higher_is_better else other - self.by
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
-        compared = f"champion {exact(self.metric, other)}, by {self.by:g}"
+        by = f", by {self.by:g}" if self.by else ""
+        compared = f"champion {exact(self.metric, other)}{by}"
         return _result(self, value, passed, f"{side} {exact(self.metric, limit)} ({compared})")
 
 
@@ -194,7 +195,8 @@ class BeatsBaseline:
         limit = other + step if self.higher_is_better else other - step
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
-        compared = f"baseline {exact(self.metric, other)}, by {percent(self.share, 0)}"
+        by = f", by {percent(self.share, 0)}" if self.share else ""
+        compared = f"baseline {exact(self.metric, other)}{by}"
         return _result(self, value, passed, f"{side} {exact(self.metric, limit)} ({compared})")
 
 
