@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer lines and deliveries: minutes instead of an hour")
     parser.add_argument("--only", default="", metavar="WORD", help="only groups whose name has this word")
     parser.add_argument(
-        "--nights", type=Path, metavar="FOLDER", help="the home of benchmarks.nights, to add what its nights cost"
+        "--nights", type=Path, metavar="FOLDER", help="a home of benchmarks.nights: what they cost, and one night more"
     )
     parser.add_argument(
         "--json", type=Path, nargs="?", const=FIGURES, metavar="FILE", help="write the figures to a file"
@@ -41,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
     console = Console(stderr=True)
     found: list[Row] = []
-    chosen = groups(ingestion.open_data(), quick=args.quick)
+    chosen = groups(ingestion.open_data(), args.nights, quick=args.quick)
     if args.nights:
         chosen += [(nights.GROUP, partial(nights.rows, args.nights))]
     for name, measure in chosen:
@@ -60,7 +60,7 @@ def main() -> None:
         args.json.write_text(json.dumps(run.after(earlier).as_dict(), indent=1) + "\n")
 
 
-def groups(data: Path | None, *, quick: bool) -> list[tuple[str, Measure | None]]:
+def groups(data: Path | None, home: Path | None, *, quick: bool) -> list[tuple[str, Measure | None]]:
     """The groups of rows, by name; None where the open data are missing."""
     more: list[tuple[str, Measure | None]] = []
     if not quick:
@@ -72,7 +72,7 @@ def groups(data: Path | None, *, quick: bool) -> list[tuple[str, Measure | None]
         ("features, simulated lines", partial(customers.rows_simulated, 2_000_000 if quick else 54_000_000)),
         ("drift", partial(drift.rows, 100_000 if quick else drift.ROWS)),
         ("backfill", partial(backfill.rows, 60 if quick else backfill.DELIVERIES)),
-        ("night", partial(night.rows, small=quick)),
+        ("night", partial(night.rows, home, small=quick)),
         ("DAG files", dags.rows),
     ]
 

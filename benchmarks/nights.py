@@ -115,7 +115,8 @@ def fill(first: int, end: int) -> None:
     lake = Lake(load_settings())
     tables = [name for name in Maintenance(load_settings()).tables() if lake.partition_columns(name) == ["as_of"]]
     rows = {name: lake.read(name, where={"as_of": [since]}) for name in tables}
-    pages = [file.path for file in lake.files_below("reports") if str(since) in file.name]
+    # A delivery of several days has its first and last in its name.
+    pages = [file.path for file in lake.files_below("reports") if str(since) in file.name and "_" not in file.name]
     for day in (since + timedelta(days=n) for n in range(1, end - first + 1)):
         for name, copied in rows.items():
             dated = pa.array([day] * copied.num_rows, pa.date32())
