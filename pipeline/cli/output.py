@@ -79,10 +79,19 @@ def print_result(result: dict[str, Any], as_json: bool, shown: object) -> None:
         typer.echo(json.dumps(result, default=_to_json))
     elif isinstance(shown, Table):
         # A table that does not fit is printed wider than the terminal instead of with broken or cut numbers.
-        least = Measurement.get(out, out.options.update(max_width=10_000), shown).minimum
-        PlainConsole(width=max(out.width, least)).print(shown, highlight=False)
+        PlainConsole(width=max(out.width, _least_width(shown))).print(shown, highlight=False)
     else:
         _print_text(out, shown)
+
+
+def _least_width(table: Table) -> int:
+    """The columns that a table needs so that nothing is cut: what may be wrapped is, between its words."""
+    options, width = out.options.update(max_width=10_000), 1
+    for column in table.columns:
+        cells = [Measurement.get(out, options, cell) for cell in (column.header, *column.cells)]
+        # Rich reckons with wrapped headings and cells even where wrapping is off. Padding and a border make three.
+        width += 3 + max(cell.maximum if column.no_wrap else cell.minimum for cell in cells)
+    return width
 
 
 def number(header: str) -> Column:
@@ -210,7 +219,21 @@ def drift_text(result: DriftResult) -> str:
 
 
 def backtest_table(candidates: dict[str, Any]) -> Table:
-    """A backtest of several candidates: one row for each fold of a candidate, then its mean."""
+    """A backtest of several candidates: each fold of each where that fits the terminal, else the means side by side."""
+    folds = _folds_table(candidates)
+    if not out.is_terminal or _least_width(folds) <= out.width:
+        return folds
+    (metrics,) = {tuple(result["mean"]) for result in candidates.values()}
+    # A name has a blank where its heading may be broken.
+    table = Table("mean", *(Column(name.replace("_", " "), justify="right") for name in candidates))
+    for metric in metrics:
+        table.add_row(metric, *(f"{result['mean'][metric]:.4g}" for result in candidates.values()))
+    table.caption = "each fold: a wider terminal, or --json"
+    return table
+
+
+def _folds_table(candidates: dict[str, Any]) -> Table:
+    """One row for each fold of a candidate, then its mean."""
     (metrics,) = {tuple(result["mean"]) for result in candidates.values()}
     columns = (number(name) for name in (*metrics, "fit s", "predict s", "peak MB"))
     table = Table(Column("model", no_wrap=True), Column("days", no_wrap=True), *columns)

@@ -69,6 +69,24 @@ def test_text_is_broken_between_words_on_a_terminal_and_never_elsewhere(
     assert capsys.readouterr().err == f"refused: {reason}\n{command}\n"
 
 
+def test_a_backtest_fits_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = dict.fromkeys(("rmspe", "mae", "mape", "rmse", "r2", "wape", "bias", "rows", "coverage_80"), 0.125)
+    fold = {"from": "2015-05-09", "to": "2015-06-19", "metrics": metrics, "seconds": {"fit": 1, "predict": 1}}
+    result = {"folds": [fold | {"peak_mb": 900}], "mean": metrics}
+    candidates = dict.fromkeys(("gradient_boosting", "random_forest", "seasonal_median", "last_season"), result)
+    monkeypatch.setattr(output, "out", PlainConsole(force_terminal=True, width=80, color_system=None))
+    output.print_result({}, False, output.backtest_table(candidates))
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    words = set(shown.replace("│", " ").split())
+    assert {"coverage_80", "gradient", "boosting", "seasonal", "0.125"} <= words
+    monkeypatch.undo()
+    output.print_result({}, False, output.backtest_table(candidates))
+    assert "2015-05-09..2015-06-19" in capsys.readouterr().out
+
+
 def test_lines_and_tabs_stay() -> None:
     assert printable("a\n\tb é £ 日本 🙂") == "a\n\tb é £ 日本 🙂"
 
