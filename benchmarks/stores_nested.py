@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pipeline.stores.backtest import Fold
 
-GRID = {"unseen": (0.4, 0.2, 0.6, 0.8, 1.0), "seen": (0.2, 0.1, 0.3, 0.45), "season": (0.6, 0.4, 0.8)}
+GRID = {"unseen": (0.5, 0.2, 0.4, 0.6, 0.8, 1.0), "seen": (0.2, 0.1, 0.3, 0.45), "season": (0.6, 0.4, 0.8)}
 """The values tried of each share; the model's own come first, and win a tie."""
 COLUMNS = ["linear", "season", "season_weight", "season_forecast", "day_of_year", *LEVELS]
 REPORTED = ("mape", "bias", "rmspe")

@@ -46,7 +46,7 @@ SEASON = "season"
 LOG_RATIO_RANGE = (-0.7, 1.5)
 """Range of log(sales / base); values beyond it are clipped."""
 REMOVED = 0.3
-SEEN_SHARE, UNSEEN_SHARE, SEASON_SHARE = 0.2, 0.4, 0.6
+SEEN_SHARE, UNSEEN_SHARE, SEASON_SHARE = 0.2, 0.5, 0.6
 LEVELS = ("level_28", "level_182", "level_364")
 LEVEL_SHARE = 0.15
 """Share of each of `LEVELS` that is added to the base in the anchor."""
