@@ -132,7 +132,7 @@ def rows(home: Path) -> list[Row]:
     lines = (home / "nights.jsonl").read_text().splitlines()
     played = {number: Night(**json.loads(line)) for number, line in enumerate(lines) if line}
     early = [night for number, night in played.items() if 14 <= number < 21]
-    late = list(played.values())[-4:]
+    late = [night for number, night in played.items() if number > max(played) - 7]
 
     def row(what: str, parts: Sequence[str], goal: Goal | None = None) -> Row:
         then, now = (
