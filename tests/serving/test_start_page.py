@@ -43,7 +43,8 @@ def test_the_page_shows_what_the_service_answers(client: httpx.Client, examples:
 
     store = client.get("/stores/2").json()
     rows = [{"store": 2, "day": day["day"]} for day in store["planned"]]
-    planned = answers(client, "/predict", rows)
+    forecast = client.post("/predict", json={"rows": rows, "sum_over": "store"}).json()
+    planned, (summed,) = forecast["answers"], forecast["sums"]
     monday = next(
         n
         for n, day in enumerate(rows)
@@ -56,8 +57,10 @@ def test_the_page_shows_what_the_service_answers(client: httpx.Client, examples:
     state = client.get("/model").json()
     with written_in(NumberStyle(state["locale"], state["currencies"], "store_days")):
         planned_sales, changed_sales = amount(total), amount(with_promotion)
+        low, high = amount(summed["low_80"]), amount(summed["high_80"])
     said = part(page, "store-summary")
     assert f"expected sales of {planned_sales} on {sum(answer['open'] for answer in planned)} open days" in said
+    assert f"For 80 of 100 such plans the total is {low} to {high}." in said
     assert f"With your change {changed_sales}, which is {with_promotion / total - 1:+.1%} against the plan." in said
     assert "sales a day" in page
     assert page.count('<tr><th scope="row">') > len(rows) + len(store["recorded"])

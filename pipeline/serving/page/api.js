@@ -13,17 +13,20 @@ export function make(tag, text = null, attributes = {}) {
   return element;
 }
 
-// GET a path, or POST rows to it; the JSON of the response. Throws a sentence if that fails.
-export async function request(path, rows) {
-  const options = rows
-    ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ rows }) }
+// GET a path, or POST rows to it: the JSON of the response, or the answers to the rows. Throws a sentence if that fails.
+export const request = (path, rows) => (rows ? ask(path, { rows }).then((json) => json.answers) : ask(path));
+
+// GET a path, or POST a body to it; the JSON of the response. Throws a sentence if that fails.
+export async function ask(path, body) {
+  const options = body
+    ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }
     : {};
   const response = await fetch(path, options).catch(() => {
     throw new Error("The service does not answer. Is it running, and is this machine connected?");
   });
   const json = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(json.detail || `The service answered ${response.status} ${response.statusText}.`);
-  return rows ? json.answers : json;
+  return json;
 }
 
 // The fault of a row as a sentence.

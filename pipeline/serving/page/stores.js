@@ -1,7 +1,7 @@
 // A store: its last weeks as recorded, the forecast of its planned weeks, and what another plan would change.
 
 import {
-  addDays, atDay, byId, change, counted, keepInAddress, listDays, make, money, ofDay, onSubmit, readDay, request, table, unitOf, wanted,
+  addDays, ask, atDay, byId, change, counted, keepInAddress, listDays, make, money, ofDay, onSubmit, readDay, request, table, unitOf, wanted,
 } from "./api.js";
 import { drawChart } from "./chart.js";
 
@@ -45,7 +45,11 @@ async function showStore(form, about) {
   const store = await request(`/stores/${number}`);
   const rows = store.planned.map(({ day }) => ({ store: number, day }));
   const changed = withChanges(rows, form);
-  const [planned, other] = await Promise.all([request("/predict", rows), changed ? request("/predict", changed) : null]);
+  const forecast = (plan) => ask("/predict", { rows: plan, sum_over: "store" });
+  const [{ answers: planned, sums: [sum] }, other] = await Promise.all([
+    forecast(rows),
+    changed && forecast(changed).then(({ answers }) => answers),
+  ]);
   const days = store.planned.map((plan, n) => ({
     ...plan,
     forecast: planned[n].error ? null : planned[n],
@@ -53,7 +57,7 @@ async function showStore(form, about) {
   }));
   byId("store-summary").textContent = planned.every((answer) => answer.error)
     ? `Store ${number} has no forecast from ${readDay(days[0].day)} on. ${planned[0].error.what}. Its last weeks are below.`
-    : summary(number, store, days, Boolean(changed));
+    : summary(number, store, days, Boolean(changed), sum);
   draw(store, days);
   showTable(number, store.recorded, days, Boolean(changed));
 }
@@ -77,13 +81,15 @@ function withChanges(rows, form) {
 
 const total = (days, name) => days.reduce((sum, day) => sum + (day[name] ? day[name].mean : 0), 0);
 
-function summary(number, store, days, isChanged) {
+// `sum` is that of the plan with its intervals; an error where a day has no forecast.
+function summary(number, store, days, isChanged, sum) {
   const open = days.filter((day) => day.forecast && day.forecast.open);
   const version = days.find((day) => day.forecast).forecast.model_version;
   const sentences = [
     `Store ${number}, ${readDay(days[0].day)} to ${readDay(days[days.length - 1].day)}: expected sales of ` +
       `${amount(total(days, "forecast"))} on ${counted(open.length, "open day")}, by model version ${version}.`,
   ];
+  if (!sum.error) sentences.push(`For 80 of 100 such plans the total is ${amount(sum.low_80)} to ${amount(sum.high_80)}.`);
   if (isChanged) {
     // Only days that both plans have are compared.
     const both = days.filter((day) => day.forecast && day.other);
