@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 
 from benchmarks.load import get, post, send
@@ -56,11 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asked = np.random.default_rng(7).integers(0, given.customers, ASKED).tolist()
             found = []
             for name, requests in requests_of(port, asked).items():
-                highest = send(port, requests, connections=32, seconds=given.seconds).rate
-                print(f"\n{name}: {highest:,.0f} requests/s at most")
-                found.append(latency(port, name, requests, highest, given.seconds))
+                before = processor_seconds(process)
+                load = send(port, requests, connections=32, seconds=given.seconds)
+                each = 1000 * (processor_seconds(process) - before) / len(load.milliseconds)
+                print(f"\n{name}: {load.rate:,.0f} requests/s at most, {each:.2f} ms of processor each")
+                found.append(latency(port, name, requests, load.rate, given.seconds))
             print(f"\n{process.memory_info().rss / 2**20:,.0f} MB with {given.customers:,} customers")
     return 0 if all(found) else 1
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """The processor time that the server has used, which other work on the machine changes little."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def champions(folder: Path) -> Settings:
