@@ -44,9 +44,10 @@ class Step:
     number: int
     of: int
 
-    def __str__(self) -> str:
-        text = f"{self.name} {self.subject}".rstrip()
-        return f"{text} ({self.number:,} of {self.of:,})" if self.of else text
+    def text(self, known: set[str]) -> str:
+        """What is done, without the words of its subject that are known already."""
+        words = [self.name, *(word for word in self.subject.split() if word not in known)]
+        return " ".join([*words, f"({self.number:,} of {self.of:,})"] if self.of else words)
 
 
 class Activity(logging.Handler):
@@ -98,7 +99,12 @@ class Activity(logging.Handler):
 
     def text(self) -> str:
         """What is being done, from the outermost step to the innermost."""
-        return printable(", ".join(map(str, self._steps)) or self._command)
+        parts: list[str] = []
+        known: set[str] = set()
+        for step in self._steps:
+            parts.append(step.text(known))
+            known.update(step.name.split(), step.subject.split())
+        return printable(", ".join(parts) or self._command)
 
     def fraction(self) -> float | None:
         """How much of the outermost steps of one kind is done, from 0 to 1; None if nothing says how many there are."""

@@ -63,6 +63,13 @@ def test_steps_are_shown_from_the_outermost_to_the_innermost() -> None:
         assert shown.text() == "aisle train"
 
 
+def test_a_step_does_not_repeat_what_the_steps_around_it_say() -> None:
+    with watching(Clock()) as shown:
+        for _ in log_each(log, "ingest stores", ["2025-01-01.csv"]):
+            with log_step(log, "check", table="stores", delivery="2025-01-01.csv"):
+                assert shown.text() == "ingest stores 2025-01-01.csv (1 of 1), check"
+
+
 def test_the_rest_takes_as_long_as_what_is_done() -> None:
     clock = Clock()
     with watching(clock) as shown:
