@@ -253,7 +253,7 @@ def test_the_error_of_what_has_come_is_a_row_a_verdict_and_a_reason(trained: Set
     assert (row["kind"], row["score"], row["threshold"], row["current_rows"]) == ("performance", 3.0, 1.5, 40)
     assert result.page is not None
     page = lake.open_blob(result.page).read().decode()
-    assert "typical error on 40 predictions, 2.00 promised" in page
+    assert "typical error on 40 predictions, 2 promised" in page
     (result,) = watch(trained, TODAY, [monitored(performance=lambda *_: None)])
     assert result.verdict == "no drift"
 
