@@ -35,13 +35,15 @@ with atheris.instrument_imports(include=["pipeline.ingestion", "pipeline.reports
     from pipeline.contracts import CONTRACTS
     from pipeline.errors import AisleError
     from pipeline.ingestion.deliveries import Delivery
-    from pipeline.ingestion.mapping import exact_repeats, map_rows
-    from pipeline.ingestion.quarantine import quarantined_rows
+    from pipeline.ingestion.mapping import map_rows
     from pipeline.ingestion.readers import read_rows
+    from pipeline.ingestion.rejections import reject
+    from pipeline.ingestion.repeats import exact_repeats
     from pipeline.ingestion.replay import corrected_rows
-    from pipeline.ingestion.rows import Malformed, Rows
+    from pipeline.ingestion.rows import Malformed, Rows, union
     from pipeline.ingestion.source_schema import Format
     from pipeline.ingestion.sources import NamedSource, load_sources
+    from pipeline.ingestion.staging import Stage
     from pipeline.reports.csv_text import read_csv, write_csv
     from pipeline.settings import Settings
 
@@ -89,8 +91,17 @@ def fuzz_reader(data: bytes) -> None:
     numbers = {*rows.numbers.to_pylist(), *(line.row for line in rows.malformed)}
     assert numbers == set(range(1, rows.total_rows + 1))
     exact_repeats(rows)
-    quarantined_rows(rows, {number: ["x"] for number in numbers}, DELIVERY)
-    map_rows(rows, NAMED[0], CONTRACTS["transactions"])
+    assert quarantined(rows, NAMED[0]).num_rows == rows.total_rows
+
+
+def quarantined(rows: Rows, named: NamedSource) -> pa.Table:
+    """The rows of the quarantine if every row is rejected."""
+    contract = CONTRACTS[named.table]
+    with Stage(Settings()) as stage:
+        stage.add(rows, map_rows(rows, named, contract).rows)
+        stage.seal()
+        split = union(rows.numbers.to_numpy(zero_copy_only=False))
+        return reject(stage, rows.malformed, split, (), DELIVERY, named, contract).reader().read_all()
 
 
 def fuzz_mapping(data: bytes) -> None:
@@ -113,7 +124,7 @@ def fuzz_mapping(data: bytes) -> None:
     assert mapped.rows.num_rows == height
     mapped.rows.validate(full=True)
     assert set(mapped.faults) <= set(range(1, height + 1))
-    rejected = quarantined_rows(rows, {n: ["x"] for n in range(1, rows.total_rows + 1)}, DELIVERY)
+    rejected = quarantined(rows, named)
     assert [json.loads(raw) for raw in rejected["raw"].to_pylist()[:height]] == table.to_pylist()
 
 

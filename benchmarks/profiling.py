@@ -32,9 +32,10 @@ class Stopwatch:
         self._last = perf_counter(), process_time()
 
     def lap(self, step: str) -> None:
-        """End a step and start the next one."""
+        """End a step, or a further part of it, and start the next one."""
         now = perf_counter(), process_time()
-        self.steps[step], self.cpu[step] = now[0] - self._last[0], now[1] - self._last[1]
+        self.steps[step] = self.steps.get(step, 0.0) + now[0] - self._last[0]
+        self.cpu[step] = self.cpu.get(step, 0.0) + now[1] - self._last[1]
         self._last = now
 
     def take(self, other: Stopwatch, step: str, *, out_of: str) -> None:

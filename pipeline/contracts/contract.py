@@ -85,7 +85,7 @@ class Contract:
         measures: columns that only expectations see: name -> arithmetic on numeric columns of a row. It is read by
             pandas and by SQL.
         warn: returns a sentence for each thing in a delivery's typed and derived rows that is allowed, and suggests
-            that the mapping is wrong.
+            that the mapping is wrong. It gets only the columns that `warn_columns` names, of all rows.
     """
 
     table: str
@@ -95,6 +95,7 @@ class Contract:
     derived: tuple[pa.Field, ...] = ()
     derive: Callable[[pa.Table, Mapping[str, str]], pa.Table] = no_derived_columns
     warn: Callable[[pa.Table], list[str]] = no_warnings
+    warn_columns: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     measures: Mapping[str, str] = field(default_factory=dict)
 

@@ -52,5 +52,6 @@ TRANSACTIONS = Contract(
     derive=_derive,
     options={"merchandise": ""},  # matches every code
     warn=_warn,
+    warn_columns=("is_product",),
     measures={"line_total": "quantity * unit_price"},
 )

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import pyarrow as pa
 
-from pipeline.contracts import CONTRACTS
+from pipeline.contracts import CONTRACTS, Contract
 from pipeline.errors import AisleError, RefusedError
 from pipeline.ingestion.deliveries import Delivery, is_closed
 from pipeline.ingestion.joins import left_join
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.ingestion.levels import recent_levels, recent_rows
-from pipeline.ingestion.mapping import ROW, MappedRows, exact_repeats, map_rows
-from pipeline.ingestion.quarantine import quarantined_rows, source_name
-from pipeline.ingestion.readers import read_rows
+from pipeline.ingestion.mapping import ROW, map_rows
+from pipeline.ingestion.quarantine import source_name
+from pipeline.ingestion.readers import read_batches, read_rows
 from pipeline.ingestion.received import effective_at, received_rows
+from pipeline.ingestion.repeats import RepeatFinder
 from pipeline.ingestion.report import write_refusal_page, write_validation_page
-from pipeline.ingestion.rows import Rows
+from pipeline.ingestion.rows import NO_ROWS, Malformed, Numbers, Rows, union
 from pipeline.ingestion.source_schema import Format
 from pipeline.ingestion.sources import NamedSource, load_sources
+from pipeline.ingestion.staging import Stage
 from pipeline.ingestion.suites import Parameters, Validation, load_suite, quarantined_share
+from pipeline.lake.sql import quoted
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_event
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.ingestion.rejections import Rejections
 
 log = logging.getLogger(__name__)
 
@@ -37,23 +46,44 @@ CLOCK_TOLERANCE = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Assessment:
-    """The rows of a delivery: read = accepted + rejected + repeats.
+    """The rows of a delivery: read = accepted + rejected + repeats. Its context removes their temporary files.
 
     Attributes:
         read: number of rows in the delivery.
-        accepted: rows for the received table.
-        rejected: rows for the quarantine.
+        clean: number of rows that are accepted.
         repeats: number of exact repeats that are dropped.
+        rejections: the rows for the quarantine.
         validation: the results of the suite.
         warnings: what is unusual about the delivery, in sentences; no row is rejected for it.
     """
 
     read: int
-    accepted: pa.Table
-    rejected: pa.Table
+    clean: int
     repeats: int
+    rejections: Rejections
     validation: Validation
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
+    _stage: Stage
+    _accepted: Callable[[], pa.RecordBatchReader]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stage.__exit__(*error)
+
+    @property
+    def quarantined(self) -> int:
+        """Number of rows that are rejected."""
+        return self.rejections.rows
+
+    def accepted(self) -> pa.RecordBatchReader:
+        """Read the rows for the received table, from the first one each time."""
+        return self._accepted()
+
+    def rejected(self) -> pa.RecordBatchReader:
+        """Read the rows for the quarantine, from the first one each time."""
+        return self.rejections.reader()
 
 
 def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None) -> Assessment:
@@ -79,9 +109,9 @@ def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntr
         lake,
         entry,
         assessment.validation,
+        assessment.rejections,
         read=assessment.read,
-        clean=assessment.accepted.num_rows,
-        quarantined=assessment.rejected,
+        clean=assessment.clean,
         repeats=assessment.repeats,
         warnings=assessment.warnings,
     )
@@ -92,6 +122,7 @@ def assess(settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntr
     for result in refusals:
         log_event(log, "expectation failed", logging.WARNING, **where, reason=result.reason)
     if refusals:
+        assessment.__exit__()
         raise RefusedError(
             "The delivery as a whole was refused",
             where=f"{delivery.table}, {delivery.id}",
@@ -112,38 +143,70 @@ def assess_rows(
         RefusedError: if the rows cannot be read, mapped or validated, for whatever reason.
         UsageError: if the suite is missing or malformed.
     """
-    # Great Expectations takes seconds to import, and no other step needs it.
-    from pipeline.ingestion.validation import validate
+    stage = Stage(settings)
+    try:
+        with _refusing_on_failure(delivery):
+            return _assess_staged(stage, settings, lake, delivery, entry, joined)
+    except BaseException:
+        stage.__exit__()
+        raise
 
-    source = source_of(settings, delivery)
-    contract = CONTRACTS[delivery.table]
+
+def _assess_staged(
+    stage: Stage, settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None
+) -> Assessment:
+    # Great Expectations takes seconds to import, and no other step needs it.
+    from pipeline.ingestion.rejections import reject
+    from pipeline.ingestion.validation import SuiteCheck
+
+    source, contract = source_of(settings, delivery), CONTRACTS[delivery.table]
     suite = load_suite(settings.expectations / f"{delivery.table}.json")
-    with _refusing_on_failure(delivery):
-        rows = _read(settings, lake, delivery, entry, joined, source)
-        mapped = map_rows(rows, source, contract)
-        repeated = exact_repeats(rows) if source.spec.repeats == "drop" else set()
-        distinct = _without(mapped.rows, repeated)
     parameters = Parameters(
         not_after=entry.landed_at + CLOCK_TOLERANCE,
         last_day=_last_day(delivery, source),
         recent_rows=recent_rows(lake, delivery),
-        recent_levels=recent_levels(settings, lake, delivery, contract, suite, distinct),
     )
-    with _refusing_on_failure(delivery):
-        validation = validate(distinct, suite, parameters, contract.measures)
-        faults = _faults(rows, mapped, distinct, validation.faults)
-        rejected = quarantined_rows(rows, faults, delivery)
+    check = SuiteCheck(suite, parameters, contract.measures)
+    repeats = RepeatFinder() if source.spec.repeats == "drop" else None
+    malformed: list[Malformed] = []
+    mistyped: list[Numbers] = []
+    batches = _read(settings, lake, delivery, entry, joined, source)
+    for rows in batches:
+        malformed += rows.malformed
+        try:
+            mapped = map_rows(rows, source, contract)
+        except RefusedError:
+            # A file that is damaged further on is refused for that.
+            deque(batches, maxlen=0)
+            raise
+        stage.add(rows, mapped.rows)
+        check.add(mapped.rows)
+        mistyped.append(np.array(sorted(mapped.faults), np.int64))
+        if repeats:
+            repeats.add(rows, stage.con)
+    stage.seal()
+    repeated = repeats.find(stage) if repeats else NO_ROWS
+    levels = recent_levels(stage, lake, delivery, contract, suite, _days(stage, delivery, contract, repeated))
+    validation = check.finish(stage, repeated, replace(parameters, recent_levels=levels))
+    faulty = np.setdiff1d(union(*mistyped, *(rows.numbers for rows in validation.failed)), repeated)
+    rejections = reject(stage, malformed, faulty, validation.failed, delivery, source, contract)
+    read = stage.rows + len(malformed)
     if delivery.corrects is None:
         # Rows of a correction were in quarantine before, so it may well be that most of them still are.
-        share = quarantined_share(suite, faults, rows.total_rows - len(repeated))
+        share = quarantined_share(suite, rejections.rows, read - len(repeated), rejections.kinds)
         validation = replace(validation, results=(*validation.results, share))
+    without = union(repeated, faulty)
+    since = effective_at(lake, entry)
+    told = contract.warn(stage.table(columns=list(contract.warn_columns))) if contract.warn_columns else []
     return Assessment(
-        read=rows.total_rows,
-        accepted=received_rows(_without(distinct, faults), delivery, effective_at(lake, entry), contract),
-        rejected=rejected,
+        read=read,
+        clean=stage.rows - len(without),
         repeats=len(repeated),
+        rejections=rejections,
         validation=validation,
-        warnings=(*mapped.warnings, *(r.sentence for r in validation.warnings)),
+        warnings=(*told, *(r.sentence for r in validation.warnings)),
+        _stage=stage,
+        _accepted=lambda: received_rows(stage.typed(without), delivery, since, contract),
     )
 
 
@@ -182,55 +245,34 @@ def _refusing_on_failure(delivery: Delivery) -> Iterator[None]:
 
 def _read(
     settings: Settings, lake: Lake, delivery: Delivery, entry: LedgerEntry, joined: str | None, source: NamedSource
-) -> Rows:
-    most = settings.max_delivery_bytes
-    rows = read_rows(_bytes(lake, entry.blob, most), delivery.name, source.spec.format, most)
-    join = source.spec.join
+) -> Iterator[Rows]:
+    most, join = settings.max_delivery_bytes, source.spec.join
+    more = None
     if join and joined:
-        rows = left_join(rows, read_rows(_bytes(lake, joined, most), joined, join.format, most), join.by, source.where)
-    if delivery.corrects:
-        # The number of the corrected row matters only to the quarantine; here the rows are like all others.
-        table = rows.table.drop_columns([ROW])
-        rows = replace(rows, table=table.rename_columns([source_name(name) for name in table.column_names]))
-    return rows
+        with lake.open_blob(joined) as stream:
+            more = read_rows(stream.read(most + 1), joined, join.format, most)
+    with lake.open_blob(entry.blob) as stream:
+        for rows in read_batches(stream, delivery.name, source.spec.format, most):
+            if join and more:
+                yield left_join(rows, more, join.by, source.where)
+            elif delivery.corrects:
+                # The number of the corrected row matters only to the quarantine; here the rows are like all others.
+                table = rows.table.drop_columns([ROW])
+                yield replace(rows, table=table.rename_columns([source_name(name) for name in table.column_names]))
+            else:
+                yield rows
 
 
-def _bytes(lake: Lake, path: str, most: int) -> bytes:
-    """Read a landed file; one larger than `most` only so far that it is known to be."""
-    with lake.open_blob(path) as stream:
-        return stream.read(most + 1)
-
-
-def _faults(
-    rows: Rows, mapped: MappedRows, validated: pa.Table, failed: Mapping[int, Mapping[str, list[str]]]
-) -> dict[int, list[str]]:
-    """Collect the reasons against each row by its number: from splitting, from typing and from the suite.
-
-    Args:
-        rows: the rows as read.
-        mapped: the typed rows.
-        validated: the typed rows that were validated.
-        failed: the reasons from the suite by position in `validated` and column.
-    """
-    faults: dict[int, list[str]] = {line.row: [line.fault] for line in rows.malformed}
-    numbers = validated["row"]
-    by_row = {numbers[position].as_py(): reasons for position, reasons in failed.items()}
-    kept = set(numbers.to_pylist()) if mapped.faults else set()
-    for row in sorted({*by_row, *(row for row in mapped.faults if row in kept)}):
-        typing = mapped.faults.get(row, {})
-        faults[row] = [f"{column}: {reason}" for column, reason in typing.items()]
-        for column, reasons in by_row.get(row, {}).items():
-            # A cell that could not be typed is null, and would be reported as missing too.
-            faults[row] += [f"{column}: {reason}" for reason in reasons if column not in typing]
-    return faults
-
-
-def _without(table: pa.Table, numbers: set[int] | Mapping[int, object]) -> pa.Table:
-    """Return the rows of a table except those with some numbers."""
-    if not numbers:
-        return table
-    removed = pa.array(sorted(numbers), pa.int64())
-    return table.filter(pa.compute.invert(pa.compute.is_in(table["row"], value_set=removed)))
+def _days(stage: Stage, delivery: Delivery, contract: Contract, repeated: Numbers) -> tuple[date | None, date | None]:
+    """Return the first and the last day that a delivery is for: by its address, else by its rows."""
+    if delivery.first is not None and delivery.until is not None:
+        return delivery.first, delivery.until - timedelta(days=1)
+    if contract.event_time is None:
+        return None, None
+    time = quoted(contract.event_time)
+    days = f"SELECT CAST(min({time}) AS DATE) AS first, CAST(max({time}) AS DATE) AS last"
+    found = stage.one(f"{days} FROM ({stage.relation(repeated)})")
+    return found["first"], found["last"]
 
 
 def _last_day(delivery: Delivery, source: NamedSource) -> datetime | None:

@@ -25,7 +25,7 @@ from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from ibis.backends.duckdb import Backend
+    from duckdb import DuckDBPyConnection
 
 MAX_SHOWN_DAYS = 5
 DIGEST_MODULUS = 2**31 - 1
@@ -123,7 +123,7 @@ def wrong_days(settings: Settings, lake: Lake, table: str, interrupted: set[str]
     if lake.exists(table):
         actual = _digests(engine.table(con, lake, table), table)
     wrong = {day for day in expected.keys() | actual.keys() if expected.get(day) != actual.get(day)}
-    return sorted(wrong - _days_under_way(con, lake, table, interrupted))
+    return sorted(wrong - _days_under_way(con.con, lake, table, interrupted))
 
 
 def orphans(lake: Lake, table: str, entries: list[LedgerEntry]) -> list[str]:
@@ -241,7 +241,7 @@ def _digests(rows: ir.Table, table: str) -> dict[date, tuple[int, int]]:
     return {row["day"]: (row["rows"], row["digest"]) for row in digests.to_pylist()}
 
 
-def _days_under_way(con: Backend, lake: Lake, table: str, interrupted: set[str]) -> set[date]:
+def _days_under_way(con: DuckDBPyConnection, lake: Lake, table: str, interrupted: set[str]) -> set[date]:
     corrections = [name for delivery in interrupted for name in corrections_of(lake, table, delivery)]
     deliveries = [*interrupted, *corrections]
     if not deliveries:

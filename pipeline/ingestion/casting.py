@@ -135,13 +135,16 @@ def _numbers(text: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
 
 
 def _timestamps(text: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
-    readable = text if form else _where(text, pc.match_substring_regex(text, ISO_8601))
-    cells = readable.to_pandas()
+    # The lines of an invoice have the same time, so each distinct text is parsed once.
+    distinct = text.combine_chunks().dictionary_encode()
+    words = pa.chunked_array([distinct.dictionary])
+    cells = (words if form else _where(words, pc.match_substring_regex(words, ISO_8601))).to_pandas()
     if form and "%V" in form and not WEEKDAY_DIRECTIVE.search(form):
         times = _mondays(cells, form)
     else:
-        times = pd.to_datetime(cells, format=form or "ISO8601", errors="coerce")
-    return pa.chunked_array([pa.array(times, ARROW_TYPES[ColumnType.TIMESTAMP], from_pandas=True)])
+        times = pd.to_datetime(cells, format=form or "ISO8601", errors="coerce", cache=False)
+    parsed = pa.array(times, ARROW_TYPES[ColumnType.TIMESTAMP], from_pandas=True)
+    return pa.chunked_array([parsed.take(distinct.indices)])
 
 
 def _mondays(cells: pd.Series[str], form: str) -> pd.Series[pd.Timestamp]:

@@ -138,7 +138,8 @@ def _rebuilt(settings: Settings, lake: Lake, table: str, delivery: str) -> Ledge
             corrects=delivery.partition(CORRECTION)[0] if CORRECTION in delivery else None,
         )
         assessment, rules = assess_again(settings, lake, entry)
-        found = _assessed(replace(entry, rules=rules), assessment, in_tables=counts != (0, 0))
+        with assessment:
+            found = _assessed(replace(entry, rules=rules), assessment, in_tables=counts != (0, 0))
         if (found.clean, found.quarantined) == counts:
             return found
         best = best or found
@@ -153,8 +154,8 @@ def _assessed(entry: LedgerEntry, assessment: Assessment, *, in_tables: bool) ->
         entry,
         status=Status.COMMITTED,
         read=assessment.read,
-        clean=assessment.accepted.num_rows,
-        quarantined=assessment.rejected.num_rows,
+        clean=assessment.clean,
+        quarantined=assessment.quarantined,
         repeats=assessment.repeats,
     )
 

@@ -41,16 +41,14 @@ class MappedRows:
     Attributes:
         rows: the contract's columns, the derived ones, `row` and `day`; a cell that could not be read is null.
         faults: why a row is faulty, by row number and then by column.
-        warnings: sentences on signs that the mapping may be wrong; no row is rejected for them.
     """
 
     rows: pa.Table
     faults: dict[int, dict[str, str]]
-    warnings: tuple[str, ...] = ()
 
 
 def map_rows(rows: Rows, source: NamedSource, contract: Contract) -> MappedRows:
-    """Map and type a delivery's rows.
+    """Map and type a delivery's rows, or those of a batch of it.
 
     Raises:
         RefusedError: naming every mapped column that is missing, and every column that is neither mapped nor ignored.
@@ -71,23 +69,7 @@ def map_rows(rows: Rows, source: NamedSource, contract: Contract) -> MappedRows:
         )
     schema = pa.schema([field for field in contract.schema if field.name != "delivery"])
     table = table.select(schema.names).cast(schema)
-    return MappedRows(table, dict(faults), tuple(contract.warn(table)))
-
-
-def exact_repeats(rows: Rows) -> set[int]:
-    """The numbers of the rows that equal an earlier row in every column."""
-    names = [str(position) for position in range(rows.table.num_columns)]
-    first = (
-        rows.table.rename_columns(names)
-        .append_column(ROW, rows.numbers)
-        .group_by(names, use_threads=False)
-        .aggregate([(ROW, "min")])
-        .column(f"{ROW}_min")
-    )
-    if len(first) == rows.table.num_rows:
-        return set()
-    repeated = pc.invert(pc.is_in(rows.numbers, value_set=first.combine_chunks()))
-    return set(rows.numbers.filter(repeated).to_pylist())
+    return MappedRows(table, dict(faults))
 
 
 def _map_column(table: pa.Table, column: Column, source: NamedSource) -> tuple[pa.ChunkedArray, dict[int, str]]:

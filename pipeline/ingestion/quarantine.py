@@ -13,9 +13,7 @@ import pyarrow as pa
 
 from pipeline.errors import RefusedError
 from pipeline.ingestion import ledger
-from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.mapping import ROW
-from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.sources import load_sources
 from pipeline.ingestion.suites import reason_kind
 from pipeline.lake.tables import Lake
@@ -40,34 +38,6 @@ QUARANTINE_SCHEMA = pa.schema(
 def quarantine_table(table: str) -> str:
     """Return the name of the table of rejected rows."""
     return f"{table}.quarantine"
-
-
-def quarantined_rows(rows: Rows, faults: Mapping[int, list[str]], delivery: Delivery) -> pa.Table:
-    """Build the rows of the quarantine.
-
-    Args:
-        rows: the rows of the delivery as read.
-        faults: the reasons against each rejected row by its number.
-        delivery: the delivery.
-    """
-    rejected = pa.array(sorted(faults), pa.int64())
-    is_rejected = pa.compute.is_in(rows.numbers, value_set=rejected)
-    # Not as a column of the rows: a source may have one of any name.
-    numbers, records = rows.numbers.filter(is_rejected).to_pylist(), rows.table.filter(is_rejected).to_pylist()
-    raw = dict(zip(numbers, records, strict=True)) | {line.row: {"": line.text} for line in rows.malformed}
-    return pa.Table.from_pylist(
-        [
-            {
-                "row": row,
-                "reasons": reasons,
-                "raw": json.dumps(raw[row], ensure_ascii=False),
-                "replayed_in": None,
-                "delivery": delivery.id,
-            }
-            for row, reasons in sorted(faults.items())
-        ],
-        schema=QUARANTINE_SCHEMA,
-    )
 
 
 def read_quarantine(lake: Lake, table: str, delivery: str | None = None) -> pa.Table:

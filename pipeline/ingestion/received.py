@@ -7,6 +7,7 @@ releases: `speaker`, the delivery that a row counts as part of (for a correction
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import pyarrow as pa
@@ -24,25 +25,38 @@ def received_table(table: str) -> str:
     return f"{table}.received"
 
 
-def received_rows(accepted: pa.Table, delivery: Delivery, effective_at: datetime, contract: Contract) -> pa.Table:
-    """Build the received rows of a delivery from its accepted rows.
+def received_rows(
+    accepted: Iterable[pa.Table], delivery: Delivery, effective_at: datetime, contract: Contract
+) -> pa.RecordBatchReader:
+    """Build the received rows of a delivery from its accepted rows, batch by batch while they are read.
 
     A correction counts as part of the delivery that it corrects.
 
     Args:
-        accepted: typed rows with `row` and `day`.
+        accepted: batches of typed rows with `row` and `day`.
         delivery: the delivery they are of.
         effective_at: see `effective_at`.
         contract: the table's contract.
     """
-    count = accepted.num_rows
-    position = accepted.schema.get_field_index("day")
-    dated = accepted.set_column(position, "day", accepted["day"].fill_null(UNDATED))
-    rows = dated.append_column("delivery", pa.array([delivery.id] * count, pa.string())).select(contract.schema.names)
-    source_delivery = delivery.corrects or delivery.id
-    return rows.append_column("speaker", pa.array([source_delivery] * count, pa.string())).append_column(
-        "spoken_at", pa.array([effective_at] * count, pa.timestamp("us"))
-    )
+    own = [
+        pa.field("speaker", pa.string()),
+        pa.field("spoken_at", pa.timestamp("us")),
+    ]
+    schema = pa.schema([*contract.schema, *own])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for rows in accepted:
+            constants = {
+                "delivery": pa.scalar(delivery.id),
+                "speaker": pa.scalar(delivery.corrects or delivery.id),
+                "spoken_at": pa.scalar(effective_at, pa.timestamp("us")),
+            }
+            columns = {name: rows[name] for name in rows.column_names}
+            columns |= {name: pa.repeat(value, rows.num_rows) for name, value in constants.items()}
+            columns["day"] = rows["day"].fill_null(UNDATED)
+            yield from pa.table([columns[name] for name in schema.names], schema=schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def effective_at(lake: Lake, entry: LedgerEntry) -> datetime:

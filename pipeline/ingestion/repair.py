@@ -22,7 +22,7 @@ from pipeline.ingestion.quarantine import QUARANTINE_SCHEMA, quarantine_table
 from pipeline.ingestion.rebuilding import HASH_PREFIX, assess_again
 from pipeline.ingestion.received import received_table
 from pipeline.ingestion.replay import replay_file
-from pipeline.lake import engine
+from pipeline.lake import sql
 from pipeline.lake.health import damages, file_hash, set_aside
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_event, log_step
@@ -105,8 +105,8 @@ def repair(settings: Settings, table: str, *, dry_run: bool = False) -> Repair:
         }
         days = wrong_days(settings, lake, table, interrupted | lost)
         if days and not dry_run:
-            con = engine.connect(settings)
-            lake.update(table, {"day": days}, lambda: current_rows(con, lake, CONTRACTS[table], days))
+            with sql.connected(settings) as con:
+                lake.update(table, {"day": days}, lambda: current_rows(con, lake, CONTRACTS[table], days))
         results |= {"deliveries": len(changed), "days": len(days), "failed": len(failed)}
     return Repair(table, changed, tuple(days), failed, aside)
 
@@ -141,8 +141,12 @@ def _repair_delivery(settings: Settings, lake: Lake, entry: LedgerEntry, dry_run
     if corrected is None:
         return "its raw bytes"
     assessment, rules = assess_again(settings, lake, corrected)
-    rejected = _with_replays(lake, entry, assessment.rejected)
-    tables = {received_table(entry.table): assessment.accepted, quarantine_table(entry.table): rejected}
+    with assessment:
+        rejected = _with_replays(lake, entry, assessment.rejected().read_all())
+        tables = {
+            received_table(entry.table): assessment.accepted().read_all(),
+            quarantine_table(entry.table): rejected,
+        }
     differences = []
     for name, rows in tables.items():
         empty = rows.schema.empty_table()
@@ -155,7 +159,7 @@ def _repair_delivery(settings: Settings, lake: Lake, entry: LedgerEntry, dry_run
         corrected,
         rules=rules,
         read=assessment.read,
-        clean=assessment.accepted.num_rows,
+        clean=assessment.clean,
         quarantined=rejected.num_rows,
         repeats=assessment.repeats,
     )

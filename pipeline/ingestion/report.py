@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from pipeline.errors import AisleError
 from pipeline.ingestion.ledger import LedgerEntry
-from pipeline.ingestion.suites import ExpectationResult, Validation, reason_kind
+from pipeline.ingestion.suites import ExpectationResult, Validation
 from pipeline.lake.tables import Lake
 from pipeline.reports.page import Section, Table, Tile, write_page
 from pipeline.reports.phrasing import count, share
 
-MAX_ROWS = 50
+if TYPE_CHECKING:
+    from pipeline.ingestion.rejections import Rejections
+
+MAX_REASONS = 50
 MAX_CELL_CHARACTERS = 300
 MAX_MESSAGE_CHARACTERS = 1000
 NOTHING_CHANGED = "No row was accepted. What the delivery had brought before is unchanged."
@@ -24,10 +25,10 @@ def write_validation_page(
     lake: Lake,
     entry: LedgerEntry,
     validation: Validation,
+    rejections: Rejections,
     *,
     read: int,
     clean: int,
-    quarantined: pa.Table,
     repeats: int,
     warnings: Sequence[str] = (),
 ) -> str:
@@ -37,9 +38,9 @@ def write_validation_page(
         lake: where the page goes.
         entry: the delivery's ledger entry.
         validation: the results of the suite.
+        rejections: the rejected rows.
         read: number of rows read.
         clean: number of rows accepted.
-        quarantined: the rejected rows, with columns `row`, `reasons` and `raw`.
         repeats: number of exact repeats that were dropped.
         warnings: what is unusual about the delivery, in sentences.
 
@@ -47,7 +48,7 @@ def write_validation_page(
         The page's path relative to home.
     """
     refused = bool(validation.refusals)
-    bad = quarantined.num_rows
+    bad = rejections.rows
     tiles = [
         Tile("verdict", "refused" if refused else "accepted", "bad" if refused else "good"),
         Tile("rows read", count(read)),
@@ -57,7 +58,7 @@ def write_validation_page(
         *([Tile("warnings", count(len(warnings)), "bad")] if warnings else []),
         *(Tile(f"warning: {r.reason}", count(r.failing)) for r in validation.results if r.warns and r.failing),
     ]
-    sections = [_reasons(quarantined, read), _examples(quarantined, refused)] if bad else []
+    sections = [_reasons(rejections, read), _examples(rejections, refused)] if bad else []
     if warnings:
         sections = [Section("Warnings", list(warnings)), *sections]
     sections = [*([_refusals(validation)] if refused else []), *sections, _expectations(validation)]
@@ -127,18 +128,18 @@ def _rows(number: int) -> str:
     return "1 row" if number == 1 else f"{count(number)} rows"
 
 
-def _reasons(quarantined: pa.Table, read: int) -> Section:
-    reasons = Counter(reason_kind(r) for row in quarantined["reasons"].to_pylist() for r in row)
+def _reasons(rejections: Rejections, read: int) -> Section:
+    reasons = [(reason, count(rows)) for reason, rows in rejections.reasons.most_common(MAX_REASONS)]
     return Section(
         "Why rows were rejected",
-        [f"{_rows(quarantined.num_rows)} of {count(read)} ({share(quarantined.num_rows, read)}) broke the contract."],
-        Table(("reason", "rows"), [(r, count(n)) for r, n in reasons.most_common(MAX_ROWS)], frozenset({1})),
+        [f"{_rows(rejections.rows)} of {count(read)} ({share(rejections.rows, read)}) broke the contract."],
+        Table(("reason", "rows"), reasons, frozenset({1})),
     )
 
 
-def _examples(quarantined: pa.Table, refused: bool) -> Section:
-    rows = quarantined.slice(0, MAX_ROWS).to_pylist()
-    more = quarantined.num_rows - len(rows)
+def _examples(rejections: Rejections, refused: bool) -> Section:
+    rows = rejections.examples
+    more = rejections.rows - len(rows)
     todo = (
         "They are not in quarantine, because the delivery as a whole was refused."
         if refused

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import RefusedError
+
+Numbers = npt.NDArray[np.int64]
+"""Numbers of rows of a delivery, each once and in order."""
+NO_ROWS: Numbers = np.array([], np.int64)
+BATCH_ROWS = 1 << 17
+"""How many rows of a delivery are in memory at once, at each step from reading to writing."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a delivery, every cell as text.
+    """The rows of a delivery or of a batch of it, every cell as text.
 
     Attributes:
         table: one string column for each of the source's columns; a missing value is null.
@@ -43,6 +51,19 @@ class Rows:
     def total_rows(self) -> int:
         """The number of rows in the delivery, malformed ones included."""
         return int(self.table.num_rows) + len(self.malformed)
+
+
+def within(numbers: Numbers, present: Numbers) -> Numbers:
+    """Return those of some numbers that are from the first to the last of a batch's."""
+    if not len(numbers) or not len(present):
+        return NO_ROWS
+    low, high = np.searchsorted(numbers, [present[0], present[-1] + 1])
+    return numbers[low:high]
+
+
+def union(*parts: Numbers) -> Numbers:
+    """Return the numbers that are in any of several lists."""
+    return np.unique(np.concatenate([NO_ROWS, *parts]))
 
 
 def refuse_repeated_columns(names: list[str], where: str) -> None:

@@ -31,7 +31,7 @@ from pipeline.ingestion.overlap import current_rows, days_of
 from pipeline.ingestion.quarantine import quarantine_table
 from pipeline.ingestion.received import received_table
 from pipeline.ingestion.sources import load_sources
-from pipeline.lake import engine
+from pipeline.lake import sql
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.logs import log_event, log_step
 from pipeline.settings import Settings
@@ -220,17 +220,15 @@ def check(settings: Settings, landed: Landed) -> Checked:
             else:
                 ledger.record(lake, replace(entry, status=Status.REFUSED, reason=str(refusal)))
             raise
-        counts = {
-            "read": assessment.read,
-            "clean": assessment.accepted.num_rows,
-            "quarantined": assessment.rejected.num_rows,
-            "repeats": assessment.repeats,
-        }
-        corrections = corrections_of(lake, delivery.table, delivery.id)
-        where = {"delivery": [delivery.id, *corrections]}
-        lake.replace(received_table(delivery.table), where, assessment.accepted)
-        if assessment.rejected.num_rows or lake.exists(quarantine_table(delivery.table)):
-            lake.replace(quarantine_table(delivery.table), where, assessment.rejected)
+        with assessment:
+            counts = {name: getattr(assessment, name) for name in ("read", "clean", "quarantined", "repeats")}
+            corrections = corrections_of(lake, delivery.table, delivery.id)
+            where = {"delivery": [delivery.id, *corrections]}
+            lake.update(received_table(delivery.table), where, assessment.accepted)
+            quarantine = quarantine_table(delivery.table)
+            # Most deliveries have no row in quarantine and had none, so most need no commit.
+            if assessment.quarantined or set(where["delivery"]) & lake.row_counts(quarantine, "delivery").keys():
+                lake.update(quarantine, where, assessment.rejected)
         results |= counts
     void = _void_corrections(lake, delivery.table, corrections)
     return Checked(delivery, replace(entry, **counts), unchanged=False, warnings=(*assessment.warnings, *void))
@@ -242,15 +240,15 @@ def commit(settings: Settings, checked: Checked) -> Committed:
     if checked.unchanged:
         return Committed(entry, TableRef(table, lake.version(table)), unchanged=True)
     with log_step(log, "commit", table=table, delivery=entry.delivery) as results:
-        con = engine.connect(settings)
         corrections = corrections_of(lake, table, entry.delivery)
-        own_days = days_of(con, lake, received_table(table), [entry.delivery])
-        days = sorted(own_days | days_of(con, lake, table, [entry.delivery, *corrections]))
-        if days:
-            ref = lake.update(table, {"day": days}, lambda: current_rows(con, lake, CONTRACTS[table], days))
-        else:
-            # A correction of which every row was rejected again.
-            ref = TableRef(table, lake.version(table))
+        with sql.connected(settings) as con:
+            own_days = days_of(con, lake, received_table(table), [entry.delivery])
+            days = sorted(own_days | days_of(con, lake, table, [entry.delivery, *corrections]))
+            if days:
+                ref = lake.update(table, {"day": days}, lambda: current_rows(con, lake, CONTRACTS[table], days))
+            else:
+                # A correction of which every row was rejected again.
+                ref = TableRef(table, lake.version(table))
         for old in (old for delivery in corrections for old in ledger.entries(lake, table, delivery)):
             ledger.record(lake, replace(old, status=Status.REPLACED))
         record_warnings(lake, table, entry.delivery, own_days, checked.warnings, replaced=corrections)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.ingestion.rows import Numbers
 
 PARAMETER = "$PARAMETER"
 RECENT_LEVEL = "recent_level"
@@ -104,16 +105,31 @@ class ExpectationResult:
 
 
 @dataclass(frozen=True)
+class FailedRows:
+    """The rows that fail an expectation for which a row is rejected.
+
+    Attributes:
+        columns: the columns that it is about.
+        reason: what is wrong with such a row.
+        numbers: the numbers of the rows, in order.
+    """
+
+    columns: tuple[str, ...]
+    reason: str
+    numbers: Numbers
+
+
+@dataclass(frozen=True)
 class Validation:
     """The results of a suite on a delivery.
 
     Attributes:
         results: one for each expectation, in the order of the suite.
-        faults: for each row that fails (by its position in the table) the reasons by column.
+        failed: the rows to be rejected, expectation by expectation, in the same order.
     """
 
     results: tuple[ExpectationResult, ...]
-    faults: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    failed: tuple[FailedRows, ...] = ()
 
     @property
     def refusals(self) -> list[ExpectationResult]:
@@ -154,17 +170,17 @@ def load_suite(file: Path) -> Suite:
         ) from error
 
 
-def quarantined_share(suite: Suite, faults: Mapping[int, Sequence[str]], checked: int) -> ExpectationResult:
+def quarantined_share(suite: Suite, rejected: int, checked: int, kinds: Counter[str]) -> ExpectationResult:
     """Compare the share of rejected rows with the suite's limit. A delivery without an accepted row always fails.
 
     Args:
         suite: the suite.
-        faults: the reasons against each rejected row.
+        rejected: number of rejected rows.
         checked: number of rows in the delivery except exact repeats.
+        kinds: number of rejected rows for each kind of reason.
     """
     limit = suite.max_quarantined_share
-    share = len(faults) / checked if checked else 0.0
-    kinds = Counter(kind for reasons in faults.values() for kind in {reason_kind(reason) for reason in reasons})
+    share = rejected / checked if checked else 0.0
     frequent = "".join(f", {kind}: {count:,}" for kind, count in kinds.most_common(MAX_SHOWN_REASONS))
     return ExpectationResult(
         expectation="max_quarantined_share",
@@ -173,7 +189,7 @@ def quarantined_share(suite: Suite, faults: Mapping[int, Sequence[str]], checked
         reason="too many rows break the contract",
         bounds=f"at most {limit:.1%} of the rows" if limit < 1 else "at least one accepted row",
         passed=share <= limit and share < 1,
-        observed=f"{len(faults):,} of {checked:,} rows, {share:.1%}{frequent}",
+        observed=f"{rejected:,} of {checked:,} rows, {share:.1%}{frequent}",
     )
 
 

@@ -4,17 +4,20 @@ A suite is a JSON file that people edit (`expectations/<table>.json`, in Great E
 the values of a column apply to rows: a row that fails one goes to quarantine. All other expectations apply to the
 delivery as a whole: if one fails, the delivery is refused. An expectation whose `severity` is `warning` is only
 reported on the delivery's page.
+
+Great Expectations checks the definitions and decides on the delivery as a whole, from figures that the engine computes.
+Rows are held against the suite batch by batch, by Arrow (`row_expectations.py`), and uniqueness by the engine. What
+these do not cover, Great Expectations evaluates itself, on all rows in memory.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cache
 from typing import Any
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,88 +28,152 @@ from great_expectations.expectations.expectation import ColumnMapExpectation, Mu
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
+from pipeline.ingestion.expectation_results import SEPARATOR, delivery_result, describe, row_result, undecided_result
+from pipeline.ingestion.figures import EARLIEST, LATEST, figures
+from pipeline.ingestion.row_expectations import failing_rows
+from pipeline.ingestion.rows import Numbers, union
+from pipeline.ingestion.staging import Stage
 from pipeline.ingestion.suites import (
     RECENT_LEVEL,
-    ExpectationResult,
+    FailedRows,
     Parameters,
     Suite,
     Validation,
     fill_in,
     positions_with,
 )
+from pipeline.ingestion.uniqueness import shared_values
 
-PASS_OR_FAIL = {"result_format": "BOOLEAN_ONLY"}
 FAILING_ROWS = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
-"""Only the expectations that fail are evaluated again for their rows. On most days none fails, which saves half."""
-EARLIEST, LATEST = datetime(1678, 1, 1), datetime(2262, 1, 1)
-"""The range of nanosecond timestamps; times beyond it are validated as the nearest of the two."""
 POSITION = "position"
-MAX_SHOWN_CHARACTERS = 40
-NOT_SHOWN = ("column", "column_list", "condition_parser", "min_value", "max_value")
-"""Keywords of an expectation that are not listed among what it allows: some are shown in other ways."""
-SEPARATOR = ", "
-"""Between the columns of one expectation, and between their values."""
+Expectations = Mapping[int, Mapping[str, Any]]
+"""Expectations by position in the suite."""
 
 
-def validate(
-    rows: pa.Table, suite: Suite, parameters: Parameters, measures: Mapping[str, str] | None = None
-) -> Validation:
-    """Validate the typed rows of a delivery against a suite.
-
-    An expectation that refers to `recent_level` is evaluated without the rows that other expectations reject, because
-    the recent days have no such rows either.
+class SuiteCheck:
+    """Holds a delivery against a suite: its rows batch by batch, then the delivery as a whole.
 
     Args:
-        rows: the rows.
         suite: the suite.
-        parameters: the values for this delivery.
+        parameters: the values for this delivery; the recent levels may follow later.
         measures: computed columns for the expectations: name -> arithmetic on other columns.
 
     Raises:
-        UsageError: if the suite is malformed, or an expectation cannot be evaluated on these rows.
+        UsageError: if the suite is malformed.
     """
-    _refuse_unknown(suite)
-    ready, undecided = fill_in(suite.expectations, parameters)
-    frame = _frame(rows, measures or {})
-    of_rows = {position: expectation for position, expectation in ready.items() if _is_about_rows(expectation)}
-    of_level = {n: ready[n] for n in positions_with(suite.expectations, RECENT_LEVEL) if n in ready}
-    of_delivery = {n: expectation for n, expectation in ready.items() if n not in of_rows and n not in of_level}
-    outcomes = _evaluate(frame, of_rows, suite, PASS_OR_FAIL)
-    failed = {position: expectation for position, expectation in of_rows.items() if not outcomes[position].success}
-    outcomes |= _evaluate(frame, failed, suite, FAILING_ROWS) | _evaluate(frame, of_delivery, suite, FAILING_ROWS)
-    faults: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for position in failed:
-        result = _result(ready[position], outcomes[position])
-        if result.warns:
-            continue
-        for index in outcomes[position].result["unexpected_index_list"]:
-            observed = [rows[name][index].as_py() for name in result.column.split(SEPARATOR)]
-            shown = SEPARATOR.join(str(value)[:MAX_SHOWN_CHARACTERS] for value in observed)
-            faults[int(index)][result.column].append(result.reason + ("" if None in observed else f" ({shown})"))
-    accepted = frame.drop(index=list(faults))
-    outcomes |= _evaluate(accepted, of_level, suite, FAILING_ROWS) if len(accepted) else {}
-    for position in of_level:
-        # Without rows that the expectation is about there is nothing to compare, such as on a day with no store open.
-        if position not in outcomes or pd.isna(outcomes[position].result.get("observed_value")):
-            undecided[position] = ready.pop(position)
-    results = {position: _result(expectation, outcomes[position]) for position, expectation in ready.items()}
-    results |= {position: _undecided(expectation) for position, expectation in undecided.items()}
-    return Validation(
-        tuple(results[position] for position in sorted(results)),
-        {row: dict(columns) for row, columns in faults.items()},
-    )
+
+    def __init__(self, suite: Suite, parameters: Parameters, measures: Mapping[str, str] | None = None) -> None:
+        _refuse_unknown(suite)
+        self._suite, self._measures = suite, measures or {}
+        ready, _ = fill_in(suite.expectations, parameters)
+        _define(ready, suite)
+        self._of_rows = {position: e for position, e in ready.items() if _is_about_rows(e)}
+        self._batches: dict[int, list[Numbers]] = {position: [] for position in self._of_rows}
+        self._left_to_others: set[int] = set()
+        self._measured = any(_columns(e) & self._measures.keys() for e in self._of_rows.values())
+
+    def add(self, typed: pa.Table) -> None:
+        """Hold a batch of typed rows against the expectations on rows."""
+        rows = with_measures(typed, self._measures) if self._measured else typed
+        for position, expectation in self._of_rows.items():
+            if position in self._left_to_others:
+                continue
+            failing = failing_rows(rows, expectation)
+            if failing is None:
+                self._left_to_others.add(position)
+            elif pc.any(failing).as_py():
+                self._batches[position].append(typed["row"].filter(failing).to_numpy())
+
+    def finish(self, stage: Stage, repeats: Numbers, parameters: Parameters) -> Validation:
+        """Decide on the delivery after its last batch.
+
+        An expectation that refers to `recent_level` is evaluated without the rows that other expectations reject,
+        because the recent days have no such rows either.
+
+        Args:
+            stage: all rows.
+            repeats: the numbers of the exact repeats, which do not count.
+            parameters: the values for this delivery, complete.
+
+        Raises:
+            UsageError: if an expectation cannot be evaluated on these rows.
+        """
+        ready, undecided = fill_in(self._suite.expectations, parameters)
+        defined = _define(ready, self._suite)
+        numbers = self._failing_rows(stage, repeats)
+        failed = [
+            FailedRows(tuple(describe(e)["column"].split(SEPARATOR)), describe(e)["reason"], numbers[position])
+            for position, e in self._of_rows.items()
+            if len(numbers[position]) and not describe(e)["warns"]
+        ]
+        of_level = {n: ready[n] for n in positions_with(self._suite.expectations, RECENT_LEVEL) if n in ready}
+        others = {n: e for n, e in ready.items() if n not in self._of_rows and n not in of_level}
+        without = union(repeats, *(rows.numbers for rows in failed))
+        decided = self._decide(stage, others, defined, repeats)
+        decided |= self._decide(stage, of_level, defined, without) if len(without) < stage.rows else {}
+        for position in of_level:
+            # Without rows that the expectation is about there is nothing to compare, as on a day with no store open.
+            if position not in decided or pd.isna(decided[position][1]):
+                undecided[position] = ready.pop(position)
+        results = {n: row_result(e, len(numbers[n])) for n, e in self._of_rows.items()}
+        results |= {n: delivery_result(ready[n], *decided[n]) for n in (*others, *of_level) if n in ready}
+        results |= {n: undecided_result(e) for n, e in undecided.items()}
+        return Validation(tuple(results[position] for position in sorted(results)), tuple(failed))
+
+    def _failing_rows(self, stage: Stage, repeats: Numbers) -> dict[int, Numbers]:
+        """Return the numbers of the rows that fail each expectation on rows, repeats left out."""
+        found = {n: np.setdiff1d(union(*parts), repeats, assume_unique=True) for n, parts in self._batches.items()}
+        rest = {n: self._of_rows[n] for n in sorted(self._left_to_others)}
+        for position, expectation in list(rest.items()):
+            if (query := shared_values(expectation, stage.schema)) is not None:
+                rows = stage.con.execute(query.format(rows=stage.relation(repeats))).to_arrow_table()
+                found[position] = union(rows["row"].to_numpy())
+                del rest[position]
+        if rest:
+            typed = stage.table(repeats)
+            for position, outcome in _evaluate(typed, rest, self._suite, self._measures).items():
+                failing = [] if outcome.success else outcome.result["unexpected_index_list"]
+                found[position] = union(typed["row"].to_numpy()[np.array(failing, np.int64)])
+        return found
+
+    def _decide(
+        self, stage: Stage, expectations: Expectations, defined: Mapping[int, Any], without: Numbers
+    ) -> dict[int, tuple[bool, Any]]:
+        """Return whether expectations on the delivery hold, and what was observed."""
+        found = figures(stage, expectations, self._measures, without)
+        outcomes = {}
+        for position, figure in found.items():
+            try:
+                outcome = defined[position]._validate(metrics=figure)
+            except (TypeError, ValueError) as error:
+                raise _not_evaluated(expectations[position], self._suite, str(error)) from error
+            outcomes[position] = bool(outcome["success"]), outcome["result"].get("observed_value")
+        rest = {n: e for n, e in expectations.items() if n not in found}
+        if rest:
+            for n, result in _evaluate(stage.table(without), rest, self._suite, self._measures).items():
+                outcomes[n] = bool(result.success), result.result.get("observed_value")
+        return outcomes
 
 
-def _evaluate(
-    frame: pd.DataFrame, expectations: Mapping[int, Mapping[str, Any]], suite: Suite, result_format: dict[str, Any]
-) -> dict[int, Any]:
-    """Evaluate expectations and return Great Expectations' results by position in the suite."""
-    if not expectations:
-        return {}
-    # Great Expectations returns the results in an order of its own.
+def with_measures(rows: pa.Table, measures: Mapping[str, str]) -> pa.Table:
+    """Append the computed columns to rows."""
+    numeric = [f.name for f in rows.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
+    frame = rows.select(numeric).cast(pa.schema([(name, pa.float64()) for name in numeric])).to_pandas()
+    for name, formula in measures.items():
+        rows = rows.append_column(name, pa.array(frame.eval(formula), pa.float64(), from_pandas=True))
+    return rows
+
+
+def _define(expectations: Expectations, suite: Suite) -> dict[int, Any]:
+    """Return Great Expectations' objects of expectations, by position in the suite.
+
+    Raises:
+        UsageError: if it does not take one of them.
+    """
+    # Great Expectations returns them in an order of its own.
     marked = [{**e, "meta": {**e.get("meta", {}), POSITION: position}} for position, e in expectations.items()]
     try:
-        gx_suite = gx.ExpectationSuite(name=suite.file.stem, expectations=marked)
+        defined = gx.ExpectationSuite(name=suite.file.stem, expectations=marked).expectations
     except (GreatExpectationsError, ValidationError, ValueError, TypeError) as error:
         raise UsageError(
             "The suite is not one that Great Expectations takes",
@@ -114,11 +181,19 @@ def _evaluate(
             observed=error,
             todo="correct it",
         ) from error
-    batch = _batch_definition().get_batch(batch_parameters={"dataframe": frame})
+    return {expectation.meta[POSITION]: expectation for expectation in defined}  # type: ignore[index]
+
+
+def _evaluate(rows: pa.Table, expectations: Expectations, suite: Suite, measures: Mapping[str, str]) -> dict[int, Any]:
+    """Have Great Expectations evaluate expectations, and return its results by position in the suite."""
+    gx_suite = gx.ExpectationSuite(name=suite.file.stem, expectations=list(_define(expectations, suite).values()))
+    batch = _batch_definition().get_batch(batch_parameters={"dataframe": _frame(rows, measures)})
     outcomes = {}
-    for outcome in batch.validate(gx_suite, result_format=result_format).results:
+    for outcome in batch.validate(gx_suite, result_format=FAILING_ROWS).results:
         position = outcome.expectation_config.meta[POSITION]  # type: ignore[union-attr]
-        _refuse_failed_evaluation(outcome, expectations[position], suite)
+        if outcome.exception_info and "raised_exception" not in outcome.exception_info:
+            messages = {str(info.get("exception_message")) for info in outcome.exception_info.values()}
+            raise _not_evaluated(expectations[position], suite, "; ".join(sorted(messages)))
         outcomes[position] = outcome
     return outcomes
 
@@ -187,59 +262,15 @@ def _is_about_rows(expectation: Mapping[str, Any]) -> bool:
     return found is not None and issubclass(found, ColumnMapExpectation | MulticolumnMapExpectation)
 
 
-def _refuse_failed_evaluation(outcome: Any, expectation: Mapping[str, Any], suite: Suite) -> None:
-    if outcome.exception_info and "raised_exception" not in outcome.exception_info:
-        messages = {str(info.get("exception_message")) for info in outcome.exception_info.values()}
-        raise UsageError(
-            "An expectation cannot be evaluated on these rows",
-            where=f"{suite.file}: {expectation['type']} on {expectation['kwargs'].get('column', 'the table')}",
-            observed="; ".join(sorted(messages)),
-            todo="correct the suite",
-        )
-
-
-def _result(expectation: Mapping[str, Any], outcome: Any) -> ExpectationResult:
+def _columns(expectation: Mapping[str, Any]) -> set[str]:
     kwargs = expectation["kwargs"]
-    about_rows = _is_about_rows(expectation)
-    return ExpectationResult(
-        **_description(expectation),
-        scope="row" if about_rows else "delivery",
-        bounds=_bounds(kwargs),
-        passed=bool(outcome.success),
-        failing=int(outcome.result["unexpected_count"]) if about_rows and not outcome.success else 0,
-        observed="" if about_rows else _as_text(outcome.result.get("observed_value", "")),
+    return {str(kwargs.get("column")), *kwargs.get("column_list", ())}
+
+
+def _not_evaluated(expectation: Mapping[str, Any], suite: Suite, observed: str) -> UsageError:
+    return UsageError(
+        "An expectation cannot be evaluated on these rows",
+        where=f"{suite.file}: {expectation['type']} on {expectation['kwargs'].get('column', 'the table')}",
+        observed=observed,
+        todo="correct the suite",
     )
-
-
-def _bounds(kwargs: Mapping[str, Any]) -> str:
-    """Phrase what an expectation allows: `0.5 to 12.5`, `at least 1`, and further keywords with their values."""
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    parts = []
-    if low is not None and high is not None:
-        parts.append(f"{_as_text(low)} to {_as_text(high)}")
-    elif low is not None or high is not None:
-        parts.append(f"at least {_as_text(low)}" if high is None else f"at most {_as_text(high)}")
-    others = {k: v for k, v in kwargs.items() if k not in NOT_SHOWN and v is not None}
-    return ", ".join([*parts, *(f"{name} {value}" for name, value in others.items())])
-
-
-def _as_text(value: Any) -> str:
-    """Format an observed or allowed value for people."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1e5 else f"{value:,.6g}"
-
-
-def _undecided(expectation: Mapping[str, Any]) -> ExpectationResult:
-    return ExpectationResult(**_description(expectation), scope="delivery", bounds="not known yet", passed=None)
-
-
-def _description(expectation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a result that depend on the suite alone."""
-    kwargs, name = expectation["kwargs"], expectation["type"]
-    return {
-        "expectation": name,
-        "column": kwargs.get("column") or SEPARATOR.join(kwargs.get("column_list", ())),
-        "reason": expectation.get("meta", {}).get("reason", name.removeprefix("expect_").replace("_", " ")),
-        "warns": expectation.get("severity") == "warning",
-    }

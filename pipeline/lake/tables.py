@@ -13,11 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, QueryBuilder, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    QueryBuilder,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from pipeline.dates import format_day, parse_as_of
@@ -28,9 +35,14 @@ from pipeline.lake.partitions import Partition, as_json, predicate, single_day
 from pipeline.redaction import redact
 from pipeline.settings import Settings
 
+RowsOrBatches: TypeAlias = pa.Table | pa.RecordBatchReader
 CONFLICT_RETRIES = 20
 DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
 """Names of the column by which a table with a partition per day is partitioned; the last two in earlier releases."""
+
+WHOLE = WriterProperties(compression="SNAPPY")
+STREAMED = WriterProperties(compression="SNAPPY", max_row_group_size=1 << 14)
+"""How rows are written that arrive in batches: a row group that is not complete is in memory, for each partition."""
 
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
@@ -69,6 +81,10 @@ class Lake(Files):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._options = settings.storage_options or None
+        self._versions: dict[str, DeltaTable] = {}
+        """The version of each table that was opened last; a version never changes, so it need not be opened again."""
+        self._being_replaced: dict[str, DeltaTable] = {}
+        """While a table is updated, the version that is replaced; the rows are made from this one."""
 
     def exists(self, table: str) -> bool:
         """Tell whether the table has ever been written."""
@@ -91,7 +107,11 @@ class Lake(Files):
         return list(self._open(table).metadata().partition_columns)
 
     def files(
-        self, table: str, version: int | None = None, keep: Callable[[Mapping[str, Any]], bool] | None = None
+        self,
+        table: str,
+        version: int | None = None,
+        keep: Callable[[Mapping[str, Any]], bool] | None = None,
+        wanted: Sequence[str] | None = None,
     ) -> list[str]:
         """List the addresses of the data files of a table's version.
 
@@ -100,15 +120,28 @@ class Lake(Files):
             version: the version; the newest if missing.
             keep: selects files by the statistics in the commit (`partition.<column>`, `min.<column>`,
                 `max.<column>`, `num_records`); all files if missing.
+            wanted: which of these `keep` looks at, because there are many; all if missing.
         """
         root = self._uri(table)
-        paths = [file["path"] for file in self.data_files(table, version) if keep is None or keep(file)]
+        files = self.data_files(table, version, wanted)
+        paths = [file["path"] for file in files if keep is None or keep(file)]
         return sorted(f"{root}/{unquote(path)}" for path in paths)
 
-    def data_files(self, table: str, version: int | None = None) -> list[dict[str, Any]]:
-        """The data files of a table's version, each with what its commit says of it: path, size, rows, statistics."""
-        actions: list[dict[str, Any]] = pa.table(self._open(table, version).get_add_actions(flatten=True)).to_pylist()
-        return actions
+    def data_files(
+        self, table: str, version: int | None = None, wanted: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """The data files of a table's version, each with what its commit says of it: path, size, rows, statistics.
+
+        Args:
+            table: name of the table.
+            version: the version; the newest if missing.
+            wanted: which of it, beside the path, as far as there is such a thing; everything if missing.
+        """
+        actions = pa.table(self._open(table, version).get_add_actions(flatten=True))
+        if wanted is not None:
+            actions = actions.select([name for name in actions.column_names if name in {"path", *wanted}])
+        files: list[dict[str, Any]] = actions.to_pylist()
+        return files
 
     def history(self, table: str) -> list[dict[str, Any]]:
         """What the log says of each commit of a table, newest first, as far as the log goes back."""
@@ -117,7 +150,8 @@ class Lake(Files):
     def row_counts(self, table: str, column: str, version: int | None = None) -> dict[str, int]:
         """Count the rows of each value of a partition column, from the commits alone; empty without a table."""
         counts: Counter[str] = Counter()
-        for file in self.data_files(table, version) if self.exists(table) else ():
+        wanted = [f"partition.{column}", "num_records"]
+        for file in self.data_files(table, version, wanted) if self.exists(table) else ():
             counts[str(file[f"partition.{column}"])] += int(file["num_records"])
         return dict(sorted(counts.items()))
 
@@ -180,10 +214,13 @@ class Lake(Files):
         self,
         table: str,
         where: Partition,
-        make_rows: Callable[[], pa.Table],
+        make_rows: Callable[[], RowsOrBatches],
         inputs: Mapping[str, int] | None = None,
     ) -> TableRef:
         """Replace the content of some partitions by rows that are computed from what the lake holds.
+
+        Rows that do not fit into memory are returned as a reader, whose batches are written while it reads them; the
+        commit comes after the last one.
 
         `make_rows` is called after the version to be replaced is fixed, and called again whenever another writer
         has committed to the same partitions in the meantime. So no concurrent write is overwritten unseen.
@@ -195,8 +232,8 @@ class Lake(Files):
         lost: DeltaError | None = None
         made_from = {INPUTS: json.dumps({"where": as_json(where), "tables": dict(inputs)})} if inputs else {}
         for attempt in range(CONFLICT_RETRIES):
-            target = self._open(table) if self.exists(table) else None
-            rows = make_rows()
+            target = self._open_anew(table) if self.exists(table) else None
+            rows = self._made_from(table, target, make_rows)
             metadata = made_from | _written(where, rows) or None
             try:
                 if target is None:
@@ -205,13 +242,14 @@ class Lake(Files):
                 # Empty rows are written too: unlike a deletion, an overwrite without rows still detects conflicts.
                 # A column that a later release adds is missing in the rows of earlier days, and reads as null there.
                 known = set(target.schema().to_arrow().names)
-                adds = isinstance(rows, pa.Table) and set(rows.column_names) > known
+                adds = isinstance(rows, RowsOrBatches) and set(rows.schema.names) > known
                 write_deltalake(
                     target,
                     rows,
                     mode="overwrite",
                     schema_mode="merge" if adds else None,
                     predicate=predicate(where),
+                    writer_properties=WHOLE if isinstance(rows, pa.Table) else STREAMED,
                     commit_properties=CommitProperties(custom_metadata=metadata),
                     post_commithook_properties=KEEP_LOG,
                 )
@@ -222,6 +260,18 @@ class Lake(Files):
                 lost = error
                 _wait(attempt)
         raise _overtaken(table, str(dict(where))) from lost
+
+    def _made_from(
+        self, table: str, target: DeltaTable | None, make_rows: Callable[[], RowsOrBatches]
+    ) -> RowsOrBatches:
+        """Make the rows of an update from the very version that it replaces."""
+        if target is None:
+            return make_rows()
+        self._being_replaced[table] = target
+        try:
+            return make_rows()
+        finally:
+            del self._being_replaced[table]
 
     def rename_columns(self, table: str, names: Mapping[str, str]) -> bool:
         """Rewrite a table with some columns renamed, also those it is partitioned by, in one commit.
@@ -240,7 +290,7 @@ class Lake(Files):
         for attempt in range(CONFLICT_RETRIES):
             if not self.exists(table) or not set(names) & set(self.schema(table).names):
                 return False
-            target = self._open(table)
+            target = self._open_anew(table)
             version = target.version()
             rows = self.read(table, version)
             renamed = rows.rename_columns([names.get(name, name) for name in rows.column_names])
@@ -279,7 +329,7 @@ class Lake(Files):
                 if not self.exists(table):
                     self._create(table, rows, list(partition))
                     return TableRef(table, 0)
-                target = self._open(table)
+                target = self._open_anew(table)
                 write_deltalake(target, rows, mode="append", post_commithook_properties=KEEP_LOG)
                 return TableRef(table, int(target.version()))
             except DeltaError as error:
@@ -289,7 +339,9 @@ class Lake(Files):
                 _wait(attempt)
         raise _overtaken(table, "all partitions") from lost
 
-    def _create(self, table: str, rows: pa.Table, partition: list[str], metadata: dict[str, str] | None = None) -> None:
+    def _create(
+        self, table: str, rows: RowsOrBatches, partition: list[str], metadata: dict[str, str] | None = None
+    ) -> None:
         """Create a table with its first rows, as version 0.
 
         Raises:
@@ -305,10 +357,20 @@ class Lake(Files):
             mode="error",
             storage_options=self._options,
             configuration=CONFIGURATION,
+            writer_properties=WHOLE if isinstance(rows, pa.Table) else STREAMED,
             commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
         )
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
+        """Open a version of a table for reading."""
+        if version is None and table in self._being_replaced:
+            return self._being_replaced[table]
+        if version is None or table not in self._versions or self._versions[table].version() != version:
+            self._versions[table] = self._open_anew(table, version)
+        return self._versions[table]
+
+    def _open_anew(self, table: str, version: int | None = None) -> DeltaTable:
+        """Open a version of a table for writing, which changes the object."""
         try:
             return DeltaTable(self._uri(table), version=version, storage_options=self._options)
         except TableNotFoundError as error:
@@ -326,9 +388,9 @@ class Lake(Files):
         return str(self.home / "lake" / table)
 
 
-def _written(where: Partition, rows: pa.Table) -> dict[str, str]:
+def _written(where: Partition, rows: RowsOrBatches) -> dict[str, str]:
     """What a commit records of the rows of an as-of day. Other tables can be compared with what they are made from."""
-    if "as_of" not in where or any(len(values) != 1 for values in where.values()):
+    if not isinstance(rows, pa.Table) or "as_of" not in where or any(len(values) != 1 for values in where.values()):
         return {}
     part = [str(where[column][0]) for column in sorted(where)]
     columns = sorted(rows.column_names)

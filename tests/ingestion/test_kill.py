@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipeline.doctor import ledger_adds_up
 from pipeline.errors import AisleError
-from pipeline.ingestion import ledger
+from pipeline.ingestion import assessment, ledger
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.audit import audit
 from pipeline.ingestion.deliveries import Delivery
@@ -77,6 +78,45 @@ def dies(processes: BaseContext, target: Callable[..., None], *args: Any) -> boo
     worker.join(60)
     assert worker.exitcode in (0, -signal.SIGKILL)
     return bool(worker.exitcode)
+
+
+def killed_inside(settings: Settings, delivery: Delivery, table: str) -> None:
+    """Ingest, and die by SIGKILL while the second row of a table is written."""
+
+    def dying(batches: Iterable[Any]) -> Iterator[Any]:
+        rows = (batch.slice(n, 1) for batch in batches for n in range(batch.num_rows))
+        yield next(rows)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if table == "received":
+        received = assessment.received_rows
+        patched: Any = lambda accepted, *args: received(dying(accepted), *args)  # noqa: E731
+        setattr(assessment, "received_rows", patched)  # noqa: B010
+    else:
+        current = ingestion.current_rows
+
+        def patched_rows(*args: Any) -> pa.RecordBatchReader:
+            reader = current(*args)
+            return pa.RecordBatchReader.from_batches(reader.schema, dying(reader))
+
+        setattr(ingestion, "current_rows", patched_rows)  # noqa: B010
+    ingestion.ingest(settings, delivery)
+
+
+@pytest.mark.parametrize("table", ["received", "clean"])
+def test_killed_while_the_rows_of_a_correction_are_written(
+    new_till: Callable[[], Any], processes: BaseContext, table: str
+) -> None:
+    stood, wanted, wanted_ledger = undisturbed(new_till())
+    till = new_till()
+    till.deliver(NEXT, [till.line(9, day="2025-03-04")])
+    till.deliver(DAY, first(till))
+    till.write(DAY, corrected(till))
+    assert dies(processes, killed_inside, till.settings, till.found(DAY), table)
+    assert till.clean() == stood
+    assert not audit(till.settings, "transactions").disagreements
+    till.deliver(DAY, corrected(till))
+    assert (till.clean(), ledger_of(till)) == (wanted, wanted_ledger)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before the write", "after the write"])

@@ -15,7 +15,7 @@ from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion import steps as ingestion
 from pipeline.ingestion.suites import RECENT_LEVEL, Parameters, load_suite, positions_with
-from pipeline.ingestion.validation import validate
+from tests.suites import validated
 
 FOLDER = Path(__file__).resolve().parents[2] / "expectations"
 PRICE, QUANTITY = "the median price", "the median quantity of a line"
@@ -153,7 +153,7 @@ def test_each_level_of_each_suite_can_fail_and_pass(tmp_path: Path, table: str, 
     parameters = Parameters(not_after=datetime(2025, 3, 5), recent_levels={0: level})
     outcomes = []
     for value in (usual, 0, 1_000 * usual):
-        (result,) = validate(rows_of(table, value), suite, parameters, CONTRACTS[table].measures).results
+        (result,) = validated(rows_of(table, value), suite, parameters, CONTRACTS[table].measures).results
         outcomes.append(result.passed)
     # A share cannot be far above the usual one.
     assert outcomes == [True, False, share]

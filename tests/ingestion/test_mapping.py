@@ -19,8 +19,9 @@ from openpyxl import Workbook
 
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError
-from pipeline.ingestion.mapping import MAX_QUOTED, MappedRows, exact_repeats, map_rows
+from pipeline.ingestion.mapping import MAX_QUOTED, MappedRows, map_rows
 from pipeline.ingestion.readers import read_rows
+from pipeline.ingestion.repeats import exact_repeats
 from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.source_schema import Source
 from pipeline.ingestion.sources import NamedSource, load_sources
@@ -522,12 +523,12 @@ def test_columns_are_joined_with_a_blank_whatever_their_type() -> None:
 
 def test_exact_repeats_are_the_later_ones() -> None:
     rows = lines({}, {"Quantity": "7"}, {}, {"CustomerID": None}, {}, {"CustomerID": None})
-    assert exact_repeats(rows) == {3, 5, 6}
-    assert exact_repeats(lines({}, {"Quantity": "6.0"})) == set()
+    assert exact_repeats(rows).tolist() == [3, 5, 6]
+    assert exact_repeats(lines({}, {"Quantity": "6.0"})).tolist() == []
 
 
 def test_repeats_are_compared_in_ignored_columns_too() -> None:
-    assert exact_repeats(lines({"_row": "1"}, {"_row": "2"}, {"_row": "1"})) == {3}
+    assert exact_repeats(lines({"_row": "1"}, {"_row": "2"}, {"_row": "1"})).tolist() == [3]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["1", None])), min_size=1, max_size=30))

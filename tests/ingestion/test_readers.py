@@ -366,7 +366,7 @@ def test_more_columns_than_allowed_are_refused_before_they_are_read(monkeypatch:
     row = as_csv([], header=names[:10_000]) * 2
     assert read_rows(row, "x.csv", CSV).table.num_columns == 10_000
     with monkeypatch.context() as patch:
-        patch.delattr(csv_reader.csv, "read_csv")
+        patch.delattr(csv_reader.csv, "open_csv")
         for text in (
             as_csv([], header=names),
             as_csv([], header=['"quoted",', *names]),

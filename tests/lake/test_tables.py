@@ -151,7 +151,7 @@ def test_a_writer_that_was_overtaken_makes_its_rows_again(lake: Lake) -> None:
         return rows(day(0), *made[-1], "c")
 
     lake.update("t", {"day": [day(0)]}, make)
-    assert made == [["b"], ["b"]]
+    assert made == [["a"], ["b"]], "rows are made from the version that they replace"
     assert content(lake) == Counter([(day(0), "b"), (day(0), "c")])
 
 

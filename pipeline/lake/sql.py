@@ -1,0 +1,70 @@
+"""Plain SQL on DuckDB for the steps of ingestion, where compiling an expression takes longer than running it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pyarrow as pa
+
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_MEMORY = 512 << 20
+"""Bytes of memory that the engine may use while a delivery is checked or committed; beyond them it spills to disk."""
+UNITS: Mapping[str, int] = {
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory DuckDB that spills to disk beyond `MAX_MEMORY`, or beyond the engine's limit if it is lower."""
+    # Its import starts a thread, which may not run where tasks are forked.
+    import duckdb
+
+    number, unit = re.fullmatch(r"([\d.]+) ?(\w+)", settings.memory_limit).groups()  # type: ignore[union-attr]
+    con = duckdb.connect(
+        config={
+            "threads": settings.threads,
+            "memory_limit": f"{min(MAX_MEMORY, int(float(number) * UNITS[unit]))}B",
+            # DuckDB's spill files have fixed names, so two processes must not share a folder. DuckDB removes it.
+            "temp_directory": str(Path(gettempdir()) / f"aisle-spill-{uuid4().hex}"),
+            "autoinstall_known_extensions": False,
+        }
+    )
+    try:
+        con.execute("SET enable_progress_bar = false")
+        home = settings.home_path
+        if home.protocol not in ("", "file"):
+            con.register_filesystem(home.fs)
+        yield con
+    finally:
+        con.close()
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL takes any name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def scan(files: Sequence[str], schema: pa.Schema, partitions: Sequence[str] = ()) -> str:
+    """Return a query of all rows of Parquet files, with the columns and types of a table.
+
+    Args:
+        files: at least one file.
+        schema: the table's columns.
+        partitions: those that are in the names of the folders instead of in the files.
+    """
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    hive = f", hive_partitioning={str(bool(partitions)).lower()}, hive_types_autocast=false"
+    days = {name for name in partitions if pa.types.is_date(schema.field(name).type)}
+    columns = (f"CAST({quoted(n)} AS DATE) AS {quoted(n)}" if n in days else quoted(n) for n in schema.names)
+    return f"SELECT {', '.join(columns)} FROM read_parquet([{listed}]{hive})"  # noqa: S608 (names are quoted)
