@@ -87,8 +87,8 @@ INGESTION = (
     PlantedFault(
         "a failed expectation on the delivery does not refuse it",
         ASSESSMENT,
-        "    if refusals:\n        raise",
-        "    if False:\n        raise",
+        "    if refusals:\n        assessment.__exit__()\n",
+        "    if False:\n        assessment.__exit__()\n",
         _tests("ingestion/test_validation", "volume"),
     ),
     PlantedFault(
@@ -100,9 +100,9 @@ INGESTION = (
     ),
     PlantedFault(
         "a cell that could not be typed is also reported as missing",
-        ASSESSMENT,
-        " if column not in typing]",
-        "]",
+        "pipeline/ingestion/rejections.py",
+        " if c not in typing for reason",
+        " for reason",
         _tests("ingestion/test_steps", "has_one_reason"),
     ),
     PlantedFault(
@@ -115,7 +115,7 @@ INGESTION = (
     PlantedFault(
         "an expectation that only warns rejects rows",
         "pipeline/ingestion/validation.py",
-        "        if result.warns:\n            continue\n",
+        ' and not describe(e)["warns"]',
         "",
         _tests("ingestion/test_validation", "warning"),
     ),
@@ -164,7 +164,7 @@ INGESTION = (
     PlantedFault(
         "a file that ends in the middle of a line is accepted",
         "pipeline/ingestion/csv_reader.py",
-        '    if not ended and (last_is_malformed or form.final_newline == "required"):\n',
+        '    if not text.ended and (last_is_malformed or form.final_newline == "required"):\n',
         "    if False:\n",
         _tests("ingestion/test_readers", "cut"),
     ),
