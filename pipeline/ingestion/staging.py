@@ -73,6 +73,8 @@ class Stage:
         for writer in (self._text, self._typed):
             if writer is not None:
                 writer.close()
+        # Arrow keeps what the batches took; the tables are written next, and by code that has memory of its own.
+        pa.default_memory_pool().release_unused()
 
     @property
     def schema(self) -> pa.Schema:
