@@ -60,7 +60,7 @@ def test_scores_and_page(settings: Settings) -> None:
     assert ((rows["low"] < rows["predicted"]) & (rows["predicted"] < rows["high"])).all()
     page = Lake(settings).path(scoring.write_report(settings, DOMAIN, AS_OF)).read_text()
     rmse = Registry(settings).get(MODEL).metrics["rmse"]
-    assert f"{rmse:.3f}" in page
+    assert f"{rmse:.2f} buyers" in page
     for heading in (
         "What the days were like",
         "How often",
