@@ -90,7 +90,7 @@ def principal_components(features: pd.DataFrame, seed: int) -> Floats:
 
 def umap_picture(features: pd.DataFrame, seed: int) -> Floats:
     """UMAP of the champion's space in two dimensions (McInnes, Healy & Melville 2018)."""
-    return _umap(log_standardised(features, seed), seed, "euclidean")
+    return _umap(log_standardised(features, seed), seed, "euclidean", min_dist=0.1)
 
 
 def tsne_picture(features: pd.DataFrame, seed: int) -> Floats:
@@ -110,7 +110,8 @@ def leaves_picture(features: pd.DataFrame, seed: int) -> Floats:
     forest = RandomForestRegressor(TREES, min_samples_leaf=MIN_LEAF, random_state=seed)
     revenue = features["revenue"].to_numpy(dtype=np.float64)
     forest.fit(features[inputs], np.sign(revenue) * np.log1p(np.abs(revenue)))
-    return _umap(forest.apply(features[inputs]), seed, "hamming")
+    # Points may lie on each other, as UMAP's authors advise where a drawing is to be clustered.
+    return _umap(forest.apply(features[inputs]), seed, "hamming", min_dist=0.0)
 
 
 SPACES: Mapping[str, Callable[[pd.DataFrame, int], Floats]] = {
@@ -148,13 +149,13 @@ def has_umap() -> bool:
     return importlib.util.find_spec("umap") is not None
 
 
-def _umap(points: Any, seed: int, metric: str) -> Floats:
+def _umap(points: Any, seed: int, metric: str, *, min_dist: float) -> Floats:
     if not has_umap():
         raise UsageError("UMAP is not installed", where="umap-learn", todo=UMAP_INSTALL)
     # It compiles itself when it is imported, which takes seconds, and nothing else needs it.
     umap = importlib.import_module("umap")
     # With a seed it uses one thread in any case; said so, it does not warn of it.
-    drawing = umap.UMAP(metric=metric, random_state=seed, n_jobs=1)
+    drawing = umap.UMAP(metric=metric, min_dist=min_dist, random_state=seed, n_jobs=1)
     with warnings.catch_warnings():
         # Of the way back from the drawing, which is not taken.
         warnings.filterwarnings("ignore", "gradient function is not yet implemented")
