@@ -80,6 +80,8 @@ def segment_sections(customers: pd.DataFrame, order: list[str]) -> list[Section]
         ],
         layout={
             "polar": {
+                # Room for the label at the top, below the legend.
+                "domain": {"y": [0, 0.9]},
                 "bgcolor": "rgba(0,0,0,0)",
                 "radialaxis": {"range": [0, 100], "gridcolor": "rgba(128,128,128,0.25)", "tickvals": [25, 50, 75]},
                 "angularaxis": {"gridcolor": "rgba(128,128,128,0.25)"},

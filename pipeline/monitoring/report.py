@@ -106,7 +106,7 @@ def _tiles(outcome: DriftOutcome) -> list[Tile]:
     data = [column for column in outcome.columns if column.kind == "data"]
     tiles = [
         Tile("verdict", outcome.verdict, TONES[outcome.verdict]),
-        Tile("columns drifted", f"{sum(column.drifted for column in data)} of {len(data)}" if data else MISSING),
+        Tile("inputs drifted", f"{sum(column.drifted for column in data)} of {len(data)}" if data else MISSING),
         Tile("rows at training", count(outcome.reference_rows)),
         Tile("rows on this day", count(outcome.current_rows)),
     ]
