@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from threading import get_ident
 from typing import Any, Self, TypeAlias
 from urllib.parse import unquote
 
@@ -83,8 +84,8 @@ class Lake(Files):
         self._options = settings.storage_options or None
         self._versions: dict[str, DeltaTable] = {}
         """The version of each table that was opened last; a version never changes, so it need not be opened again."""
-        self._being_replaced: dict[str, DeltaTable] = {}
-        """While a table is updated, the version that is replaced; the rows are made from this one."""
+        self._being_replaced: dict[tuple[int, str], DeltaTable] = {}
+        """While a thread updates a table, the version that it replaces; the rows are made from this one."""
 
     def exists(self, table: str) -> bool:
         """Tell whether the table has ever been written."""
@@ -267,11 +268,12 @@ class Lake(Files):
         """Make the rows of an update from the very version that it replaces."""
         if target is None:
             return make_rows()
-        self._being_replaced[table] = target
+        update = (get_ident(), table)
+        self._being_replaced[update] = target
         try:
             return make_rows()
         finally:
-            del self._being_replaced[table]
+            del self._being_replaced[update]
 
     def rename_columns(self, table: str, names: Mapping[str, str]) -> bool:
         """Rewrite a table with some columns renamed, also those it is partitioned by, in one commit.
@@ -363,11 +365,12 @@ class Lake(Files):
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
         """Open a version of a table for reading."""
-        if version is None and table in self._being_replaced:
-            return self._being_replaced[table]
-        if version is None or table not in self._versions or self._versions[table].version() != version:
-            self._versions[table] = self._open_anew(table, version)
-        return self._versions[table]
+        if version is None and (replaced := self._being_replaced.get((get_ident(), table))):
+            return replaced
+        opened = self._versions.get(table)
+        if opened is None or version is None or opened.version() != version:
+            opened = self._versions[table] = self._open_anew(table, version)
+        return opened
 
     def _open_anew(self, table: str, version: int | None = None) -> DeltaTable:
         """Open a version of a table for writing, which changes the object."""

@@ -155,6 +155,22 @@ def test_a_writer_that_was_overtaken_makes_its_rows_again(lake: Lake) -> None:
     assert content(lake) == Counter([(day(0), "b"), (day(0), "c")])
 
 
+def test_threads_that_share_a_lake_replace_the_version_that_each_of_them_read(lake: Lake) -> None:
+    lake.replace("t", {"day": [day(0)]}, rows(day(0), "a"))
+    made = []
+
+    def make() -> pa.Table:
+        if not made:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(lake.replace, "t", {"day": [day(0)]}, rows(day(0), "b")).result()
+        made.append(sorted(v for _, v in content(lake)))
+        return rows(day(0), *made[-1], "c")
+
+    lake.update("t", {"day": [day(0)]}, make)
+    assert made == [["a"], ["b"]]
+    assert content(lake) == Counter([(day(0), "b"), (day(0), "c")])
+
+
 @pytest.mark.parametrize("before", [[], ["a"]], ids=["new partition", "old partition"])
 def test_emptying_a_partition_sees_what_was_written_meanwhile(lake: Lake, before: list[str]) -> None:
     lake.replace("t", {"day": [day(9)]}, rows(day(9), "x"))
