@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="aisle-mutations-") as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
-        errors = [error for fault in faults if (error := _error_in_list(tree, fault))]
+        errors = [error for fault in faults if (error := error_in_list(tree, fault))]
         for tests in dict.fromkeys(fault.tests for fault in faults) if not errors else ():
             code, _ = _run(tree, tests, given.seconds)
             print(
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if survivors else 0
 
 
-def _error_in_list(tree: Path, fault: PlantedFault) -> str:
+def error_in_list(tree: Path, fault: PlantedFault) -> str:
     """Why a fault cannot be planted; "" if it can be."""
     file = tree / fault.file
     count = file.read_text(encoding="utf-8").count(fault.old) if file.exists() else 0

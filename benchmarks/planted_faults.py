@@ -122,8 +122,8 @@ INGESTION = (
     PlantedFault(
         "the same bytes under other rules count as the same entry of the ledger",
         LEDGER,
-        "if (e.sha256, e.rules) != (entry.sha256, entry.rules)",
-        "if e.sha256 != entry.sha256",
+        "if (e.sha256, e.rules) not in keys]",
+        "if e.sha256 not in {sha256 for sha256, _ in keys}]",
         _tests("ingestion/test_ledger"),
     ),
     PlantedFault(
@@ -157,8 +157,8 @@ INGESTION = (
     PlantedFault(
         "a corrected file may name rows that are not in quarantine",
         REPLAY,
-        "if unknown or len(numbers) != len(cells):",
-        "if len(numbers) != len(cells):",
+        "if unknown or not lines or len(set(numbers)) != len(lines):",
+        "if not lines or len(set(numbers)) != len(lines):",
         _tests("ingestion/test_quarantine", "mended_file or corrected_file"),
     ),
     PlantedFault(
@@ -278,7 +278,7 @@ DRIFT = (
     PlantedFault(
         "one check is enough for a training",
         POLICY,
-        "if count < policy.needed:",
+        "if found < policy.needed:",
         "if False:",
         POLICY_TESTS,
     ),
@@ -462,17 +462,17 @@ SERVICE = (
         _tests("serving/test_challengers"),
     ),
     PlantedFault(
-        "refused rows are logged as predictions",
+        "refused rows are counted as predictions",
         "pipeline/serving/prediction_log.py",
-        "[predictions.answers[at].model_dump_json() for at in predictions.positions]",
-        "[answer.model_dump_json() for answer in predictions.answers]",
+        "return len(self.predictions.positions)",
+        "return len(self.predictions.answers)",
         _tests("serving/test_prediction_log"),
     ),
     PlantedFault(
         "predictions that could not be written are forgotten",
         "pipeline/serving/prediction_log.py",
-        'rows wait", rows)\n            return\n',
-        'rows wait", rows)\n',
+        'rows wait", rows)\n            return False\n',
+        'rows wait", rows)\n            return True\n',
         _tests("serving/test_prediction_log"),
     ),
     PlantedFault(

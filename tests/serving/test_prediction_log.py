@@ -167,11 +167,12 @@ def _logged(settings: Settings, model: str, request_id: str) -> list[dict[str, A
 
 
 def test_refused_rows_are_not_logged(empty: Settings) -> None:
-    log, _ = prediction_log(empty)
+    log, metrics = prediction_log(empty)
     whole = entry(3)
     log.add(replace(whole, predictions=Predictions(whole.predictions.answers, [0, 2], {"visitors": [0.0, 20.0]})))
     log.flush()
     assert Lake(empty).read(PREDICTIONS)["request_id"].to_pylist() == [f"{n:032x}" for n in (0, 2)]
+    assert (value(metrics, "logged"), value(metrics, "dropped")) == (2, 0)
 
 
 def test_predictions_beyond_the_buffer_are_dropped_and_counted(empty: Settings) -> None:
