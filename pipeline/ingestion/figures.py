@@ -18,19 +18,22 @@ EARLIEST, LATEST = datetime(1678, 1, 1), datetime(2262, 1, 1)
 """The range of nanosecond timestamps; times beyond it are validated as the nearest of the two."""
 COLUMNS = "table.columns"
 """Great Expectations' name of the list of columns."""
+MEDIAN = "expect_column_median_to_be_between"
 FIGURES: Mapping[str, tuple[str, str]] = {
     "expect_table_row_count_to_be_between": ("table.row_count", "count(*) {rows}"),
     "expect_column_min_to_be_between": ("column.min", "min({column}) {rows}"),
     "expect_column_max_to_be_between": ("column.max", "max({column}) {rows}"),
     "expect_column_sum_to_be_between": ("column.sum", "CAST(sum({column}) {rows} AS DOUBLE)"),
     "expect_column_mean_to_be_between": ("column.mean", "avg({column}) {rows}"),
-    "expect_column_median_to_be_between": ("column.median", "median({column}) {rows}"),
+    MEDIAN: ("column.median", "median({column}) {rows}"),
     "expect_column_proportion_of_non_null_values_to_be_between": (
         "column.non_null_proportion",
         "count({column}) {rows} / nullif(count(*) {rows}, 0)",
     ),
 }
 """Type of an expectation -> the figure that decides it, by Great Expectations' name, and in SQL."""
+MAX_IN_MEMORY = 1_000_000
+"""How many values a median may keep in memory."""
 OF_TIMES = ("column.min", "column.max")
 OF_ANYTHING = ("table.row_count", "column.non_null_proportion")
 
@@ -45,12 +48,15 @@ def figure_sql(expectation: Mapping[str, Any], measures: Mapping[str, str], days
         measures: computed columns: name -> arithmetic on other columns.
         days: the columns of days, which expectations see as times.
     """
-    kwargs = expectation["kwargs"]
-    name, condition = str(kwargs.get("column", "")), kwargs.get("row_condition")
-    column = f"CAST({quoted(name)} AS TIMESTAMP)" if name in days else measures.get(name, quoted(name))
+    condition = expectation["kwargs"].get("row_condition")
     return FIGURES[expectation["type"]][1].format(
-        column=column, rows=f"FILTER (WHERE {condition})" if condition else ""
+        column=_column_sql(expectation, measures, days), rows=f"FILTER (WHERE {condition})" if condition else ""
     )
+
+
+def _column_sql(expectation: Mapping[str, Any], measures: Mapping[str, str], days: Collection[str]) -> str:
+    name = str(expectation["kwargs"].get("column", ""))
+    return f"CAST({quoted(name)} AS TIMESTAMP)" if name in days else measures.get(name, quoted(name))
 
 
 def figures(
@@ -78,13 +84,40 @@ def figures(
             wanted[position] = expectation
     if wanted:
         days = {field.name for field in schema if pa.types.is_date(field.type)}
-        listed = ", ".join(f"{figure_sql(e, measures, days)} AS figure_{n}" for n, e in wanted.items())
-        row = stage.one(f"SELECT {listed} FROM ({stage.relation(without)})")  # noqa: S608 (of the suite)
+        rows = stage.relation(without)
+        few = stage.rows <= MAX_IN_MEMORY
+        at_once = {n: figure_sql(e, measures, days) for n, e in wanted.items() if few or e["type"] != MEDIAN}
+        values = _at_once(stage, rows, at_once)
         for position, expectation in wanted.items():
             name = FIGURES[expectation["type"]][0]
             column = expectation["kwargs"].get("column")
             of_times = column in schema.names and pa.types.is_temporal(schema.field(column).type)
-            found[position] = {name: _as_in_pandas(name, row[f"figure_{position}"], of_times)}
+            if position not in values:
+                condition = expectation["kwargs"].get("row_condition")
+                values[position] = _median(stage, rows, _column_sql(expectation, measures, days), condition)
+            found[position] = {name: _as_in_pandas(name, values[position], of_times)}
+    return found
+
+
+def _at_once(stage: Stage, rows: str, figures_sql: Mapping[int, str]) -> dict[int, Any]:
+    """Compute figures in one pass over the rows."""
+    if not figures_sql:
+        return {}
+    listed = ", ".join(f"{figure} AS figure_{position}" for position, figure in figures_sql.items())
+    row = stage.one(f"SELECT {listed} FROM ({rows})")  # noqa: S608 (of the suite)
+    return {position: row[f"figure_{position}"] for position in figures_sql}
+
+
+def _median(stage: Stage, rows: str, column: str, condition: str | None) -> float | None:
+    """Compute the median from the sorted values, since sorting spills to disk.
+
+    The engine's median keeps every value, in memory that its limit does not count; here it is given at most two.
+    """
+    values = f"SELECT {column} AS value FROM ({rows}) WHERE {column} IS NOT NULL AND ({condition or 'true'})"  # noqa: S608
+    how_many = f"(SELECT 2 - count(*) % 2 FROM ({values}))"  # noqa: S608
+    before = f"(SELECT greatest(count(*) - 1, 0) // 2 FROM ({values}))"  # noqa: S608
+    middle = f"SELECT value FROM ({values}) ORDER BY value LIMIT {how_many} OFFSET {before}"  # noqa: S608
+    found: float | None = stage.one(f"SELECT median(value) AS value FROM ({middle})")["value"]  # noqa: S608
     return found
 
 

@@ -6,13 +6,15 @@ import random
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from pipeline.ingestion import figures as module
 from pipeline.ingestion.figures import figures
 from pipeline.ingestion.row_expectations import COVERED, failing_rows
-from pipeline.ingestion.rows import NO_ROWS, Rows
+from pipeline.ingestion.rows import BATCH_ROWS, NO_ROWS, Rows
 from pipeline.ingestion.staging import Stage
 from pipeline.ingestion.suites import Suite
 from pipeline.ingestion.validation import _define, _evaluate
@@ -109,6 +111,28 @@ def test_the_same_figures_decide_as_by_great_expectations(which: str) -> None:
             assert str(figure) == str(observed), asked[position]
         else:
             assert figure == (pytest.approx(observed) if isinstance(observed, float) else observed), asked[position]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 4_000_001])
+def test_a_median_of_more_rows_than_memory_may_hold_is_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is that of four million values alone, so they cannot be sorted without going to disk."""
+    values = np.random.default_rng(7).normal(size=rows)
+    table = pa.table({"value": values, "row": np.arange(1, rows + 1)}).append_column("open", pa.array(values > 0))
+    median = {"column": "value", "max_value": 1}
+    asked = {
+        2: expectation("expect_column_median_to_be_between", median),
+        5: expectation("expect_column_median_to_be_between", median | {"row_condition": "open == True"}),
+        6: expectation("expect_column_mean_to_be_between", median),
+    }
+    with Stage(Settings(memory_limit="32MB", threads=1)) as stage:
+        for start in range(0, max(rows, 1), BATCH_ROWS):
+            batch = table.slice(start, BATCH_ROWS)
+            stage.add(Rows(batch.select(["value"]), batch["row"].combine_chunks()), batch)
+        stage.seal()
+        at_once = figures(stage, asked, {}, NO_ROWS)
+        monkeypatch.setattr(module, "MAX_IN_MEMORY", 0)
+        assert figures(stage, asked, {}, NO_ROWS) == at_once
+    assert at_once[2] == {"column.median": pytest.approx(np.median(values)) if rows else None}
 
 
 @pytest.mark.parametrize(
