@@ -12,14 +12,14 @@ function make(tag, properties = {}, ...children) {
 // ---- charts
 
 // Colours of a chart on the page, or on white paper.
-function colours(paper) {
-  const light = paper || !dark;
+function colours(onPaper) {
+  const light = onPaper || !dark;
   return { ink: light ? "#1c2430" : "#e8ebf0", grid: light ? "rgba(28,36,48,0.16)" : "rgba(232,235,240,0.13)",
-    zero: light ? "rgba(28,36,48,0.45)" : "rgba(232,235,240,0.4)", ground: paper ? "#ffffff" : "rgba(0,0,0,0)" };
+    zero: light ? "rgba(28,36,48,0.45)" : "rgba(232,235,240,0.4)", ground: onPaper ? "#ffffff" : "rgba(0,0,0,0)" };
 }
 
-function styled(layout, paper = false) {
-  const { ink, grid, zero, ground } = colours(paper);
+function styled(layout, onPaper = false) {
+  const { ink, grid, zero, ground } = colours(onPaper);
   const style = { ...layout, paper_bgcolor: ground, plot_bgcolor: ground,
     font: { ...layout.font, family: "system-ui, sans-serif", color: ink } };
   for (const name of ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))])
@@ -32,33 +32,64 @@ function styled(layout, paper = false) {
 const wrapped = (text, length) => typeof text === "string" && !text.includes("<br>")
   ? text.replace(new RegExp(`(.{${length},}?)\\s`, "g"), "$1<br>") : text;
 
-// A figure for so many pixels: labels are broken rather than cut, and cells with figures are wide enough to be read.
+// A figure for so many pixels: labels are broken rather than cut or laid over each other, and cells with figures are wide
+// enough to be read.
 function fitted(figure, width) {
-  const narrow = width < 560, labels = (values) => (Array.isArray(values) ? values.map((value) => wrapped(value, 14)) : values);
-  let minWidth = (figure.layout.meta || {}).min_width ?? 0;
+  const narrow = width < 560, labels = (values, length) => (Array.isArray(values) ? values.map((value) => wrapped(value, length)) : values);
+  let minWidth = (figure.layout.meta || {}).min_width ?? 0, minHeight = 0;
   const data = figure.data.map((trace) => {
     if (trace.type === "heatmap" && trace.texttemplate && Array.isArray(trace.x)) minWidth = Math.max(minWidth, 170 + 62 * trace.x.length);
-    if (trace.theta) return { ...trace, theta: labels(trace.theta) };
-    return narrow && Array.isArray(trace.y) && typeof trace.y[0] === "string" ? { ...trace, y: labels(trace.y) } : trace;
+    if (trace.theta) return { ...trace, theta: labels(trace.theta, narrow ? 8 : 14) };
+    if (!narrow || !Array.isArray(trace.y) || typeof trace.y[0] !== "string") return trace;
+    const y = labels(trace.y, 14), lines = Math.max(...y.map((text) => text.split("<br>").length));
+    minHeight = Math.max(minHeight, 110 + 15 * (lines + 0.5) * new Set(y).size);
+    return { ...trace, y };
   });
-  const layout = { ...figure.layout }, polar = data.some((trace) => trace.theta);
+  const layout = { ...figure.layout };
   if (narrow && layout.annotations)
     layout.annotations = layout.annotations.map((note) => ({ ...note, text: wrapped(note.text, 28), font: { ...note.font, size: 11 } }));
-  layout.margin = { l: polar ? 80 : 60, r: polar ? 80 : 20, t: 30, b: 50, ...layout.margin };
+  layout.margin = { l: 60, r: 20, t: 30, b: 50, ...layout.margin };
+  if (data.some((trace) => trace.theta)) {
+    // Plotly keeps no room for the labels around a circle, neither at its sides nor below the legend.
+    layout.margin = { ...layout.margin, l: narrow ? 84 : 120, r: narrow ? 84 : 120 };
+    const { polar } = layout;
+    layout.polar = { ...polar, domain: { y: [0, 0.9] }, angularaxis: { ...polar.angularaxis, tickfont: { size: narrow ? 10 : 12 } } };
+  }
   if (minWidth > width) layout.width = minWidth;
+  if (minHeight > (layout.height ?? 360)) layout.height = minHeight;
   return { data, layout };
 }
 
+const paper = matchMedia("print");
+const drawn = new Map();
+// A chart is laid out anew when its width has changed, as that of a phone that is turned; its height changes with it.
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const { figure, width } = drawn.get(target);
+    if (target.clientWidth && target.clientWidth !== width) draw(target.id, figure);
+  }
+  reach();
+});
+
 // Draw a figure into the element with that id. One that needs more room than there is scrolls.
 function draw(id, figure) {
-  const place = document.getElementById(id), { data, layout } = fitted(figure, place.clientWidth);
+  const place = document.getElementById(id), width = place.clientWidth, { data, layout } = fitted(figure, width);
   if (layout.height) place.style.minHeight = `${layout.height}px`;
-  const drawn = Plotly.react(id, data, { ...styled(layout), autosize: true }, { responsive: true, displayModeBar: false });
+  // Plotly's `react` keeps the margins of the former width.
+  const plot = drawn.get(place)?.width === width ? Plotly.react : Plotly.newPlot;
+  drawn.set(place, { figure, width });
+  resized.observe(place);
+  const done = plot(id, data, { ...styled(layout, paper.matches), autosize: true }, { displayModeBar: false });
   if (!place.dataset.offered) {
     place.dataset.offered = "picture";
     offer(place, "Picture (PNG)", async () => save(await picture(place), nameOf(place, "png")));
   }
-  return drawn;
+  return done;
+}
+
+function redraw() {
+  drawn.forEach(({ figure }, place) => draw(place.id, figure));
+  reach();
 }
 
 // A chart as a PNG on white paper, twice as fine as on the screen, as a data address.
@@ -100,8 +131,21 @@ function csvCell(text) {
   return /[",\r\n;\t]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-const csvOf = (table) =>
-  [...table.rows].map((row) => [...row.cells].map((cell) => csvCell(cell.textContent)).join(",") + "\n").join("");
+// A figure with its unit is text to a spreadsheet: where all figures of a column have the same one, it goes to the heading.
+const FIGURE = /^([+-]?)([^\d\s+-]{0,4})([+-]?\d[\d.,]*)(?: (%))?$/;
+function unitOf(cells) {
+  const figures = cells.filter((text) => text && text !== "–").map((text) => FIGURE.exec(text));
+  const units = new Set(figures.map((found) => found && (found[4] ?? found[2])));
+  return units.size === 1 && figures.every((found) => found && !(found[4] && found[2])) ? [...units][0] : "";
+}
+
+function csvOf(table) {
+  const rows = [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent)), [heads, ...body] = rows;
+  const units = heads.map((_, n) => unitOf(body.map((row) => row[n] ?? "")));
+  const bare = (text, n) => (units[n] ? text.replace(FIGURE, "$1$3") : text);
+  const titled = heads.map((head, n) => (units[n] && !head.split(", ").includes(units[n]) ? `${head}, ${units[n]}` : head));
+  return [titled, ...body.map((row) => row.map(bare))].map((row) => row.map(csvCell).join(",") + "\n").join("");
+}
 
 function saveTable(table) {
   // The mark at its beginning tells spreadsheets that it is UTF-8.
@@ -214,6 +258,4 @@ reach();
 addEventListener("resize", reach);
 
 // Paper is narrower than a window, and white.
-matchMedia("print").addEventListener("change", (print) => document.querySelectorAll(".figure").forEach((figure) => {
-  if (figure.layout) Plotly.relayout(figure, { ...styled(figure.layout, print.matches), autosize: true });
-}));
+paper.addEventListener("change", redraw);
