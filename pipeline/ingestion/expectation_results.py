@@ -38,10 +38,13 @@ def _bounds(kwargs: Mapping[str, Any]) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """Format an observed or allowed value for people."""
+    """Format an observed or allowed value for people: 17, 22,200, 544.6, 0.43.
+
+    Four digits, one more than elsewhere, tell a value that is just out of bounds from the bound.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1e5 else f"{value:,.6g}"
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1e3 else f"{value:,.4g}"
 
 
 def undecided_result(expectation: Mapping[str, Any]) -> ExpectationResult:

@@ -78,7 +78,7 @@ def model_line(
     if _result(lake, name, newest).get("retrain"):
         verdict, todo = "training due", f"aisle train {name}"
     counts = tuple(map(float, [*drifted.values()][-DAYS:]))
-    figures = (Figure(f"drifted of {len(checks[newest])} compared", counts),)
+    figures = (Figure(f"of {len(checks[newest])} columns drifted", counts),)
     return Line(name, "model", verdict, tuple(links), figures, news, todo, verdicts, of_day, domain.name)
 
 

@@ -47,7 +47,7 @@ def render_morning_page(morning: Morning) -> str:
     """Return the morning page as HTML."""
     wrong = [line for line in morning.urgent_first if line.tone == "bad"]
     first = Section("What to look at first", markup=_lines(wrong)) if wrong else None
-    others = [line for line in morning.urgent_first if line.tone != "bad"]
+    others = morning.not_urgent
     sections = [
         first or Section("What to look at first", ["Nothing is wrong."]),
         *([Section("Everything else", markup=_lines(others))] if others else []),

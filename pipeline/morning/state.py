@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.reports.page import Link, Tone
-from pipeline.reports.phrasing import amount, count, signed_percent
+from pipeline.reports.phrasing import amount, count, readable, signed_percent
 
 DAYS = 14
 """How many days back the page looks."""
@@ -75,7 +75,7 @@ class Line:
 
     Attributes:
         subject: its name.
-        kind: delivery, domain or model.
+        kind: delivery, domain or model; empty for what several share.
         verdict: one of `TONES`.
         links: where to read more.
         figures: what matters most about it.
@@ -196,6 +196,17 @@ class Morning:
     def urgent_first(self) -> list[Line]:
         """The lines, what is wrong first."""
         return sorted(self.lines, key=lambda line: ORDER.index(line.tone))
+
+    @property
+    def not_urgent(self) -> list[Line]:
+        """The lines of what is not wrong; the models that were never checked share one, if there are several."""
+        lines = [line for line in self.urgent_first if line.tone != "bad"]
+        unchecked = [line for line in lines if line.verdict == "not checked"]
+        if len(unchecked) < 2:
+            return lines
+        news = tuple(f"{readable(line.subject)}: {'; '.join(line.news)}" for line in unchecked)
+        together = Line(f"{len(unchecked)} models", "", "not checked", news=news, todo="aisle watch")
+        return [together, *(line for line in lines if line not in unchecked)]
 
     @property
     def days(self) -> list[date]:

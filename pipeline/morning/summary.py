@@ -111,9 +111,11 @@ def _domain_line(
         verdicts |= {day: "unusual data" for day in scored if found.first_day < day <= found.last_day + DAY}
     if warnings:
         verdict = "unusual data"
-        kinds = dict.fromkeys(reason_kind(reason) for found in reversed(warnings) for reason in found.reasons)
+        # Of each kind the newest, with its figures.
+        reasons = {reason_kind(reason): reason for found in reversed(warnings) for reason in found.reasons}
         deliveries = counted(len(warnings), "unusual delivery", "unusual deliveries")
-        news.append(f"{deliveries} within {DAYS} days: {'; '.join(kinds)}")
+        news.append(f"{deliveries} within {DAYS} days, the newest with rows of {format_day(warnings[0].last_day)}")
+        news.extend(reasons.values())
         news.append(
             "if the source was wrong, ask it for a corrected file: it replaces the delivery when it is ingested"
         )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import RefusedError, UsageError
+from pipeline.ingestion.expectation_results import delivery_result
 from pipeline.ingestion.suites import Parameters, Validation, load_suite
 from tests.suites import validated
 
@@ -202,3 +203,11 @@ def test_a_warning_is_told_and_sends_nobody_away(tmp_path: Path) -> None:
     suite.write_text(json.dumps({"name": "suite", "expectations": [of_rows, of_delivery]}))
     said = validate(rows, suite, PARAMETERS)
     assert ([f.numbers.tolist() for f in said.failed], len(said.refusals)) == ([[0]], 1)
+
+
+def test_figures_of_a_warning_have_as_many_digits_as_a_reader_needs() -> None:
+    bounds = {"column": "line_total", "min_value": 544.634, "max_value": 54463.4}
+    takings = {"type": "expect_column_sum_to_be_between", "kwargs": bounds, "meta": {"reason": "the takings are high"}}
+    found = delivery_result(takings, passed=False, observed=11_886_859.3)
+    assert found.sentence == "the takings are high (observed 11,886,859, allowed 544.6 to 54,463)"
+    assert delivery_result(takings, passed=True, observed=0.43).observed == "0.43"

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from pipeline.ingestion.ledger import LedgerEntry, Status
-from pipeline.morning.state import Arrival, Figure, Morning
+from pipeline.morning.state import Arrival, Figure, Line, Morning
 from pipeline.reports.phrasing import NumberStyle, written_in
 
 
@@ -64,3 +64,18 @@ def test_money_has_its_currency_and_counts_have_none() -> None:
         assert (revenue.now, revenue.change) == ("£1,800", "+20.0 %")
         assert Figure("revenue", (50.0, 1800.0), "transactions").change == "was £50.00"
         assert Figure("customers", (1500.0, 1800.0)).now == "1,800"
+
+
+def test_models_that_were_never_checked_share_a_line_and_lose_nothing() -> None:
+    names = ("store_sales", "brand_choice")
+    unchecked = [Line(name, "model", "not checked", news=(f"{name} is new", "and good")) for name in names]
+    well, drift = Line("stores", "domain", "well"), Line("customer_value", "model", "drift")
+
+    def not_urgent(*lines: Line) -> list[Line]:
+        return Morning(None, lines, (), (), datetime(2025, 3, 3, tzinfo=UTC)).not_urgent
+
+    assert not_urgent(drift, well, unchecked[0]) == [unchecked[0], well]
+    together, other = not_urgent(unchecked[0], well, drift, unchecked[1])
+    assert other == well
+    assert (together.subject, together.verdict, together.todo) == ("2 models", "not checked", "aisle watch")
+    assert together.news == ("store sales: store_sales is new; and good", "brand choice: brand_choice is new; and good")

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from pipeline.dates import DAY
 from pipeline.errors import RefusedError
 from pipeline.ingestion import ledger
 from pipeline.ingestion import steps as ingestion
@@ -160,10 +161,27 @@ def test_unusual_deliveries_and_missing_days_are_named(shop: Any) -> None:
     )
     found = line(shop.settings, "customers")
     assert found.verdict == "unusual data"
-    assert found.news[0] == "1 unusual delivery within 14 days: takings are high"
+    assert found.news[:2] == (
+        "1 unusual delivery within 14 days, the newest with rows of 2025-03-07",
+        "takings are high (9)",
+    )
     assert found.news[-1] == "no rows of 2025-03-06"
     assert found.todo == "aisle ingest transactions --from 2025-03-06 --until 2025-03-07"
     assert list(found.verdicts.values()) == ["unusual data"] * 4
+
+
+def test_of_each_kind_of_warning_the_newest_is_shown_with_its_figures(shop: Any) -> None:
+    lake = Lake(shop.settings)
+    for day, reasons in (
+        (FIRST, ["takings are high (9)", "prices are low (1)"]),
+        (FIRST + DAY, ["takings are high (8)"]),
+    ):
+        record_warnings(lake, "transactions", f"till--{day}.csv", [day], reasons, replaced=())
+    assert line(shop.settings, "customers").news[:3] == (
+        f"2 unusual deliveries within 14 days, the newest with rows of {FIRST + DAY}",
+        "takings are high (8)",
+        "prices are low (1)",
+    )
 
 
 def test_days_beside_an_unusual_delivery_are_well(shop: Any) -> None:
