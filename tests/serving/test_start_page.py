@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date, timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +24,17 @@ from pipeline.stores.store_endpoint import ENDPOINT as STORES
 from tests.browser import PLANTED, document
 from tests.serving.helpers import AS_OF, ready, running
 
+AXE = Path(__file__).resolve().parents[1] / "vendor" / "axe-core" / "axe.min.js"
+ASK = """(async () => {
+  const broken = async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+    .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`)
+  const byDay = await broken()
+  for (const rule of [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]))
+    if (rule.conditionText?.includes("prefers-color-scheme: dark")) rule.media.mediaText = "all"
+  const found = { byDay, inTheDark: await broken(), ground: getComputedStyle(document.body).backgroundColor }
+  document.body.append(Object.assign(document.createElement("output"), { textContent: JSON.stringify(found) }))
+})()"""
+
 
 def part(page: str, element: str) -> str:
     """The words in the element with this id, without markup; elements with ids do not lie within each other here."""
@@ -32,13 +45,33 @@ def part(page: str, element: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", ends[0].partition(">")[2])).split())
 
 
+def rules_broken(page: str, style: str, file: Path) -> dict[str, Any]:
+    """The rules of accessibility that a page breaks by day and in the dark, and its background in the dark.
+
+    Args:
+        page: its document after its scripts have run.
+        style: its style sheet.
+        file: where a copy of it without its scripts is written, which the rules are asked of.
+    """
+    still = re.sub(r"<script\b.*?</script>|<link\b[^>]*>", "", page, flags=re.DOTALL)
+    asked = f"<style>{style}</style>{still}<script>{AXE.read_text()}</script><script>{ASK}</script>"
+    file.write_text(f"<!doctype html>{asked}")
+    shown = document(f"file://{file}").rpartition("<output>")[2].partition("</output>")[0]
+    found: dict[str, Any] = json.loads(unescape(shown))
+    return found
+
+
 def answers(client: httpx.Client, path: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.post(path, json={"rows": rows}).json()["answers"]
     return found
 
 
-def test_the_page_shows_what_the_service_answers(client: httpx.Client, examples: dict[str, dict[str, Any]]) -> None:
+def test_the_page_shows_what_the_service_answers(
+    client: httpx.Client, examples: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
     page = document(f"{client.base_url}/?store=2", 20_000)
+    found = rules_broken(page, client.get("/assets/page.css").text, tmp_path / "still.html")
+    assert found == {"byDay": [], "inTheDark": [], "ground": "rgb(18, 22, 28)"}
     assert 'class="bad"' not in page, re.findall(r'class="bad"[^<]*<', page)
 
     store = client.get("/stores/2").json()

@@ -43,7 +43,7 @@ async function showWeek(form, today) {
     `${money(week.revenue.value, MONEY)} at these prices, ${whole(today.units.value)} for ${money(today.revenue.value, MONEY)} at today's. ` +
     `By ${versions.join(", ")}.`;
   byId("shelf-week").replaceChildren(
-    table("The week at these prices", ["", "today", "at these prices", "change", "95 % interval of the change"], [
+    table("The week at these prices", ["figure", "today", "at these prices", "change", "95 % interval of the change"], [
       chances(today, week),
       ...["purchases", "units", "revenue"].map((name) => total(name, today, week)),
     ]),
