@@ -31,7 +31,7 @@ class Housekeeping:
         predictions: days that were removed from the log of the prediction service.
         versions: data files of old versions, and of writers that were killed, by table.
         checkpoints: old checkpoints of the tables' logs.
-        leftovers: incomplete raw files and pages.
+        leftovers: incomplete raw files and pages, and temporary folders on this machine.
         states: the stores' states of days gone by, from which nothing is answered any more.
         reports: old pages.
     """
@@ -53,8 +53,8 @@ class Housekeeping:
 def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | None = None) -> Housekeeping:
     """Join small files, and remove old versions, leftovers of killed processes and old pages.
 
-    It may run beside writers: it removes no file that is younger than a week, and leaves partitions alone that are
-    being written.
+    It may run beside writers: it removes no file of the home that is younger than a week, and leaves
+    partitions alone that are being written.
 
     Args:
         settings: the settings; `keep_versions_days`, `keep_predictions_days` and `keep_reports_days` say what is old.
@@ -80,7 +80,7 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
             if removed.files:
                 done.versions[table] = removed
                 log_event(log, "versions removed", table=table, files=removed.files, bytes=removed.size)
-        done.leftovers = maintenance.remove_leftovers(now)
+        done.leftovers = maintenance.remove_leftovers(now) + maintenance.remove_scratch(now)
         done.states = maintenance.remove_states(now, age)
         done.reports = maintenance.remove_reports(now, timedelta(days=settings.keep_reports_days))
         if done.reports.files and not dry_run:

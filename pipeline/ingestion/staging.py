@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from shutil import rmtree
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.ingestion.rows import NO_ROWS, Numbers, Rows, within
 from pipeline.lake import sql
+from pipeline.lake.scratch import scratch_path
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ class Stage:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._open = ExitStack()
-        folder = self._open.enter_context(TemporaryDirectory(prefix="aisle-stage-"))
-        self._typed_path = Path(folder) / "typed.parquet"
+        folder = scratch_path("stage")
+        folder.mkdir(mode=0o700)
+        self._open.callback(rmtree, folder, ignore_errors=True)
+        self._typed_path = folder / "typed.parquet"
         self._text_file = self._open.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115 (closed with this object)
         self._text: pa.RecordBatchFileWriter | None = None
         self._typed: pq.ParquetWriter | None = None

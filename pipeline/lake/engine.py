@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
 
+from pipeline.lake.scratch import scratch_path
 from pipeline.lake.tables import DAY_COLUMNS, Lake
 from pipeline.settings import Settings
 
@@ -25,7 +23,7 @@ def connect(settings: Settings) -> Backend:
         threads=settings.threads,
         memory_limit=settings.memory_limit,
         # DuckDB's spill files have fixed names, so two processes must not share a folder. DuckDB removes it at the end.
-        temp_directory=str(Path(gettempdir()) / f"aisle-spill-{uuid4().hex}"),
+        temp_directory=str(scratch_path("spill")),
         autoinstall_known_extensions=False,
     )
     # The progress bar would be drawn on standard output, which is for results.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from shutil import rmtree
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline.lake.files import Files, StoredFile
+from pipeline.lake.scratch import abandoned
 from pipeline.lake.tables import KEEP_LOG
 from pipeline.settings import Settings
 
@@ -138,6 +140,15 @@ class Maintenance(Files):
         """Remove incomplete raw files, pages and states that killed processes left more than `MIN_RETENTION` ago."""
         files = [file for folder in ("raw", "reports", "state") for file in self.files_below(folder)]
         return self._remove(file for file in files if TEMPORARY.match(file.name) and file.written < now - MIN_RETENTION)
+
+    def remove_scratch(self, now: datetime) -> Removed:
+        """Remove the temporary folders that killed processes left on this machine; see `scratch.py`."""
+        removed = NOTHING
+        for folder, size in abandoned(now).items():
+            if not self._dry_run:
+                rmtree(folder, ignore_errors=True)
+            removed += Removed(1, size)
+        return removed
 
     def remove_reports(self, now: datetime, older_than: timedelta) -> Removed:
         """Remove pages and what belongs to them, written longer ago than `older_than`; the shared script stays."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pyarrow as pa
 
+from pipeline.lake.scratch import scratch_path
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def connected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             "threads": settings.threads,
             "memory_limit": f"{min(MAX_MEMORY, int(float(number) * UNITS[unit]))}B",
             # DuckDB's spill files have fixed names, so two processes must not share a folder. DuckDB removes it.
-            "temp_directory": str(Path(gettempdir()) / f"aisle-spill-{uuid4().hex}"),
+            "temp_directory": str(scratch_path("spill")),
             "autoinstall_known_extensions": False,
         }
     )
