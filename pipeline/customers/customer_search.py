@@ -9,6 +9,7 @@ never meets a part that a browser has kept from before.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -94,6 +95,6 @@ def _plain(value: Any) -> Any:
     """A value as JSON holds it, numbers with four digits."""
     if isinstance(value, list | str):
         return value
-    if value is None or pd.isna(value):
+    if value is None or math.isnan(value):
         return None
     return float(f"{value:.4g}") if abs(value) < 1 else round(float(value), 1)

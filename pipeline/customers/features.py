@@ -111,22 +111,16 @@ def customer_features(transactions: ir.Table, as_of: dt.date, *, window_days: in
     )
 
 
-def guest_revenue(transactions: ir.Table, as_of: dt.date, *, window_days: int = 365) -> ir.Table:
+def guest_revenue(lines: ir.Table) -> ir.Table:
     """Compute the revenue of guests, whom the customer features leave out, and of known customers.
 
     Args:
-        transactions: the clean table, one row per invoice line.
-        as_of: only what happened before midnight of this day is used.
-        window_days: length of the window in days.
+        lines: customer_id (null for guests) and amount, as in `product_lines`, or sums of them.
 
     Returns:
-        One row: guest_revenue and known_revenue (money, sales minus returns of the window's product lines) and
-        guest_share (guest_revenue / total, a fraction; 0 if the total is not positive).
-
-    Raises:
-        UsageError: window_days is below 1.
+        One row: guest_revenue and known_revenue (money, sales minus returns) and guest_share (guest_revenue / total, a
+        fraction; 0 if the total is not positive).
     """
-    lines = product_lines(transactions, as_of, window_days)
     totals = lines.agg(
         guest=money(lines.amount.sum(where=lines.customer_id.isnull())),
         known=money(lines.amount.sum(where=lines.customer_id.notnull())),

@@ -19,16 +19,15 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import ibis
 import numpy as np
+import pandas as pd
 
-from pipeline.customers.features import MONEY_PARTS, product_lines
+from pipeline.customers.features import MONEY_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import ibis.expr.types as ir
-    import pandas as pd
     from ibis.backends.duckdb import Backend
     from numpy.typing import NDArray
 
@@ -90,26 +89,25 @@ class Review:
     known: NDArray[np.object_] = field(repr=False)
 
 
-def reviews(con: Backend, transactions: ir.Table, as_of: dt.date, window_days: int) -> list[Review]:
+def reviews(con: Backend, by_invoice: ir.Table, as_of: dt.date, window_days: int) -> list[Review]:
     """Review the membership of all customers on each review day until a day.
 
     Args:
         con: the engine.
-        transactions: the clean table, at least of the window and the 15 months before `as_of`.
-        as_of: only what happened before midnight of this day is used.
+        by_invoice: see `window_sums.WindowSums`, of the same day and window.
+        as_of: the day.
         window_days: length of the window in days.
 
     Returns:
         The reviews, the oldest first. Empty while fewer than `MIN_CUSTOMERS` are known; before the first review day
         with as many, there is one of `as_of` itself.
     """
-    days = review_days(as_of)
-    purchases = _purchases(con, transactions, as_of, (as_of - days[0]).days + window_days)
+    purchases = _purchases(con, by_invoice)
     found: list[Review] = []
-    for day in days:
-        _review(con, purchases, day, window_days, found)
+    for day in review_days(as_of):
+        _review(purchases, day, window_days, found)
     if not found:
-        _review(con, purchases, as_of, window_days, found)
+        _review(purchases, as_of, window_days, found)
     return found
 
 
@@ -134,9 +132,9 @@ def learn_rule(customers: pd.DataFrame, day: dt.date) -> Rule:
     return Rule(day, bounds(JOIN_SHARE, JOIN_RECENT), bounds(STAY_SHARE, STAY_RECENT))
 
 
-def _review(con: Backend, purchases: ir.Table, day: dt.date, window_days: int, before: list[Review]) -> None:
+def _review(purchases: pd.DataFrame, day: dt.date, window_days: int, before: list[Review]) -> None:
     """Append the review of a day, unless too few customers are known."""
-    customers = con.to_pandas(_known(purchases, day, window_days).order_by("customer_id"))
+    customers = _known(purchases, day, window_days)
     if len(customers) < MIN_CUSTOMERS:
         return
     last = before[-1] if before else None
@@ -150,26 +148,28 @@ def _review(con: Backend, purchases: ir.Table, day: dt.date, window_days: int, b
     before.append(Review(day, rule, members, ids))
 
 
-def _purchases(con: Backend, transactions: ir.Table, as_of: dt.date, days: int) -> ir.Table:
-    """What each customer did on each day, in memory, so that every review reads a small table.
-
-    One row per customer, invoice and day: whether something was sold, and the amount in parts of money.
-    """
-    lines = product_lines(transactions, as_of, days).filter(lambda t: t.customer_id.notnull())
-    grouped = lines.group_by("customer_id", "invoice", day=lines.invoiced_at.date())
-    return ibis.memtable(con.to_pyarrow(grouped.agg(sold=(lines.quantity > 0).any(), amount=lines.amount.sum())))
+def _purchases(con: Backend, by_invoice: ir.Table) -> pd.DataFrame:
+    """The purchases of known customers; ids are categories in order, of which every review makes groups fast."""
+    columns = ("customer_id", "invoice", "day", "sold", "amount")
+    purchases: pd.DataFrame = con.to_pandas(by_invoice.filter(by_invoice.customer_id.notnull()).select(*columns))
+    return purchases.astype({"customer_id": "category", "invoice": "category", "day": "datetime64[s]"})
 
 
-def _known(purchases: ir.Table, day: dt.date, window_days: int) -> ir.Table:
+def _known(purchases: pd.DataFrame, day: dt.date, window_days: int) -> pd.DataFrame:
     """Revenue, invoices and recency_days of the customers with a sale in the window, as in `customer_features`."""
-    since = day - dt.timedelta(days=window_days)
-    p = purchases.filter(purchases.day >= ibis.date(since), purchases.day < ibis.date(day))
-    customers = p.group_by("customer_id").agg(
-        revenue=p.amount.sum().cast("float64") / MONEY_PARTS,
-        invoices=p.invoice.nunique(where=p.sold).cast("float64"),
-        recency_days=ibis.date(day).delta(p.day.max(where=p.sold), unit="day").cast("float64"),
+    until = pd.Timestamp(day)
+    window = purchases[purchases["day"].between(until - pd.Timedelta(days=window_days), until, inclusive="left")]
+    sales = window[window["sold"]].groupby("customer_id", observed=True)
+    revenue = window.groupby("customer_id", observed=True)["amount"].sum()
+    known = sales.agg(invoices=("invoice", "nunique"), last=("day", "max"))
+    return pd.DataFrame(
+        {
+            "customer_id": known.index.astype(object),
+            "revenue": revenue.reindex(known.index).to_numpy(dtype=np.float64) / MONEY_PARTS,
+            "invoices": known["invoices"].to_numpy(dtype=np.float64),
+            "recency_days": (until - known["last"]).dt.days.to_numpy(dtype=np.float64),
+        }
     )
-    return customers.filter(customers.invoices > 0)
 
 
 def _quarter(day: dt.date) -> tuple[int, int]:

@@ -6,10 +6,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import ibis
 import numpy as np
 from scipy.stats import rankdata, ttest_ind
 
-from pipeline.customers.features import money, product_lines
+from pipeline.customers.features import money
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +93,7 @@ def difference(members: NDArray[np.float64], others: NDArray[np.float64], since:
 
 
 def difference_after(
-    con: Backend, transactions: ir.Table, reviews: Sequence[Review], as_of: dt.date
+    con: Backend, by_invoice: ir.Table, reviews: Sequence[Review], as_of: dt.date
 ) -> Difference | None:
     """What the members of a review brought afterwards, compared with the others who were known on its day.
 
@@ -100,9 +101,9 @@ def difference_after(
 
     Args:
         con: the engine.
-        transactions: the clean table.
+        by_invoice: see `window_sums.WindowSums`, of the same day.
         reviews: see `insiders.reviews`.
-        as_of: only what happened before midnight of this day is used.
+        as_of: the day.
 
     Returns:
         The comparison for the newest review whose `AFTER_DAYS` have passed; None if there is no such review, or fewer
@@ -112,8 +113,10 @@ def difference_after(
     if not passed or min(len(passed[-1].members), len(passed[-1].known) - len(passed[-1].members)) < 2:
         return None
     review, until = passed[-1], passed[-1].day + dt.timedelta(days=AFTER_DAYS)
-    lines = product_lines(transactions, until, AFTER_DAYS).filter(lambda t: t.customer_id.notnull())
-    since = con.to_pandas(lines.group_by("customer_id").agg(revenue=money(lines.amount.sum())).order_by("customer_id"))
+    after = by_invoice.filter(
+        by_invoice.day >= ibis.date(review.day), by_invoice.day < ibis.date(until), by_invoice.customer_id.notnull()
+    )
+    since = con.to_pandas(after.group_by("customer_id").agg(revenue=money(after.amount.sum())).order_by("customer_id"))
     revenue = since.set_index("customer_id")["revenue"].reindex(review.known).fillna(0.0).to_numpy(dtype=np.float64)
     member = np.isin(review.known, list(review.members))
     return difference(revenue[member], revenue[~member], review.day, until)

@@ -9,7 +9,6 @@ purchases: as many numbers for a shop of any size, and the same for rows in any 
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import math
 from dataclasses import dataclass
@@ -18,13 +17,16 @@ from typing import TYPE_CHECKING
 import ibis
 import numpy as np
 
-from pipeline.customers.features import MONEY_PARTS, product_lines
+from pipeline.customers.features import MONEY_PARTS
+from pipeline.lake import engine
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
     from ibis.backends.duckdb import Backend
     from numpy.typing import NDArray
+
+    from pipeline.customers.window_sums import WindowSums
 
 KINDS = ("personal", "bulk", "reseller")
 """From few units per line to many."""
@@ -70,20 +72,18 @@ class Invoices:
     explained: dict[str, float]
 
 
-def purchases_by_kind(con: Backend, transactions: ir.Table, as_of: dt.date, window_days: int) -> Invoices | None:
+def purchases_by_kind(con: Backend, sums: WindowSums) -> Invoices | None:
     """Learn the kinds of purchases, and describe each.
 
     Args:
         con: the engine.
-        transactions: the clean table, one row per invoice line.
-        as_of: only what happened before midnight of this day is used.
-        window_days: length of the window in days.
+        sums: of the window.
 
     Returns:
         The purchases by kind; None if there are too few of them, or quantities hardly differ.
     """
-    purchases = _purchases(product_lines(transactions, as_of, window_days))
-    measured = purchases.mutate(log_units=(purchases.units / purchases.lines).ln())
+    purchases = _purchases(sums.in_window)
+    measured = engine.kept(con, purchases.mutate(log_units=(purchases.units / purchases.lines).ln()))
     points = measured.agg(
         count=measured.count(), quantiles=measured.log_units.quantile(np.linspace(0, 1, POINTS).tolist())
     )
@@ -122,11 +122,14 @@ def learn_kinds(log_units: NDArray[np.float64]) -> Kinds | None:
         The kinds; None if there are fewer than `MIN_DISTINCT` different values.
     """
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if len(np.unique(log_units)) < MIN_DISTINCT:
         return None
     values = np.sort(log_units)[:, None]
-    mixture = GaussianMixture(len(KINDS), covariance_type="tied", n_init=3, random_state=SEED).fit(values)
+    # So few numbers are fitted in a hundredth of a second by one thread; several spend a second waiting for each other.
+    with threadpool_limits(1):
+        mixture = GaussianMixture(len(KINDS), covariance_type="tied", n_init=3, random_state=SEED).fit(values)
     order = np.argsort(mixture.means_.ravel())
     means, weights = mixture.means_.ravel()[order], mixture.weights_[order]
     variance = float(mixture.covariances_[0, 0])
@@ -168,10 +171,12 @@ def levers(table: pd.DataFrame, rise: float) -> dict[str, float]:
     return found
 
 
-def _purchases(lines: ir.Table) -> ir.Table:
-    sales = lines.filter(lines.quantity > 0, lines.amount > 0)
+def _purchases(by_invoice: ir.Table) -> ir.Table:
+    sales = by_invoice.filter(by_invoice.sale_lines > 0)
     return sales.group_by("customer_id", "invoice").agg(
-        lines=sales.count(), units=sales.quantity.sum(), amount=sales.amount.sum()
+        lines=sales.sale_lines.sum().cast("int64"),
+        units=sales.sale_units.sum().cast("int64"),
+        amount=sales.sale_amount.sum().cast("int64"),
     )
 
 

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import ibis
 import pandas as pd
 
-from pipeline.customers.features import money, product_lines
+from pipeline.customers.features import money
+from pipeline.customers.window_sums import NO_COUNTRY
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-NO_REGION = "not stated"
+    from pipeline.customers.window_sums import WindowSums
+
+NO_REGION = NO_COUNTRY
 GROWTH_DAYS = 91
 """Growth is revenue of this many days until the day, against as many before them."""
 BEST = 3
@@ -65,14 +68,13 @@ def region_of(country: str | None) -> str:
     return _REGION_OF.get(" ".join((country or "").casefold().split()), NO_REGION)
 
 
-def revenue_by_place(con: Backend, transactions: ir.Table, as_of: dt.date, window_days: int) -> pd.DataFrame:
+def revenue_by_place(con: Backend, sums: WindowSums, as_of: dt.date) -> pd.DataFrame:
     """Revenue, customers, growth and best products by country and region.
 
     Args:
         con: the engine.
-        transactions: the clean table, one row per invoice line.
-        as_of: only what happened before midnight of this day is used.
-        window_days: length of the window in days.
+        sums: of the window.
+        as_of: the day before which the window ends.
 
     Returns:
         One row per country and, where `country` is missing, per region, the highest revenue first: region, country,
@@ -80,35 +82,35 @@ def revenue_by_place(con: Backend, transactions: ir.Table, as_of: dt.date, windo
         sale), latest and before (revenue of the last `GROWTH_DAYS` and of as many before them), and products, the
         stock codes of the `BEST` by revenue.
     """
-    lines = product_lines(transactions, as_of, window_days)
-    lines = lines.mutate(country=lines.country.fill_null(NO_REGION))
-    countries = con.to_pandas(lines.select("country").distinct())["country"].tolist()
-    if not countries:
+    products = con.to_pandas(sums.by_product)
+    countries = products["country"].unique()
+    if not len(countries):
         return pd.DataFrame(columns=["region", "country", "revenue"])
-    places = ibis.memtable(pd.DataFrame({"country": countries, "region": [region_of(name) for name in countries]}))
-    placed = lines.join(places, "country")
+    places = pd.DataFrame({"country": countries, "region": [region_of(name) for name in countries]})
+    invoices = sums.in_window.join(ibis.memtable(places), "country")
+    products = products.merge(places, on="country")
     parts = [
-        _figures(con, placed, ["region", "country"], as_of),
-        _figures(con, placed, ["region"], as_of).assign(country=None),
+        _figures(con, invoices, products, ["region", "country"], as_of),
+        _figures(con, invoices, products, ["region"], as_of).assign(country=None),
     ]
-    return pd.concat(parts).sort_values(["revenue", "country"], ascending=[False, True], ignore_index=True)
+    # Regions have no country to tell them apart where their revenue is equal.
+    order = ["revenue", "country", "region"]
+    return pd.concat(parts).sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
-def _figures(con: Backend, lines: ir.Table, by: list[str], as_of: dt.date) -> pd.DataFrame:
-    sold = lines.quantity > 0
+def _figures(con: Backend, invoices: ir.Table, products: pd.DataFrame, by: list[str], as_of: dt.date) -> pd.DataFrame:
     middle, first = (ibis.date(as_of - dt.timedelta(days=n * GROWTH_DAYS)) for n in (1, 2))
-    day = lines.invoiced_at.date()
-    figures = lines.group_by(by).agg(
-        revenue=money(lines.amount.sum()),
-        customers=lines.customer_id.nunique(where=sold),
-        invoices=lines.invoice.nunique(where=sold),
-        latest=money(lines.amount.sum(where=day >= middle)),
-        before=money(lines.amount.sum(where=(day >= first) & (day < middle))),
+    i = invoices
+    figures = i.group_by(by).agg(
+        revenue=money(i.amount.sum()),
+        customers=i.customer_id.nunique(where=i.sold),
+        invoices=i.invoice.nunique(where=i.sold),
+        latest=money(i.amount.sum(where=i.day >= middle)),
+        before=money(i.amount.sum(where=(i.day >= first) & (i.day < middle))),
     )
-    products = lines.group_by([*by, "stock_code"]).agg(amount=lines.amount.sum())
+    summed = products.groupby([*by, "stock_code"])["amount"].sum().reset_index()
     # Equal revenue is ordered by the code, so that the same lines name the same products.
-    rank = ibis.row_number().over(group_by=by, order_by=[ibis.desc("amount"), "stock_code"])
-    best = products.mutate(rank=rank).filter(lambda t: t["rank"] < BEST)
-    named = con.to_pandas(best).sort_values("rank").groupby(by)["stock_code"].agg(list).rename("products")
-    found: pd.DataFrame = con.to_pandas(figures).merge(named.reset_index(), on=by)
+    ordered = summed.sort_values(["amount", "stock_code"], ascending=[False, True])
+    best = ordered.groupby(by).head(BEST).groupby(by)["stock_code"].agg(list).rename("products")
+    found: pd.DataFrame = con.to_pandas(figures).merge(best.reset_index(), on=by)
     return found

@@ -30,6 +30,7 @@ from pipeline.customers.report_models import recommendation_sections, value_sect
 from pipeline.customers.report_movements import movement_sections
 from pipeline.customers.report_purchases import cohort_section, kind_sections, region_sections
 from pipeline.customers.report_segments import segment_sections
+from pipeline.customers.window_sums import WindowSums, first_day
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
@@ -37,7 +38,6 @@ from pipeline.registry.client import Registry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import ibis.expr.types as ir
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
@@ -55,20 +55,27 @@ EXPECTED = {
 """Columns of `customer_value` that the page shows of a customer -> their names among the features."""
 
 
-def further_sections(settings: Settings, as_of: dt.date, order: list[str]) -> list[Section]:
+def further_sections(
+    settings: Settings, con: Backend, sums: WindowSums, as_of: dt.date, order: list[str]
+) -> list[Section]:
     """The sections of a scored day; what a model has not filled gives none. Also writes the files beside the page.
 
     Args:
         settings: the settings.
+        con: the engine.
+        sums: of the day's window.
         as_of: the day.
         order: the names of the segments as the page orders them.
     """
-    lake, con, window_days = Lake(settings), engine.connect(settings), settings.window_days
+    lake, window_days = Lake(settings), settings.window_days
+    # Which month was a customer's first can only be seen in all of history; names are those of lately sold products.
     history = engine.table(con, lake, DOMAIN.input_table, until=as_of)
-    names = read_product_names(con, history)
+    names = read_product_names(
+        con, engine.table(con, lake, DOMAIN.input_table, since=first_day(as_of, window_days), until=as_of)
+    )
     value, lists = read_day(lake, VALUE_TABLE, as_of), read_day(lake, RECOMMENDATIONS_TABLE, as_of)
     customers = read_customers(lake, as_of, value)
-    insiders = read_insiders(con, history, customers, as_of, window_days)
+    insiders = read_insiders(con, sums, customers, as_of, window_days)
     if insiders is not None:
         customers = customers.assign(member=insiders.member)
     sections = [
@@ -80,8 +87,8 @@ def further_sections(settings: Settings, as_of: dt.date, order: list[str]) -> li
         sections += movement_sections(movements.to_pandas())
     if insiders is not None:
         sections += insiders_sections(insiders, write_list(lake, insiders))
-    sections += region_sections(revenue_by_place(con, history, as_of, window_days), names)
-    invoices = purchases_by_kind(con, history, as_of, window_days)
+    sections += region_sections(revenue_by_place(con, sums, as_of), names)
+    invoices = purchases_by_kind(con, sums)
     if invoices is not None:
         sections += kind_sections(invoices)
     sections += cohort_section(retention(con, history, as_of))
@@ -108,10 +115,10 @@ def read_customers(lake: Lake, as_of: dt.date, value: pa.Table | None) -> pd.Dat
 
 
 def read_insiders(
-    con: Backend, history: ir.Table, customers: pd.DataFrame, as_of: dt.date, window_days: int
+    con: Backend, sums: WindowSums, customers: pd.DataFrame, as_of: dt.date, window_days: int
 ) -> Insiders | None:
     """Review the loyalty programme; None while too few customers are known."""
-    found = reviews(con, history, as_of, window_days)
+    found = reviews(con, sums.by_invoice, as_of, window_days)
     if not found:
         return None
     member = np.isin(customers["customer_id"], list(found[-1].members))
@@ -120,7 +127,7 @@ def read_insiders(
     if min(member.sum(), (~member).sum()) > 1:
         since = as_of - dt.timedelta(days=window_days)
         within = difference(revenue[member], revenue[~member], since, as_of)
-    after = difference_after(con, history, found, as_of)
+    after = difference_after(con, sums.by_invoice, found, as_of)
     return Insiders(as_of, found, customers, within, after)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,10 +63,10 @@ class Insiders:
         """The newest review."""
         return self.reviews[-1]
 
-    @property
+    @cached_property
     def member(self) -> NDArray[np.bool_]:
         """(customers,), who is a member."""
-        return np.isin(self.customers["customer_id"], list(self.review.members))
+        return self.customers["customer_id"].isin(list(self.review.members)).to_numpy()
 
     @property
     def staying(self) -> NDArray[np.bool_]:

@@ -72,24 +72,27 @@ def write_report(settings: Settings, as_of: date) -> str:
     from pipeline.customers.report_content import further_sections
     from pipeline.customers.segment_map import profile
     from pipeline.customers.specs import CURVE_FILE
+    from pipeline.customers.window_sums import first_day, sum_window
     from pipeline.registry.client import Registry
 
     lake, registry, con = Lake(settings), Registry(settings), engine.connect(settings)
-    since, day = as_of - timedelta(days=settings.window_days), as_of + timedelta(days=1)
+    window_days, day = settings.window_days, as_of + timedelta(days=1)
     assigned = engine.table(con, lake, DOMAIN.results_table, since=as_of, until=day)
     features = engine.table(con, lake, DOMAIN.features_table, since=as_of, until=day).drop("as_of")
-    transactions = engine.table(con, lake, DOMAIN.input_table, since=since, until=as_of)
     champion = registry.get(MODEL, _model_version(con.to_pyarrow(assigned.select("model_version").limit(1))))
-    guests = con.to_pyarrow(guest_revenue(transactions, as_of, window_days=settings.window_days)).to_pylist()[0]
+    since = first_day(as_of, window_days)
+    transactions = engine.table(con, lake, DOMAIN.input_table, since=since, until=as_of)
+    sums = sum_window(con, transactions, as_of, window_days)
+    guests = con.to_pyarrow(guest_revenue(sums.in_window)).to_pylist()[0]
     found = con.to_pandas(profile(assigned.join(features, "customer_id")))
     report = CustomersReport(
         as_of=as_of,
-        window_days=settings.window_days,
+        window_days=window_days,
         champion=champion,
         choice=registry.artefacts(MODEL, champion.version)[CURVE_FILE],
         profile=found,
         guests=guests,
-        further=further_sections(settings, as_of, found["segment_name"].tolist()),
+        further=further_sections(settings, con, sums, as_of, found["segment_name"].tolist()),
     )
     return write_customers_report(lake, report)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
@@ -66,6 +67,11 @@ def table(
     found = con.read_parquet(files, hive_partitioning=bool(partitions), hive_types_autocast=False)
     types = ibis.Schema.from_pyarrow(schema)
     return found.mutate(**{column: found[column].cast(types[column]) for column in partitions}).select(schema.names)
+
+
+def kept(con: Backend, expression: ir.Table) -> ir.Table:
+    """Evaluate an expression once and keep its rows in the engine, as a table for further expressions."""
+    return con.create_table(f"kept_{uuid4().hex}", expression, temp=True)
 
 
 def _between(since: date | None, until: date | None) -> Callable[[Mapping[str, Any]], bool] | None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.customers.features import FEATURE_COLUMNS, customer_features, guest_revenue
+from pipeline.customers.features import FEATURE_COLUMNS, customer_features, guest_revenue, product_lines
 from pipeline.errors import UsageError
 
 AS_OF = dt.date(2024, 3, 15)  # a Friday
@@ -357,11 +357,12 @@ def test_an_empty_window_is_refused(window_days: int) -> None:
     with pytest.raises(UsageError, match="window_days"):
         customer_features(table, AS_OF, window_days=window_days, home_country=HOME)
     with pytest.raises(UsageError, match="window_days"):
-        guest_revenue(table, AS_OF, window_days=window_days)
+        guest_revenue(product_lines(table, AS_OF, window_days))
 
 
 def guests(lines: list[Line]) -> Row:
-    (row,) = guest_revenue(ibis.memtable(pa.Table.from_pylist(lines, schema=SCHEMA)), AS_OF).to_pyarrow().to_pylist()
+    table = ibis.memtable(pa.Table.from_pylist(lines, schema=SCHEMA))
+    (row,) = guest_revenue(product_lines(table, AS_OF, 365)).to_pyarrow().to_pylist()
     return row
 
 

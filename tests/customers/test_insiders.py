@@ -12,6 +12,7 @@ import pytest
 from pipeline.customers.features import customer_features
 from pipeline.customers.insiders import Bounds, Review, Rule, learn_rule, review_days, reviews
 from pipeline.customers.insiders_compared import difference, difference_after, lacking, traits
+from pipeline.customers.window_sums import sum_window
 from pipeline.lake import engine
 from pipeline.settings import Settings
 from pipeline.simulate.shop import Shop
@@ -31,23 +32,27 @@ def transactions() -> Any:
     return clean(SHOP.lines(OPENED, LAST))
 
 
+def reviews_of(con: Any, transactions: Any, as_of: date, window_days: int = 365) -> list[Review]:
+    return reviews(con, sum_window(con, transactions, as_of, window_days).by_invoice, as_of, window_days)
+
+
 def seen(found: list[Review]) -> list[tuple[Any, ...]]:
     return [(review.day, review.rule, review.members, review.known.tolist()) for review in found]
 
 
 def test_nothing_after_a_review_is_known(con: Any, transactions: Any) -> None:
-    whole = reviews(con, transactions, CUT, 365)
+    whole = reviews_of(con, transactions, CUT)
     assert [review.day for review in whole] == [date(2024, month, 1) for month in (2, 3, 4, 5)]
     assert all(0 < len(review.members) < len(review.known) / 2 for review in whole)
-    assert seen(whole) == seen(reviews(con, until(transactions, CUT), CUT, 365))
-    later = reviews(con, transactions, LAST, 365)
+    assert seen(whole) == seen(reviews_of(con, until(transactions, CUT), CUT))
+    later = reviews_of(con, transactions, LAST)
     assert seen(later)[: len(whole)] == seen(whole), "a later day does not change what was decided"
 
 
 def test_the_conditions_are_the_columns_of_customer_features(con: Any, transactions: Any) -> None:
     day = date(2024, 5, 1)
     features = con.to_pandas(customer_features(transactions, day, home_country="United Kingdom"))
-    newest = reviews(con, transactions, CUT, 365)[-1]
+    newest = reviews_of(con, transactions, CUT)[-1]
     assert newest.day == day
     assert set(newest.known) == set(features["customer_id"])
     joining = features["customer_id"][newest.rule.join.all_reached(features)]
@@ -70,7 +75,7 @@ def test_the_rule_is_of_values_that_customers_have() -> None:
 
 
 def test_a_rule_is_learned_once_a_quarter(con: Any, transactions: Any) -> None:
-    found = {review.day: review.rule for review in reviews(con, transactions, LAST, 365)}
+    found = {review.day: review.rule for review in reviews_of(con, transactions, LAST)}
     assert found[date(2024, 4, 1)] == found[date(2024, 5, 1)] == found[date(2024, 6, 1)]
     assert found[date(2024, 4, 1)].learned == date(2024, 4, 1)
     assert found[date(2024, 7, 1)].learned == date(2024, 7, 1)
@@ -92,7 +97,7 @@ def shop_of_one(con: Any, invoices: dict[date, int], as_of: date) -> dict[date, 
         for month in range(1, 8)
     ]
     lines += [line("c", f"c-{day}", day, quantity) for day, quantity in invoices.items()]
-    return {review.day: "c" in review.members for review in reviews(con, table(lines), as_of, 90)}
+    return {review.day: "c" in review.members for review in reviews_of(con, table(lines), as_of, 90)}
 
 
 def test_a_member_stays_where_others_may_not_join(con: Any) -> None:
@@ -107,8 +112,8 @@ def test_a_member_stays_where_others_may_not_join(con: Any) -> None:
 
 
 def test_few_customers_have_no_rule_and_the_first_month_is_reviewed_on_its_day(con: Any, transactions: Any) -> None:
-    assert reviews(con, transactions, OPENED + timedelta(days=1), 365) == []
-    (first,) = reviews(con, transactions, date(2024, 1, 30), 365)
+    assert reviews_of(con, transactions, OPENED + timedelta(days=1)) == []
+    (first,) = reviews_of(con, transactions, date(2024, 1, 30))
     assert first.day == first.rule.learned == date(2024, 1, 30)
 
 
@@ -121,14 +126,16 @@ def test_review_days_begin_with_a_quarter() -> None:
 
 
 def test_what_members_brought_since_is_of_the_days_after_the_review(con: Any, transactions: Any) -> None:
-    found = reviews(con, transactions, LAST, 365)
-    after = difference_after(con, transactions, found, LAST)
+    found = reviews_of(con, transactions, LAST)
+    sums = sum_window(con, transactions, LAST, 365).by_invoice
+    after = difference_after(con, sums, found, LAST)
     assert after is not None
     assert (after.since, after.until) == (date(2024, 5, 1), date(2024, 7, 31))
     assert after.members > after.others
     assert after.low < after.members - after.others < after.high
-    assert after == difference_after(con, until(transactions, date(2024, 7, 31)), found, LAST)
-    assert difference_after(con, transactions, found, date(2024, 4, 30)) is None, "91 days have not passed"
+    cut = sum_window(con, until(transactions, date(2024, 7, 31)), LAST, 365).by_invoice
+    assert after == difference_after(con, cut, found, LAST)
+    assert difference_after(con, sums, found, date(2024, 4, 30)) is None, "91 days have not passed"
 
 
 def test_the_interval_is_welchs() -> None:

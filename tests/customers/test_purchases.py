@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipeline.customers.cohorts import retention
 from pipeline.customers.purchase_kinds import learn_kinds, levers, purchases_by_kind
 from pipeline.customers.regions import NO_REGION, REGIONS, region_of, revenue_by_place
+from pipeline.customers.window_sums import sum_window
 from pipeline.lake import engine
 from pipeline.settings import Settings
 from pipeline.simulate.shop import Shop
@@ -33,10 +34,14 @@ def transactions() -> Any:
     return clean(Shop(customers=300, opened=opened).lines(opened, DAY + timedelta(days=40)))
 
 
+def places_of(con: Any, transactions: Any, day: date) -> pd.DataFrame:
+    return revenue_by_place(con, sum_window(con, transactions, day, 365), day)
+
+
 def test_nothing_after_the_day_is_known(con: Any, transactions: Any) -> None:
     whole, cut = ({
-        "places": revenue_by_place(con, lines, DAY, 365),
-        "kinds": purchases_by_kind(con, lines, DAY, 365),
+        "places": places_of(con, lines, DAY),
+        "kinds": purchases_by_kind(con, sum_window(con, lines, DAY, 365)),
         "cohorts": retention(con, lines, DAY),
     } for lines in (transactions, until(transactions, DAY)))  # fmt: skip
     pd.testing.assert_frame_equal(whole["places"], cut["places"])
@@ -67,7 +72,7 @@ def test_neither_later_lines_nor_the_order_of_rows_matter(con: Any, lines: list[
     known = [sold for sold in lines if sold["invoiced_at"].date() < DAY]
     assume(known)
     seed.shuffle(known)
-    for figures in (lambda t: revenue_by_place(con, t, DAY, 365), lambda t: retention(con, t, DAY)):
+    for figures in (lambda t: places_of(con, t, DAY), lambda t: retention(con, t, DAY)):
         pd.testing.assert_frame_equal(figures(table(lines)), figures(table(known)))
 
 
@@ -81,8 +86,10 @@ def test_places_have_revenue_growth_and_best_products(con: Any) -> None:
         line(None, "4", lately, 1, "z", country="Germany"),
         line("c", "5", lately, 3, "x", country=None),
         line("d", "late", DAY, 99, country="France"),
+        # Read for the reviews of the loyalty programme, but before the window.
+        line("d", "early", DAY - timedelta(days=366), 99, country="France"),
     ]
-    found = revenue_by_place(con, table(lines), DAY, 365)
+    found = places_of(con, table(lines), DAY)
     rows = {row["country"] or row["region"]: row for row in found.to_dict("records")}
     assert {name: row["revenue"] for name, row in rows.items()} == {
         "Europe": 28.0, "France": 16.0, "Germany": 12.0, NO_REGION: 6.0,
@@ -91,7 +98,7 @@ def test_places_have_revenue_growth_and_best_products(con: Any) -> None:
     assert (rows["Europe"]["customers"], rows["Europe"]["invoices"]) == (2, 4), "guests are no customers"
     assert rows["Europe"]["products"] == ["y", "x", "z"]
     assert rows["France"]["products"] == ["x", "y"]
-    assert revenue_by_place(con, table(lines), date(2020, 1, 1), 365).empty
+    assert places_of(con, table(lines), date(2020, 1, 1)).empty
 
 
 def test_regions_have_no_country_twice_and_names_are_found_however_written() -> None:
@@ -121,7 +128,7 @@ def test_purchases_are_described_by_kind(con: Any) -> None:
         for n in range(260)
     ]  # fmt: skip
     lines += [line("c1", "wide", DAY - timedelta(days=3), 2, f"p{k}") for k in range(30)]
-    found = purchases_by_kind(con, table(lines), DAY, 365)
+    found = purchases_by_kind(con, sum_window(con, table(lines), DAY, 365))
     assert found is not None
     rows = found.table.set_index("kind")
     assert rows.index.tolist() == ["personal", "bulk", "reseller"]
@@ -132,7 +139,7 @@ def test_purchases_are_described_by_kind(con: Any) -> None:
     assert (rows["value"] * rows["invoices"]).sum() == pytest.approx(rows["revenue"].sum())
     assert sum(found.explained.values()) == pytest.approx(1)
     assert found.explained["price"] == pytest.approx(0, abs=1e-9)
-    assert purchases_by_kind(con, table(lines[:50]), DAY, 365) is None, "too few purchases"
+    assert purchases_by_kind(con, sum_window(con, table(lines[:50]), DAY, 365)) is None, "too few purchases"
 
 
 def test_each_lever_raises_the_average_invoice_by_as_much() -> None:
