@@ -91,7 +91,7 @@ def folds_section(models: Mapping[str, Any], candidate: str) -> Section:
         figure_json(
             figure,
             yaxis={"title": "mean error of a day (MAPE), %", "rangemode": "tozero"},
-            xaxis={"title": "first day of the fold"},
+            xaxis={"title": "first day of the fold", "type": "category"},
         ),
     )
 
@@ -114,7 +114,8 @@ def sums_section(folds: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def _mean_and_range(shares: Sequence[float]) -> str:
-    return f"{percent(float(np.mean(shares)))} ({100 * min(shares):.0f} to {100 * max(shares):.0f})"
+    mean = percent(float(np.mean(shares)))
+    return mean if len(shares) == 1 else f"{mean} ({100 * min(shares):.0f} to {100 * max(shares):.0f})"
 
 
 def _cell(metrics: Mapping[str, float], name: str) -> str:

@@ -67,4 +67,7 @@ def test_sums_are_shown_by_kind_as_means_over_the_folds() -> None:
         "100.0 % (100 to 100)",
         "30.0 % (30 to 30)",
     )
+    alone = sums_section([{"sums": {"chain": shares[0]}}]).table
+    assert alone is not None
+    assert alone.rows[0][1] == "50.0 %"
     assert "no earlier fold" in sums_section([{"sums": {}}]).sentences[0]
