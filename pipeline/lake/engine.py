@@ -10,7 +10,7 @@ from uuid import uuid4
 import ibis
 import ibis.expr.types as ir
 
-from pipeline.lake.scratch import scratch_path
+from pipeline.lake.sql import configuration, prepare
 from pipeline.lake.tables import DAY_COLUMNS, Lake
 from pipeline.settings import Settings
 
@@ -20,18 +20,8 @@ if TYPE_CHECKING:
 
 def connect(settings: Settings) -> Backend:
     """Open an in-memory DuckDB. Beyond `settings.memory_limit` it spills to disk; it never downloads extensions."""
-    con = ibis.duckdb.connect(
-        threads=settings.threads,
-        memory_limit=settings.memory_limit,
-        # DuckDB's spill files have fixed names, so two processes must not share a folder. DuckDB removes it at the end.
-        temp_directory=str(scratch_path("spill")),
-        autoinstall_known_extensions=False,
-    )
-    # The progress bar would be drawn on standard output, which is for results.
-    con.raw_sql("SET enable_progress_bar = false")
-    home = settings.home_path
-    if home.protocol not in ("", "file"):
-        con.register_filesystem(home.fs)
+    con = ibis.duckdb.connect(**configuration(settings))
+    prepare(con.con, settings)
     return con
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -29,23 +29,32 @@ def connected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
     number, unit = re.fullmatch(r"([\d.]+) ?(\w+)", settings.memory_limit).groups()  # type: ignore[union-attr]
-    con = duckdb.connect(
-        config={
-            "threads": settings.threads,
-            "memory_limit": f"{min(MAX_MEMORY, int(float(number) * UNITS[unit]))}B",
-            # DuckDB's spill files have fixed names, so two processes must not share a folder. DuckDB removes it.
-            "temp_directory": str(scratch_path("spill")),
-            "autoinstall_known_extensions": False,
-        }
-    )
+    limit = f"{min(MAX_MEMORY, int(float(number) * UNITS[unit]))}B"
+    con = duckdb.connect(config=configuration(settings) | {"memory_limit": limit})
     try:
-        con.execute("SET enable_progress_bar = false")
-        home = settings.home_path
-        if home.protocol not in ("", "file"):
-            con.register_filesystem(home.fs)
+        prepare(con, settings)
         yield con
     finally:
         con.close()
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """What every DuckDB of the house is opened with. Beyond its memory limit it spills to a folder of its own."""
+    return {
+        "threads": settings.threads,
+        "memory_limit": settings.memory_limit,
+        # DuckDB's spill files have fixed names, so two processes must not share a folder. DuckDB removes it at the end.
+        "temp_directory": str(scratch_path("spill")),
+        "autoinstall_known_extensions": False,
+    }
+
+
+def prepare(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Keep the progress bar off standard output, which is for results, and let a new DuckDB read a home in a bucket."""
+    con.execute("SET enable_progress_bar = false")
+    home = settings.home_path
+    if home.protocol not in ("", "file"):
+        con.register_filesystem(home.fs)
 
 
 def quoted(name: str) -> str:
