@@ -116,13 +116,16 @@ class Activity(logging.Handler):
         return done if counted else None
 
     def times(self) -> str:
-        """The time since the command began, and what is left if the rest takes as long as what is done."""
+        """The time since the command began, and what is left if the rest takes as long as what is done.
+
+        Once a step has taken longer than that, nothing is known of what is left.
+        """
         now, done = self._clock(), self.fraction()
         elapsed = f"{clock_time(now - self._began)} elapsed"
         if not done:
             return elapsed
         left = (self._advanced - self._counting_since) * (1 - done) / done - (now - self._advanced)
-        return f"{elapsed}, about {clock_time(max(left, 0))} left"
+        return f"{elapsed}, about {clock_time(left)} left" if left > 0 else elapsed
 
     def __rich__(self) -> Group:
         """Two lines: what is being done; the bar and the times."""

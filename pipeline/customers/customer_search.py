@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline.reports.page import Section
 from pipeline.reports.parts import write_part
-from pipeline.reports.phrasing import count
+from pipeline.reports.phrasing import count, number_format
 from pipeline.reports.templates import html_template
 
 if TYPE_CHECKING:
@@ -71,7 +71,12 @@ def search_section(
         ["products", {code: names[code] for code in sorted(shown) if code in names}],
     )
     widget = html_template("pipeline.customers", "search.html").render(
-        parts=parts, products=products, folder=folder, fields=FIELDS, example=parts[0][0] if parts else ""
+        parts=parts,
+        products=products,
+        folder=folder,
+        fields=FIELDS,
+        style=number_format(),
+        example=parts[0][0] if parts else "",
     )
     return Section(
         "Find a customer",

@@ -45,4 +45,5 @@ DOMAIN = Domain(
         Headline("revenue of their year", "customer_features", "sum(revenue)", money=True),
     ),
     labels=imported("pipeline.customers.labels:LABELS"),
+    search="customer",
 )

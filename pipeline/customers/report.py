@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.customers.customer_lists import segment_anchors
 from pipeline.customers.labels import LABELS
 from pipeline.lake.tables import Lake
 from pipeline.registry.records import ModelVersion
 from pipeline.reports.charts import figure_json, wrapped
 from pipeline.reports.labels import label_of
-from pipeline.reports.page import Section, Table, Tile, write_page
+from pipeline.reports.page import Link, Section, Table, Tile, write_page
 from pipeline.reports.phrasing import amount, count, currency_sentence, decimal, percent, share
 
 MIN_WIDTH = 620
@@ -77,6 +78,7 @@ def write_customers_report(lake: Lake, report: CustomersReport) -> str:
 
 def _segments_section(profile: pd.DataFrame, guests: Mapping[str, float]) -> Section:
     first = profile.iloc[0]
+    anchors = segment_anchors(profile["segment_name"])
     figure = go.Figure(
         [
             go.Bar(name="of customers", x=profile["segment_name"], y=100 * profile["share"]),
@@ -97,7 +99,7 @@ def _segments_section(profile: pd.DataFrame, guests: Mapping[str, float]) -> Sec
             ("segment", "customers", "share", "revenue", "share of revenue", "revenue per customer"),
             [
                 (
-                    str(row["segment_name"]),
+                    Link(row["segment_name"], f"#{anchors[row['segment_name']]}"),
                     count(row["customers"]),
                     percent(row["share"]),
                     amount(row["revenue"]),

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from pipeline.customers.cohorts import retention
+from pipeline.customers.customer_lists import lists_section
 from pipeline.customers.customer_search import search_section
 from pipeline.customers.domain import (
     CUSTOMER_VALUE,
@@ -80,6 +81,7 @@ def further_sections(
         customers = customers.assign(member=insiders.member)
     sections = [
         search_section(lake, as_of, customers, _own_lists(lists), names),
+        lists_section(lake, as_of, customers, order),
         *segment_sections(customers, order),
     ]
     movements = read_day(lake, MOVEMENTS_TABLE, as_of)

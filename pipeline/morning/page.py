@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.dates import format_day
+from pipeline.domains import DOMAINS
 from pipeline.ingestion.number_style import number_style
 from pipeline.lake.tables import Lake
 from pipeline.morning.state import DAYS, TONES, Arrival, Line, Morning, SeenError
@@ -14,6 +15,7 @@ from pipeline.reports.labels import metric_of
 from pipeline.reports.page import Place, Section, Table, Tile, Tone, render_page, store_page
 from pipeline.reports.phrasing import MISSING, count, counted, percent, readable, written_in
 from pipeline.reports.templates import html_template
+from pipeline.reports.ways import Related
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 
-PLACE = Place("index")
 CELLS = {"bad": "✕", "wait": "…", "good": "✓"}
 """How a day looks in the grid, for those who do not see its colour."""
 
@@ -37,10 +38,20 @@ def write_morning_page(settings: Settings) -> str:
     """
     lake = Lake(settings)
     with written_in(number_style(settings)):
-        html = render_morning_page(summarize(settings))
-    path = store_page(lake, PLACE, html, plotly=False)
+        morning = summarize(settings)
+        html = render_morning_page(morning)
+    path = store_page(lake, place_of(morning), html, plotly=False)
     write_all_pages(lake)
     return path
+
+
+def place_of(morning: Morning) -> Place:
+    """Where the morning page is, with the pages on which it can search."""
+    scored = {line.domain for line in morning.lines if line.kind == "domain" and line.pages}
+    searched = (domain for domain in DOMAINS if domain.search and domain.name in scored)
+    return Place(
+        "index", tuple(Related(domain.name.capitalize(), domain.name, search=domain.search) for domain in searched)
+    )
 
 
 def render_morning_page(morning: Morning) -> str:
@@ -57,7 +68,7 @@ def render_morning_page(morning: Morning) -> str:
     ]
     day = f"The state as of {format_day(morning.day)}" if morning.day else "Nothing is scored yet"
     subtitle = f"{day}, from the tables of the lake and the registry, written on {morning.written:%Y-%m-%d %H:%M} UTC."
-    return render_page("This morning", subtitle, sections, _tiles(morning), place=PLACE)
+    return render_page("This morning", subtitle, sections, _tiles(morning), place=place_of(morning))
 
 
 def _tiles(morning: Morning) -> list[Tile]:
@@ -95,7 +106,7 @@ def _arrivals(arrivals: Sequence[Arrival]) -> Section:
             _share(arrival),
             count(arrival.recent),
             count(arrival.recent_rows),
-            percent(arrival.recent_quarantined / arrival.recent_rows, 2) if arrival.recent_rows else MISSING,
+            percent(arrival.recent_quarantined / arrival.recent_rows) if arrival.recent_rows else MISSING,
         )
         for arrival in arrivals
     ]
@@ -109,8 +120,8 @@ def _arrivals(arrivals: Sequence[Arrival]) -> Section:
 
 
 def _share(arrival: Arrival) -> str:
-    text = percent(arrival.share, 2)
-    return text if arrival.usual_share is None else f"{text} (usually {percent(arrival.usual_share, 2)})"
+    text = percent(arrival.share)
+    return text if arrival.usual_share is None else f"{text} (usually {percent(arrival.usual_share)})"
 
 
 def _models(morning: Morning) -> Section:

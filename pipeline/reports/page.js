@@ -60,6 +60,25 @@ function fitted(figure, width) {
   return { data, layout };
 }
 
+// How figures are written, as pipeline/reports/phrasing.py has it.
+function figures({ locale, currency }) {
+  const style = currency ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : {};
+  const text = (value, digits, more) => new Intl.NumberFormat(locale,
+    { minimumFractionDigits: digits, maximumFractionDigits: digits, ...more }).format(value);
+  const cents = currency ? new Intl.NumberFormat(locale, style).resolvedOptions().maximumFractionDigits : 2;
+  const percent = (value) => {
+    const distance = Math.min(Math.abs(value), Math.abs(100 - Math.abs(value)));
+    if (distance > 0 && distance < 0.01) return value < 1 ? `less than ${text(0.01, 2)} %` : `more than ${text(99.99, 2)} %`;
+    return `${text(value, distance > 0 && distance <= 0.05 ? 2 : 1)} %`;
+  };
+  return {
+    count: (value) => text(value, 0),
+    amount: (value) => text(value, value === 0 || Math.abs(value) >= 100 ? 0 : cents, style),
+    share: (fraction) => percent(100 * fraction),
+    moreOrLess: (change) => `${text(Math.abs(change), 1)} % ${change < 0 ? "less" : "more"}`,
+  };
+}
+
 const paper = matchMedia("print");
 const drawn = new Map();
 // A chart is laid out anew when its width has changed, as that of a phone that is turned; its height changes with it.
@@ -188,11 +207,47 @@ function ways(nav) {
   }
   row("The same day:", others);
   row("", [...nav.querySelectorAll("a.outward")]);
+  row("", related.filter(({ search }) => search).flatMap(({ folder: other, search }) => {
+    const pages = (lists[other] ?? []).filter(isDay);
+    const found = other === folder ? name : pages.includes(day) ? day : pages.at(-1);
+    return found ? [searchForm(search, address(other, found))] : [];
+  }));
   if (folder && own.length > 1)
     nav.append(make("details", {}, make("summary", { textContent: isDay(name) ? "Calendar" : `All ${own.length} pages` }),
       calendar(folder, own, name, link)));
   for (const place of document.querySelectorAll("[data-calendar]"))
     place.append(calendar(place.dataset.calendar, lists[place.dataset.calendar] ?? [], "", link));
+}
+
+// A form that opens the page that can search for what was typed, and hands it over: page.html#store=12.
+function searchForm(noun, page) {
+  const id = `find-${noun}`, field = make("input", { id, type: "search", maxLength: 64, autocomplete: "off" });
+  const label = make("label", { htmlFor: id, textContent: `Find a ${noun}` });
+  const form = make("form", { className: "find" }, label, field, make("button", { type: "submit", textContent: "Show" }));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = field.value.trim(), before = location.href;
+    if (!text) return;
+    location.href = `${page}#${noun}=${encodeURIComponent(text)}`;
+    // The same once more changes no address, and has to be shown all the same.
+    if (location.href === before) dispatchEvent(new HashChangeEvent("hashchange"));
+  });
+  return form;
+}
+
+// Call a function with what the address asks for, as in #store=12, now and whenever that changes, and scroll to its place.
+// Returns whether anything is asked for now.
+function onAsked(noun, place, show) {
+  const look = () => {
+    const text = new URLSearchParams(location.hash.slice(1)).get(noun);
+    if (text) {
+      show(text);
+      place.closest("section").scrollIntoView();
+    }
+    return Boolean(text);
+  };
+  addEventListener("hashchange", look);
+  return look();
 }
 
 // The pages of a folder by month, the newest first; those that are not named by a day as a list.
@@ -242,7 +297,7 @@ const charts = document.getElementById("figure-data");
 if (charts) for (const [id, figure] of Object.entries(JSON.parse(charts.textContent))) draw(id, figure);
 for (const scroll of document.querySelectorAll(".scroll")) {
   const table = scroll.querySelector("table");
-  if (table.tBodies[0]?.rows.length) offer(scroll, "Table (CSV)", () => saveTable(table));
+  if (table?.tBodies[0]?.rows.length) offer(scroll, "Table (CSV)", () => saveTable(table));
 }
 const nav = document.querySelector("nav.ways");
 if (nav) ways(nav);

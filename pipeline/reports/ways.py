@@ -45,11 +45,14 @@ class Related:
         text: the text of the link.
         folder: below `reports/`.
         days: which day's page is meant, counted from the day of the page that links: -1 is the day before.
+        search: what can be searched on the folder's pages, such as store; empty for nothing. The page that links has a
+            form for it, which opens the page of the same day, or else the newest, at `#store=…`.
     """
 
     text: str
     folder: str
     days: int = 0
+    search: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,4 +29,5 @@ DOMAIN = Domain(
         Headline("sales forecast for the planned days", "store_forecasts", "sum(mean)", money=True),
     ),
     labels=imported("pipeline.stores.labels:LABELS"),
+    search="store",
 )

@@ -22,7 +22,7 @@ def related_pages(domain: Domain) -> tuple[Related, ...]:
     """
     tables = (domain.input_table, *domain.other_inputs)
     return (
-        Related(domain.name.capitalize(), domain.name),
+        Related(domain.name.capitalize(), domain.name, search=domain.search),
         *(Related(f"drift of {readable(name)}", f"drift/{name}") for name in domain.model_names),
         *(Related(f"delivery of {readable(table)}", f"validation/{table}", days=-1) for table in tables),
     )

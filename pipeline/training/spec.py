@@ -251,6 +251,7 @@ class Domain:
         contracts: of tables that only this domain reads, in addition to those of `pipeline.contracts`.
         headlines: the two or three figures that the morning page shows.
         labels: imports and returns what the domain's columns are called on pages.
+        search: what can be searched on the domain's pages, such as store; empty for nothing.
     """
 
     name: str
@@ -264,6 +265,7 @@ class Domain:
     contracts: tuple[Contract, ...] = ()
     headlines: tuple[Headline, ...] = ()
     labels: Callable[[], Mapping[str, Label]] = dict
+    search: str = ""
 
     @property
     def model_names(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from datetime import date
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 
 from pipeline.domains import DOMAINS
+from pipeline.ingestion.number_style import number_style
 from pipeline.lake.tables import Lake
 from pipeline.reports.csv_text import escape_cell, read_csv, split_cells
 from pipeline.reports.labels import METRICS
 from pipeline.reports.page import Section, Table, write_page
+from pipeline.reports.phrasing import amount, count, written_in
 from pipeline.settings import Settings
 from tests.browser import document, served
 from tests.written_pages import MLFLOW, written_pages
@@ -142,9 +145,22 @@ def test_pages_are_small_without_the_shared_scripts(settings: Settings) -> None:
     assert {path.name: path.stat().st_size for path in pages if path.stat().st_size > MAX_BYTES} == {}
 
 
-def test_links_work_from_disk(settings: Settings) -> None:
+def test_links_and_the_search_of_the_morning_page_work_from_disk(settings: Settings) -> None:
     reports = Path(settings.home) / "reports"
-    html = document(f"file://{reports}/customers/{DAY}.html")
+    lake = Lake(settings)
+    features = lake.read("customer_features", where={"as_of": [date.fromisoformat(DAY)]}).to_pylist()
+    customer = max(features, key=lambda row: row["revenue"])
+    search = f"""<script>addEventListener("load", () => {{ const field = document.getElementById("find-customer");
+        field.value = "{customer["customer_id"]}"; field.form.requestSubmit(); }});</script>"""
+    morning = reports / ".searched.html"
+    morning.write_text((reports / "index.html").read_text().replace("<head>", f"<head>{search}", 1))
+    html = document(morning.as_uri())
+    morning.unlink()
+    with written_in(number_style(settings, "transactions")):
+        revenue = f"{amount(customer['revenue'])} net of returns on {count(customer['invoices'])} invoices"
+    assert f"<dt>Customer</dt><dd>{customer['customer_id']}</dd>" in html
+    assert f"<dd>{revenue}</dd>" in html
+    assert re.findall(r'<label for="(find-\w+)">([^<]*)<', html) == [("find-customer", "Find a customer")]
     for link in (
         "../index.html",
         "../all.html",
