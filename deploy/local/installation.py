@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -39,8 +40,47 @@ def write_password(file: Path) -> None:
         temporary.replace(file)
 
 
+class LocalServer(ABC):
+    """A server on this machine that runs inside a `with` block, which begins when it is healthy.
+
+    Attributes:
+        port: the port of its UI and API.
+    """
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The address of its UI and API."""
+        return f"http://{HOST}:{self.port}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start its processes."""
+
+    @abstractmethod
+    def wait_ready(self) -> None:
+        """Wait until it is healthy; raise StartError if it ends before or takes too long."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End its processes."""
+
+
 @dataclass
-class LocalAirflow:
+class LocalAirflow(LocalServer):
     """Airflow in a folder: LocalExecutor on SQLite, listening on 127.0.0.1 only.
 
     Who knows the password is an admin, and no other machine can reach it. Without a password, a web page could make a
@@ -74,23 +114,6 @@ class LocalAirflow:
     @property
     def _passwords(self) -> Path:
         return self.home / "passwords.json"
-
-    @property
-    def url(self) -> str:
-        """The address of the UI and the REST API."""
-        return f"http://{HOST}:{self.port}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Migrate the database and start the components."""
@@ -166,7 +189,7 @@ class LocalAirflow:
 
 
 @dataclass
-class LocalMlflow:
+class LocalMlflow(LocalServer):
     """MLflow's server, listening on 127.0.0.1 only.
 
     Attributes:
@@ -196,23 +219,6 @@ class LocalMlflow:
         command += ["--allowed-hosts", f"{HOST}:{self.port},localhost:{self.port}"]
         command += ["--backend-store-uri", self.store, "--default-artifact-root", self.artifacts]
         self._service = Service("mlflow server", command, self.log.absolute(), environment, PROJECT)
-
-    @property
-    def url(self) -> str:
-        """The address of its UI."""
-        return f"http://{HOST}:{self.port}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the server."""
