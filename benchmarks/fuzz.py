@@ -44,6 +44,7 @@ with atheris.instrument_imports(include=["pipeline.ingestion", "pipeline.reports
     from pipeline.ingestion.source_schema import Format
     from pipeline.ingestion.sources import NamedSource, load_sources
     from pipeline.ingestion.staging import Stage
+    from pipeline.lake.sql import Engine
     from pipeline.reports.csv_text import read_csv, write_csv
     from pipeline.settings import Settings
 
@@ -97,7 +98,7 @@ def fuzz_reader(data: bytes) -> None:
 def quarantined(rows: Rows, named: NamedSource) -> pa.Table:
     """The rows of the quarantine if every row is rejected."""
     contract = CONTRACTS[named.table]
-    with Stage(Settings()) as stage:
+    with Stage(Engine(Settings())) as stage:
         stage.add(rows, map_rows(rows, named, contract).rows)
         stage.seal()
         split = union(rows.numbers.to_numpy(zero_copy_only=False))

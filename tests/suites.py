@@ -12,6 +12,7 @@ from pipeline.ingestion.rows import NO_ROWS, Rows
 from pipeline.ingestion.staging import Stage
 from pipeline.ingestion.suites import Parameters, Suite, Validation
 from pipeline.ingestion.validation import SuiteCheck
+from pipeline.lake.sql import Engine
 from pipeline.settings import Settings
 
 EXPECTATIONS = Path(__file__).resolve().parents[1] / "expectations"
@@ -33,7 +34,7 @@ def validated(
     numbers = pa.array(range(rows.num_rows), pa.int64())
     numbered = rows.drop_columns([n for n in ("row",) if n in rows.column_names]).append_column("row", numbers)
     check = SuiteCheck(suite, parameters, measures)
-    with Stage(Settings()) as stage:
+    with Stage(Engine(Settings())) as stage:
         for start in range(0, max(rows.num_rows, 1), batch):
             part = numbered.slice(start, batch)
             stage.add(

@@ -101,6 +101,7 @@ def ingest(
     from pipeline.ingestion import steps
     from pipeline.ingestion.deliveries import days_without_delivery
     from pipeline.ingestion.sources import load_sources
+    from pipeline.lake.tables import Lake
     from pipeline.reports.phrasing import counted
 
     settings = load_settings()
@@ -126,10 +127,11 @@ def ingest(
     warnings: dict[str, list[str]] = {}
     already_committed = 0
     finished: list[str] = []
+    lake = Lake(settings)
     with interruptible(finished):
         for count, delivery in enumerate(log_each(log, f"ingest {table}", deliveries, lambda found: found.id), 1):
             try:
-                done = steps.ingest(settings, delivery, force=force)
+                done = steps.ingest(settings, delivery, force=force, lake=lake)
             except RefusedError as refusal:
                 refused[delivery.id] = str(refusal)
             else:

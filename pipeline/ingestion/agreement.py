@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import ibis
 
 from pipeline.contracts import CONTRACTS
@@ -12,18 +14,19 @@ from pipeline.ingestion.overlap import resolve_overlaps
 from pipeline.ingestion.quarantine import quarantine_table
 from pipeline.ingestion.received import received_table
 from pipeline.lake import engine
+from pipeline.lake.partitions import among, between, with_values
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
 
-def require_agreement(settings: Settings, entry: LedgerEntry) -> None:
+def require_agreement(settings: Settings, lake: Lake, entry: LedgerEntry) -> None:
     """Believe that a delivery is committed only if the tables hold its rows.
 
     Raises:
         RefusedError: if they do not, or cannot be read.
     """
     try:
-        observed = "" if _agrees(settings, entry) else "other numbers of rows"
+        observed = "" if _agrees(settings, lake, entry) else "other numbers of rows"
     except Exception as error:  # noqa: BLE001 - Delta raises many types for a table that is damaged
         observed = (str(error).splitlines() or [repr(error)])[0]
     if observed:
@@ -36,11 +39,12 @@ def require_agreement(settings: Settings, entry: LedgerEntry) -> None:
         )
 
 
-def _agrees(settings: Settings, entry: LedgerEntry) -> bool:
+def _agrees(settings: Settings, lake: Lake, entry: LedgerEntry) -> bool:
     """Compare numbers of rows from the logs of the tables with the ledger's."""
-    lake, table = Lake(settings), entry.table
+    table = entry.table
     names = (received_table(table), quarantine_table(table))
-    counts = tuple(lake.row_counts(name, "delivery").get(entry.delivery, 0) for name in names)
+    own = among("delivery", [entry.delivery])
+    counts = tuple(sum(lake.row_counts(name, "delivery", keep=own).values()) for name in names)
     if counts != (entry.clean, entry.quarantined):
         return False
     return not entry.clean or (lake.exists(table) and _clean_rows_agree(settings, lake, entry))
@@ -52,19 +56,21 @@ def _clean_rows_agree(settings: Settings, lake: Lake, entry: LedgerEntry) -> boo
     Where no other delivery has rows of these days, the logs tell. Only where deliveries overlap, the engine counts.
     """
     table = entry.table
-    files = [file for file in lake.data_files(received_table(table)) if file["num_records"]]
-    own = [file for file in files if file["partition.delivery"] == entry.delivery]
+    received, wanted = received_table(table), ["num_records", "min.day", "max.day", "partition.delivery"]
+    version = lake.version(received)
+    files = lake.data_files(received, version, among("delivery", [entry.delivery]), wanted)
+    own = [file for file in files if file["num_records"]]
     first, last = min(file["min.day"] for file in own), max(file["max.day"] for file in own)
-    near = [file for file in files if file["min.day"] <= last and file["max.day"] >= first]
-    clean = {day: n for day, n in lake.row_counts(table, "day").items() if n and str(first) <= day <= str(last)}
+    near = lake.data_files(received, version, with_values("day", first, last), wanted)
+    days = between("day", str(first), str(last + timedelta(days=1)))
+    clean = {day: n for day, n in lake.row_counts(table, "day", keep=days).items() if n}
     within = all(first <= file["min.day"] and file["max.day"] <= last for file in near)
     deliveries = {str(file["partition.delivery"]) for file in near}
     if within and len({name.partition(CORRECTION)[0] for name in deliveries}) == 1:
         well = sum(clean.values()) == sum(int(file["num_records"]) for file in near)
     else:
-        paths = {file["path"] for file in near}
         con = engine.connect(settings)
-        rows = engine.table(con, lake, received_table(table), keep=lambda file: file["path"] in paths)
+        rows = engine.table(con, lake, received, version, keep=with_values("day", first, last))
         rows = resolve_overlaps(rows.filter(rows.day.between(first, last)), CONTRACTS[table])
         expected = rows.group_by("day").aggregate(rows=ibis._.count()).to_pyarrow().to_pylist()
         well = {str(row["day"]): row["rows"] for row in expected} == clean

@@ -143,7 +143,7 @@ def assess_rows(
         RefusedError: if the rows cannot be read, mapped or validated, for whatever reason.
         UsageError: if the suite is missing or malformed.
     """
-    stage = Stage(settings)
+    stage = Stage(lake.engine)
     try:
         with _refusing_on_failure(delivery):
             return _assess_staged(stage, settings, lake, delivery, entry, joined)

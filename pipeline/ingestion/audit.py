@@ -21,6 +21,7 @@ from pipeline.ingestion.received import received_table
 from pipeline.ingestion.remedies import ingest_command, raw_remedy
 from pipeline.lake import engine
 from pipeline.lake.health import damages
+from pipeline.lake.partitions import among
 from pipeline.lake.tables import Lake
 from pipeline.settings import Settings
 
@@ -145,8 +146,10 @@ def unknown_deliveries(lake: Lake, table: str, entries: list[LedgerEntry]) -> se
 
 def tables_count(lake: Lake, table: str, delivery: str) -> tuple[int, int]:
     """Return the numbers of received and of quarantined rows of a delivery."""
+    own = among("delivery", [delivery])
     received, quarantined = (
-        lake.row_counts(name, "delivery").get(delivery, 0) for name in (received_table(table), quarantine_table(table))
+        sum(lake.row_counts(name, "delivery", keep=own).values())
+        for name in (received_table(table), quarantine_table(table))
     )
     return received, quarantined
 

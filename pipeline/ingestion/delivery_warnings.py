@@ -8,6 +8,7 @@ from datetime import date
 
 import pyarrow as pa
 
+from pipeline.lake.partitions import among
 from pipeline.lake.tables import Lake
 
 WARNINGS_TABLE = "delivery_warnings"
@@ -55,7 +56,7 @@ def record_warnings(
     """
     found = [DeliveryWarnings(table, delivery, min(days), max(days), tuple(reasons))] if reasons and days else []
     # Most deliveries have no warnings, so most need no commit.
-    if found or {delivery, *replaced} & lake.row_counts(WARNINGS_TABLE, "delivery").keys():
+    if found or lake.row_counts(WARNINGS_TABLE, "delivery", keep=among("delivery", [delivery, *replaced])):
         rows = pa.Table.from_pylist([asdict(warnings) for warnings in found], schema=SCHEMA)
         lake.replace(WARNINGS_TABLE, {"table": [table], "delivery": [delivery, *replaced]}, rows)
 

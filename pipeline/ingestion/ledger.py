@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from pipeline.lake.partitions import beginning_with
 from pipeline.lake.tables import Lake
 
 LEDGER = "ledger"
@@ -119,7 +120,7 @@ def entries(lake: Lake, table: str | None = None, delivery: str | None = None) -
 def corrections_of(lake: Lake, table: str, delivery: str) -> list[str]:
     """Return the ids of the deliveries that correct quarantined rows of a delivery."""
     prefix = delivery + CORRECTION
-    ids = [name for name in lake.row_counts(LEDGER, "delivery") if name.startswith(prefix)]
+    ids = lake.row_counts(LEDGER, "delivery", keep=beginning_with("delivery", prefix))
     return [name for name in ids if any(entry.corrects == delivery for entry in entries(lake, table, name))]
 
 

@@ -17,6 +17,7 @@ from pipeline.ingestion.deliveries import Delivery
 from pipeline.ingestion.figures import figure_sql
 from pipeline.ingestion.staging import Stage
 from pipeline.ingestion.suites import RECENT_LEVEL, Suite, positions_with
+from pipeline.lake.partitions import between
 from pipeline.lake.sql import scan
 from pipeline.lake.tables import Lake
 
@@ -92,7 +93,7 @@ def recent_levels(
 def _recent_counts(lake: Lake, table: str, first: date) -> dict[str, int]:
     """Count the rows of each of the days before a day that have rows."""
     low, high = (first - timedelta(days=RECENT_DAYS)).isoformat(), first.isoformat()
-    return {day: count for day, count in lake.row_counts(table, "day").items() if low <= day < high}
+    return lake.row_counts(table, "day", keep=between("day", low, high))
 
 
 def _figures_by_day(
@@ -106,9 +107,7 @@ def _figures_by_day(
     """Compute the figures of each of the recent days: one list for each expectation."""
     low, high = (first - timedelta(days=RECENT_DAYS)).isoformat(), first.isoformat()
     version = lake.version(delivery.table)
-    files = lake.files(
-        delivery.table, version, lambda file: low <= str(file["partition.day"]) < high, ["partition.day"]
-    )
+    files = lake.files(delivery.table, version, between("day", low, high))
     rows = scan(files, lake.schema(delivery.table, version), ["day"])
     listed = ", ".join(
         f"{figure_sql(expectation, contract.measures)} AS figure_{n}" for n, expectation in wanted.items()

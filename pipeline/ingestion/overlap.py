@@ -6,17 +6,19 @@ deliveries arrive, arrive again, or arrive at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.contracts import Contract
 from pipeline.ingestion.received import received_table
 from pipeline.ingestion.rows import BATCH_ROWS
+from pipeline.lake.partitions import with_values
 from pipeline.lake.sql import quoted, scan
 from pipeline.lake.tables import Lake
 
@@ -29,14 +31,9 @@ def current_rows(con: DuckDBPyConnection, lake: Lake, contract: Contract, days: 
 
     They are computed while they are read, in the order of day, delivery and row.
     """
-    first, last = min(days), max(days)
     name = received_table(contract.table)
     version = lake.version(name)
-
-    def may_have(file: Mapping[str, Any]) -> bool:
-        return bool(file["num_records"] and file["min.day"] <= last and file["max.day"] >= first)
-
-    files = lake.files(name, version, may_have, ["num_records", "min.day", "max.day"])
+    files = lake.files(name, version, with_values("day", min(days), max(days)))
     if not files:
         return contract.schema.empty_table().to_reader()
     listed = ", ".join(f"DATE '{day}'" for day in days)
@@ -76,22 +73,21 @@ def days_of(con: DuckDBPyConnection, lake: Lake, table: str, deliveries: list[st
     if not lake.exists(table):
         return set()
     version = lake.version(table)
-    partitions = lake.partition_columns(table)
+    partitions = lake.partition_columns(table, version)
     found: set[date] = set()
 
-    def must_be_read(file: Mapping[str, Any]) -> bool:
-        bounds = {name: _bounds(file, name) for name in ("day", "delivery")}
-        low, high = bounds["delivery"]
-        if not file["num_records"] or not any(low <= delivery <= high for delivery in deliveries):
-            return False
-        first, last = bounds["day"]
-        if first != last or low != high:
-            return True
-        found.add(first if isinstance(first, date) else date.fromisoformat(first))
-        return False
+    def may_have(files: pa.Table) -> pa.ChunkedArray:
+        low, high = _bounds(files, "delivery")
+        of_one = (pc.and_(pc.less_equal(low, name), pc.greater_equal(high, name)) for name in deliveries)
+        return pc.and_(pc.greater(files["num_records"], 0), reduce(pc.or_, of_one))
 
-    wanted = [f"{part}.{name}" for part in ("partition", "min", "max") for name in ("day", "delivery")]
-    if files := lake.files(table, version, must_be_read, ["num_records", *wanted]):
+    def must_be_read(files: pa.Table) -> pa.ChunkedArray:
+        (first, last), (low, high) = _bounds(files, "day"), _bounds(files, "delivery")
+        one = pc.and_(pc.equal(first, last), pc.equal(low, high))
+        found.update(first.filter(pc.and_(one, may_have(files))).cast(pa.date32()).to_pylist())
+        return pc.and_(pc.invert(one), may_have(files))
+
+    if files := lake.files(table, version, must_be_read):
         listed = ", ".join("?" for _ in deliveries)
         rows = scan(files, lake.schema(table, version), partitions)
         query = f"SELECT DISTINCT day FROM ({rows}) WHERE delivery IN ({listed})"  # noqa: S608 (names are quoted)
@@ -99,8 +95,8 @@ def days_of(con: DuckDBPyConnection, lake: Lake, table: str, deliveries: list[st
     return found
 
 
-def _bounds(file: Mapping[str, Any], column: str) -> tuple[Any, Any]:
-    """Return the lowest and the highest value of a column in a file, as the log says."""
-    if f"partition.{column}" in file:
-        return file[f"partition.{column}"], file[f"partition.{column}"]
-    return file[f"min.{column}"], file[f"max.{column}"]
+def _bounds(files: pa.Table, column: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return the lowest and the highest value of a column in each file, as the log says."""
+    if f"partition.{column}" in files.column_names:
+        return files[f"partition.{column}"], files[f"partition.{column}"]
+    return files[f"min.{column}"], files[f"max.{column}"]

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from pipeline.ingestion.rows import NO_ROWS, Numbers, Rows, within
 from pipeline.lake import sql
 from pipeline.lake.scratch import scratch_path
-from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,8 +30,8 @@ class Stage:
     Its context removes the files. Rows are added batch by batch; `seal` ends that, and then they can be read.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, engine: sql.Engine) -> None:
+        self._engine = engine
         self._open = ExitStack()
         folder = scratch_path("stage")
         folder.mkdir(mode=0o700)
@@ -54,9 +53,9 @@ class Stage:
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
-        """The engine, started when it is first needed."""
+        """A connection of the engine, opened when it is first needed."""
         if self._con is None:
-            self._con = self._open.enter_context(sql.connected(self._settings))
+            self._con = self._open.enter_context(self._engine.connection())
         return self._con
 
     def add(self, text: Rows, typed: pa.Table) -> None:

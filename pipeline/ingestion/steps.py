@@ -31,7 +31,7 @@ from pipeline.ingestion.overlap import current_rows, days_of
 from pipeline.ingestion.quarantine import quarantine_table
 from pipeline.ingestion.received import received_table
 from pipeline.ingestion.sources import load_sources
-from pipeline.lake import sql
+from pipeline.lake.partitions import among
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.logs import log_event, log_step
 from pipeline.settings import Settings
@@ -130,28 +130,30 @@ def pending(
     return find_deliveries(settings, named, since=since, until=until)
 
 
-def ingest(settings: Settings, delivery: Delivery, *, force: bool = False) -> Committed:
+def ingest(settings: Settings, delivery: Delivery, *, force: bool = False, lake: Lake | None = None) -> Committed:
     """Land, check and commit a delivery.
 
     Args:
         settings: the settings.
         delivery: the delivery.
         force: whether to check the delivery again even if the ledger says that it is already committed.
+        lake: the lake, if its tables have been opened for other deliveries before.
 
     Raises:
         RefusedError: if the delivery as a whole cannot be accepted; what it had brought before is unchanged.
     """
-    return commit(settings, check(settings, land(settings, delivery, force=force)))
+    lake = lake or Lake(settings)
+    return commit(settings, check(settings, land(settings, delivery, force=force, lake=lake), lake), lake)
 
 
-def land(settings: Settings, delivery: Delivery, *, force: bool = False) -> Landed:
+def land(settings: Settings, delivery: Delivery, *, force: bool = False, lake: Lake | None = None) -> Landed:
     """Store the bytes of a delivery unchanged, and record in the ledger that they have landed.
 
     The arguments are those of `ingest`.
 
     A delivery that cannot be opened is recorded as refused; `check` then raises the error, as for all other refusals.
     """
-    lake = Lake(settings)
+    lake = lake or Lake(settings)
     with log_step(log, "land", table=delivery.table, delivery=delivery.id) as results:
         source = source_of(settings, delivery)
         try:
@@ -167,7 +169,7 @@ def land(settings: Settings, delivery: Delivery, *, force: bool = False) -> Land
             if (same.blob, same.size) != (blob.path, blob.size):
                 same = replace(same, blob=blob.path, size=blob.size)
                 ledger.record(lake, same)
-            require_agreement(settings, same)
+            require_agreement(settings, lake, same)
             log_event(log, "already committed", table=delivery.table, delivery=delivery.id, rows=same.read)
             return Landed(delivery, same, unchanged=True)
         # Bytes that had been replaced by others and arrive again count as new.
@@ -191,13 +193,13 @@ def land(settings: Settings, delivery: Delivery, *, force: bool = False) -> Land
     return Landed(delivery, entry, unchanged=False, joined=joined.path if joined else None)
 
 
-def check(settings: Settings, landed: Landed) -> Checked:
+def check(settings: Settings, landed: Landed, lake: Lake | None = None) -> Checked:
     """Decide which rows of a landed delivery are accepted; write the received rows, the quarantine and the page.
 
     Raises:
         RefusedError: if the delivery as a whole cannot be accepted. The ledger has the reason.
     """
-    lake, delivery, entry = Lake(settings), landed.delivery, landed.entry
+    lake, delivery, entry = lake or Lake(settings), landed.delivery, landed.entry
     if landed.unchanged:
         return Checked(delivery, entry, unchanged=True)
     if entry.status is Status.REFUSED:
@@ -226,22 +228,23 @@ def check(settings: Settings, landed: Landed) -> Checked:
             where = {"delivery": [delivery.id, *corrections]}
             lake.update(received_table(delivery.table), where, assessment.accepted)
             quarantine = quarantine_table(delivery.table)
+            before = among("delivery", where["delivery"])
             # Most deliveries have no row in quarantine and had none, so most need no commit.
-            if assessment.quarantined or set(where["delivery"]) & lake.row_counts(quarantine, "delivery").keys():
+            if assessment.quarantined or lake.row_counts(quarantine, "delivery", keep=before):
                 lake.update(quarantine, where, assessment.rejected)
         results |= counts
     void = _void_corrections(lake, delivery.table, corrections)
     return Checked(delivery, replace(entry, **counts), unchanged=False, warnings=(*assessment.warnings, *void))
 
 
-def commit(settings: Settings, checked: Checked) -> Committed:
+def commit(settings: Settings, checked: Checked, lake: Lake | None = None) -> Committed:
     """Rebuild the days of the clean table that a checked delivery affects, and complete it in the ledger."""
-    lake, entry, table = Lake(settings), checked.entry, checked.entry.table
+    lake, entry, table = lake or Lake(settings), checked.entry, checked.entry.table
     if checked.unchanged:
         return Committed(entry, TableRef(table, lake.version(table)), unchanged=True)
     with log_step(log, "commit", table=table, delivery=entry.delivery) as results:
         corrections = corrections_of(lake, table, entry.delivery)
-        with sql.connected(settings) as con:
+        with lake.engine.connection() as con:
             own_days = days_of(con, lake, received_table(table), [entry.delivery])
             days = sorted(own_days | days_of(con, lake, table, [entry.delivery, *corrections]))
             if days:

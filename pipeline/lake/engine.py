@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
 
+from pipeline.lake.partitions import Keep, between
 from pipeline.lake.sql import configuration, prepare
 from pipeline.lake.tables import DAY_COLUMNS, Lake
 from pipeline.settings import Settings
@@ -33,7 +34,7 @@ def table(
     *,
     since: date | None = None,
     until: date | None = None,
-    keep: Callable[[Mapping[str, Any]], bool] | None = None,
+    keep: Keep | None = None,
 ) -> ir.Table:
     """Open a version of a lake table as an Ibis table.
 
@@ -49,9 +50,11 @@ def table(
     Raises:
         RefusedError: if the table does not exist.
     """
+    # One version throughout, whatever others write meanwhile.
+    version = lake.version(name) if version is None else version
     schema = lake.schema(name, version)
-    partitions = lake.partition_columns(name)
-    files = lake.files(name, version, keep or _between(since, until))
+    partitions = lake.partition_columns(name, version)
+    files = lake.files(name, version, keep or _between(partitions, since, until))
     if not files:
         return ibis.memtable(schema.empty_table())
     found = con.read_parquet(files, hive_partitioning=bool(partitions), hive_types_autocast=False)
@@ -64,13 +67,8 @@ def kept(con: Backend, expression: ir.Table) -> ir.Table:
     return con.create_table(f"kept_{uuid4().hex}", expression, temp=True)
 
 
-def _between(since: date | None, until: date | None) -> Callable[[Mapping[str, Any]], bool] | None:
-    if since is None and until is None:
+def _between(partitions: Sequence[str], since: date | None, until: date | None) -> Keep | None:
+    column = next((name for name in DAY_COLUMNS if name in partitions), None)
+    if column is None or (since is None and until is None):
         return None
-    low, high = (since or date.min).isoformat(), (until or date.max).isoformat()
-
-    def keep(file: Mapping[str, Any]) -> bool:
-        days = [str(file[f"partition.{column}"]) for column in DAY_COLUMNS if f"partition.{column}" in file]
-        return all(low <= day < high for day in days)
-
-    return keep
+    return between(column, (since or date.min).isoformat(), (until or date.max).isoformat())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -92,6 +93,8 @@ class Files:
     def files_below(self, folder: str, *, deep: bool = True) -> list[StoredFile]:
         """List all files below a folder, however deep or only those in it; none if it does not exist."""
         root = self.home / folder
+        if _is_local(root):
+            return list(_local_files(str(root), folder, deep))
         # fsspec caches a bucket's listing for the life of the process, which is weeks for a server.
         root.fs.invalidate_cache()
         return [
@@ -155,6 +158,22 @@ class Files:
 
 def _is_local(path: UPath) -> bool:
     return path.protocol in ("", "file")
+
+
+def _local_files(root: str, folder: str, deep: bool) -> Iterator[StoredFile]:
+    """List the files below a folder of this machine, many times faster than fsspec does."""
+    try:
+        found = list(os.scandir(root))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        path = f"{folder}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _local_files(entry.path, path, deep) if deep else ()
+            continue
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            about = entry.stat()
+            yield StoredFile(path, about.st_size, datetime.fromtimestamp(about.st_mtime, UTC))
 
 
 def _written(info: Mapping[str, Any]) -> datetime:

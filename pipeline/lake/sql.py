@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_MEMORY = 512 << 20
 """Bytes of memory that the engine may use while a delivery is checked or committed; beyond them it spills to disk."""
+NO_PROGRESS_BAR = "SET enable_progress_bar = false"
 UNITS: Mapping[str, int] = {
     "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
@@ -38,6 +39,30 @@ def connected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         con.close()
 
 
+class Engine:
+    """A DuckDB as of `connected` that several steps use one after the other, started when it is first needed.
+
+    Starting and ending one takes as long as checking a small delivery.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = ExitStack()
+        self._con: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a connection; the tables that are made or registered with it end with it."""
+        if self._con is None:
+            self._con = self._open.enter_context(connected(self._settings))
+        con = self._con.cursor()
+        try:
+            con.execute(NO_PROGRESS_BAR)
+            yield con
+        finally:
+            con.close()
+
+
 def configuration(settings: Settings) -> dict[str, Any]:
     """What every DuckDB of the house is opened with. Beyond its memory limit it spills to a folder of its own."""
     return {
@@ -51,7 +76,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 def prepare(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Keep the progress bar off standard output, which is for results, and let a new DuckDB read a home in a bucket."""
-    con.execute("SET enable_progress_bar = false")
+    con.execute(NO_PROGRESS_BAR)
     home = settings.home_path
     if home.protocol not in ("", "file"):
         con.register_filesystem(home.fs)

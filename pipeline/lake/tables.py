@@ -10,7 +10,8 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from threading import get_ident
@@ -32,7 +33,9 @@ from pipeline.dates import format_day, parse_as_of
 from pipeline.errors import AisleError, RefusedError
 from pipeline.lake.digests import rows_digest
 from pipeline.lake.files import Files
-from pipeline.lake.partitions import Partition, as_json, predicate, single_day
+from pipeline.lake.partitions import Keep, Partition, as_json, predicate, single_day
+from pipeline.lake.snapshots import Snapshots
+from pipeline.lake.sql import Engine
 from pipeline.redaction import redact
 from pipeline.settings import Settings
 
@@ -50,8 +53,14 @@ INPUTS = "aisle.inputs"
 WRITTEN = "aisle.written"
 """The entry of a commit of one part of an as-of day: which part, how many rows, their columns, and their digest."""
 
-CONFIGURATION = {"delta.checkpointInterval": "10"}
-"""A table is opened from its last checkpoint and the commits since then, each of which takes a millisecond to read."""
+CONFIGURATION = {
+    # A table is opened from its last checkpoint and the commits since then, each of which takes a millisecond to read.
+    "delta.checkpointInterval": "10",
+    # Files are chosen by these columns alone. The log repeats what it says of a file for as long as the file is there,
+    # so with all columns a table of a thousand files takes twice as long to open and to write.
+    "delta.dataSkippingStatsColumns": "day,delivery",
+}
+"""With what a table is created."""
 KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 """By default Delta removes the commits before a checkpoint after 30 days, and with them the versions of a table that
 registered models were trained on."""
@@ -77,19 +86,23 @@ class TableRef:
 
 
 class Lake(Files):
-    """Tables and files below one home, which is a folder or a bucket."""
+    """Tables and files below one home, which is a folder or a bucket.
+
+    Attributes:
+        engine: runs plain SQL for the steps of ingestion.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self.engine = Engine(settings)
         self._options = settings.storage_options or None
-        self._versions: dict[str, DeltaTable] = {}
-        """The version of each table that was opened last; a version never changes, so it need not be opened again."""
+        self._snapshots = Snapshots(self.home / "lake", settings.storage_options)
         self._being_replaced: dict[tuple[int, str], DeltaTable] = {}
         """While a thread updates a table, the version that it replaces; the rows are made from this one."""
 
     def exists(self, table: str) -> bool:
         """Tell whether the table has ever been written."""
-        return DeltaTable.is_deltatable(self._uri(table), self._options)
+        return (get_ident(), table) in self._being_replaced or self._snapshots.exists(table)
 
     def version(self, table: str) -> int:
         """Return the newest version of a table.
@@ -97,62 +110,70 @@ class Lake(Files):
         Raises:
             RefusedError: if the table has never been written.
         """
-        return int(self._open(table).version())
+        with self._opened(table) as opened:
+            return int(opened.version())
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
         """Return the column names and types of a table."""
-        return pa.schema(self._open(table, version).schema().to_arrow())
+        with self._opened(table, version) as opened:
+            return pa.schema(opened.schema().to_arrow())
 
-    def partition_columns(self, table: str) -> list[str]:
+    def partition_columns(self, table: str, version: int | None = None) -> list[str]:
         """Return the columns by which a table is partitioned."""
-        return list(self._open(table).metadata().partition_columns)
+        with self._opened(table, version) as opened:
+            return list(opened.metadata().partition_columns)
 
-    def files(
+    def files(self, table: str, version: int | None = None, keep: Keep | None = None) -> list[str]:
+        """List the addresses of the data files of a table's version; see `data_files`."""
+        root = self._uri(table)
+        return sorted(f"{root}/{unquote(path)}" for path in self._files(table, version, keep)["path"].to_pylist())
+
+    def data_files(
         self,
         table: str,
         version: int | None = None,
-        keep: Callable[[Mapping[str, Any]], bool] | None = None,
+        keep: Keep | None = None,
         wanted: Sequence[str] | None = None,
-    ) -> list[str]:
-        """List the addresses of the data files of a table's version.
-
-        Args:
-            table: name of the table.
-            version: the version; the newest if missing.
-            keep: selects files by the statistics in the commit (`partition.<column>`, `min.<column>`,
-                `max.<column>`, `num_records`); all files if missing.
-            wanted: which of these `keep` looks at, because there are many; all if missing.
-        """
-        root = self._uri(table)
-        files = self.data_files(table, version, wanted)
-        paths = [file["path"] for file in files if keep is None or keep(file)]
-        return sorted(f"{root}/{unquote(path)}" for path in paths)
-
-    def data_files(
-        self, table: str, version: int | None = None, wanted: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
         """The data files of a table's version, each with what its commit says of it: path, size, rows, statistics.
 
         Args:
             table: name of the table.
             version: the version; the newest if missing.
+            keep: selects files by what their commits say (`partition.<column>`, `min.<column>`, `max.<column>`,
+                `num_records`), of all files at once; all files if missing.
             wanted: which of it, beside the path, as far as there is such a thing; everything if missing.
         """
-        actions = pa.table(self._open(table, version).get_add_actions(flatten=True))
+        found = self._files(table, version, keep)
         if wanted is not None:
-            actions = actions.select([name for name in actions.column_names if name in {"path", *wanted}])
-        files: list[dict[str, Any]] = actions.to_pylist()
+            found = found.select([name for name in found.column_names if name in {"path", *wanted}])
+        files: list[dict[str, Any]] = found.to_pylist()
         return files
+
+    def _files(self, table: str, version: int | None, keep: Keep | None) -> pa.Table:
+        with self._opened(table, version) as opened:
+            found = pa.table(opened.get_add_actions(flatten=True))
+        return found.filter(keep(found)) if keep and found.num_rows else found
 
     def history(self, table: str) -> list[dict[str, Any]]:
         """What the log says of each commit of a table, newest first, as far as the log goes back."""
-        return self._open(table).history()
+        with self._opened(table) as opened:
+            return list(opened.history())
 
-    def row_counts(self, table: str, column: str, version: int | None = None) -> dict[str, int]:
-        """Count the rows of each value of a partition column, from the commits alone; empty without a table."""
+    def row_counts(
+        self, table: str, column: str, version: int | None = None, keep: Keep | None = None
+    ) -> dict[str, int]:
+        """Count the rows of each value of a partition column, from the commits alone; empty without a table.
+
+        Args:
+            table: name of the table.
+            column: the partition column.
+            version: the version; the newest if missing.
+            keep: selects files; see `data_files`.
+        """
         counts: Counter[str] = Counter()
         wanted = [f"partition.{column}", "num_records"]
-        for file in self.data_files(table, version, wanted) if self.exists(table) else ():
+        for file in self.data_files(table, version, keep, wanted) if self.exists(table) else ():
             counts[str(file[f"partition.{column}"])] += int(file["num_records"])
         return dict(sorted(counts.items()))
 
@@ -170,18 +191,18 @@ class Lake(Files):
             RefusedError: if the table does not exist, or files of that version have been removed.
         """
         # Not `to_pyarrow_table`: a thread of Arrow may then outlive its Python file system and abort a process at exit.
-        target = self._open(table, version)
         query = "SELECT * FROM target" + (f" WHERE {predicate(where)}" if where else "")  # noqa: S608
-        try:
-            rows = pa.table(QueryBuilder().register("target", target).execute(query).read_all())
-        except Exception as error:  # Delta's queries raise no narrower type
-            raise RefusedError(
-                "A version of the table can no longer be read",
-                where=f"{table} version {target.version()}",
-                observed=error,
-                todo="use a newer version; housekeeping may have removed the files of this one",
-            ) from error
-        return rows.cast(pa.schema(target.schema().to_arrow()))
+        with self._opened(table, version) as target:
+            try:
+                rows = pa.table(QueryBuilder().register("target", target).execute(query).read_all())
+            except Exception as error:  # Delta's queries raise no narrower type
+                raise RefusedError(
+                    "A version of the table can no longer be read",
+                    where=f"{table} version {target.version()}",
+                    observed=error,
+                    todo="use a newer version; housekeeping may have removed the files of this one",
+                ) from error
+            return rows.cast(pa.schema(target.schema().to_arrow()))
 
     def replace(
         self, table: str, where: Partition, rows: pa.Table, inputs: Mapping[str, int] | None = None
@@ -204,11 +225,17 @@ class Lake(Files):
 
         Empty where the commit records none, or is no longer in the table's log.
         """
-        target = self._open(table, version)
-        for commit in target.history():
-            record = json.loads(commit.get(INPUTS, "{}"))
-            if record.get("where") == as_json(where) and commit["version"] <= target.version():
-                return {name: int(number) for name, number in record["tables"].items()}
+        wanted = as_json(where)
+        with self._opened(table, version) as target:
+            # Most often one of the last commits is asked for, and reading one takes a tenth of a millisecond.
+            for limit in (16, 256, None):
+                commits = target.history(limit)
+                for commit in commits:
+                    record = json.loads(commit.get(INPUTS, "{}"))
+                    if record.get("where") == wanted and commit["version"] <= target.version():
+                        return {name: int(number) for name, number in record["tables"].items()}
+                if limit is None or len(commits) < limit:
+                    break
         return {}
 
     def update(
@@ -233,7 +260,7 @@ class Lake(Files):
         lost: DeltaError | None = None
         made_from = {INPUTS: json.dumps({"where": as_json(where), "tables": dict(inputs)})} if inputs else {}
         for attempt in range(CONFLICT_RETRIES):
-            target = self._open_anew(table) if self.exists(table) else None
+            target = self._take(table) if self.exists(table) else None
             rows = self._made_from(table, target, make_rows)
             metadata = made_from | _written(where, rows) or None
             try:
@@ -254,6 +281,7 @@ class Lake(Files):
                     commit_properties=CommitProperties(custom_metadata=metadata),
                     post_commithook_properties=KEEP_LOG,
                 )
+                self._snapshots.keep(table, target)
                 return TableRef(table, int(target.version()), day)
             except DeltaError as error:
                 if not _is_conflict(error):
@@ -292,7 +320,7 @@ class Lake(Files):
         for attempt in range(CONFLICT_RETRIES):
             if not self.exists(table) or not set(names) & set(self.schema(table).names):
                 return False
-            target = self._open_anew(table)
+            target = self._take(table)
             version = target.version()
             rows = self.read(table, version)
             renamed = rows.rename_columns([names.get(name, name) for name in rows.column_names])
@@ -331,8 +359,9 @@ class Lake(Files):
                 if not self.exists(table):
                     self._create(table, rows, list(partition))
                     return TableRef(table, 0)
-                target = self._open_anew(table)
+                target = self._take(table)
                 write_deltalake(target, rows, mode="append", post_commithook_properties=KEEP_LOG)
+                self._snapshots.keep(table, target)
                 return TableRef(table, int(target.version()))
             except DeltaError as error:
                 if not _is_conflict(error):
@@ -363,19 +392,20 @@ class Lake(Files):
             commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
         )
 
-    def _open(self, table: str, version: int | None = None) -> DeltaTable:
-        """Open a version of a table for reading."""
+    @contextmanager
+    def _opened(self, table: str, version: int | None = None) -> Iterator[DeltaTable]:
+        """Open a version of a table for reading: the newest if missing, or that which this thread replaces."""
         if version is None and (replaced := self._being_replaced.get((get_ident(), table))):
-            return replaced
-        opened = self._versions.get(table)
-        if opened is None or version is None or opened.version() != version:
-            opened = self._versions[table] = self._open_anew(table, version)
-        return opened
+            yield replaced
+            return
+        opened = self._take(table, version)
+        yield opened
+        self._snapshots.keep(table, opened)
 
-    def _open_anew(self, table: str, version: int | None = None) -> DeltaTable:
+    def _take(self, table: str, version: int | None = None) -> DeltaTable:
         """Open a version of a table for writing, which changes the object."""
         try:
-            return DeltaTable(self._uri(table), version=version, storage_options=self._options)
+            return self._snapshots.take(table, version)
         except TableNotFoundError as error:
             raise RefusedError(
                 f"The table {table!r} does not exist yet",

@@ -21,6 +21,7 @@ from pipeline.dates import format_day
 from pipeline.errors import RefusedError
 from pipeline.ingestion.number_style import number_style
 from pipeline.lake.migrations import migrate
+from pipeline.lake.partitions import among
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_each, log_event, log_step
 from pipeline.monitoring.column_report import History
@@ -100,9 +101,8 @@ def checked_days(lake: Lake, models: Sequence[str]) -> list[date]:
 
 def _days_on_record(lake: Lake, model: str) -> list[date]:
     """The days of which a model's checks are on record, sorted; the log alone says so, however many there are."""
-    files = lake.data_files(DRIFT_TABLE) if lake.exists(DRIFT_TABLE) else []
-    of_model = [file for file in files if file["partition.model"] == model and file["num_records"]]
-    return sorted({date.fromisoformat(str(file["partition.as_of"])) for file in of_model})
+    counts = lake.row_counts(DRIFT_TABLE, "as_of", keep=among("model", [model]))
+    return [date.fromisoformat(day) for day, rows in counts.items() if rows]
 
 
 def _watch_or_explain(settings: Settings, spec: ModelSpec[Any], day: date) -> DriftResult:

@@ -81,10 +81,9 @@ def pages_in(lake: Lake, folder: str = "", *, below: bool = False) -> list[Page]
     root = f"{REPORTS}/{folder}".rstrip("/")
     pages = []
     for file in lake.files_below(root, deep=below):
-        path = PurePosixPath(file.path).relative_to(REPORTS)
-        if path.suffix == ".html" and not path.name.startswith("."):
-            parent = "" if path.parent == PurePosixPath() else str(path.parent)
-            pages.append(Page(parent, path.stem, file.written))
+        parent, _, name = file.path.removeprefix(f"{REPORTS}/").rpartition("/")
+        if name.endswith(".html") and not name.startswith("."):
+            pages.append(Page(parent, name.removesuffix(".html"), file.written))
     return sorted(pages, key=lambda page: page.order)
 
 

@@ -18,6 +18,7 @@ from pipeline.ingestion.rows import BATCH_ROWS, NO_ROWS, Rows
 from pipeline.ingestion.staging import Stage
 from pipeline.ingestion.suites import Suite
 from pipeline.ingestion.validation import _define, _evaluate
+from pipeline.lake.sql import Engine
 from pipeline.settings import Settings
 from tests.suites import EXPECTATIONS
 
@@ -98,7 +99,7 @@ def test_the_same_figures_decide_as_by_great_expectations(which: str) -> None:
     asked = {n: expectation(*of) for n, of in enumerate(FIGURES)}
     told = _evaluate(rows, asked, SUITE, {})
     numbers = pa.array(range(1, rows.num_rows + 1), pa.int64())
-    with Stage(Settings()) as stage:
+    with Stage(Engine(Settings())) as stage:
         stage.add(Rows(rows.select(["text"]), numbers), rows.append_column("row", numbers))
         stage.seal()
         found = figures(stage, asked, {}, NO_ROWS)
@@ -124,7 +125,7 @@ def test_a_median_of_more_rows_than_memory_may_hold_is_the_same(rows: int, monke
         5: expectation("expect_column_median_to_be_between", median | {"row_condition": "open == True"}),
         6: expectation("expect_column_mean_to_be_between", median),
     }
-    with Stage(Settings(memory_limit="32MB", threads=1)) as stage:
+    with Stage(Engine(Settings(memory_limit="32MB", threads=1))) as stage:
         for start in range(0, max(rows, 1), BATCH_ROWS):
             batch = table.slice(start, BATCH_ROWS)
             stage.add(Rows(batch.select(["value"]), batch["row"].combine_chunks()), batch)

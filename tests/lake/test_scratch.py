@@ -53,7 +53,7 @@ def test_folders_of_killed_processes_are_removed_after_a_day(settings: Settings,
 def test_folders_of_this_process_and_of_others_stay(settings: Settings, temporary: Path) -> None:
     other = temporary / "aisle-stage-of-somebody"
     other.mkdir()
-    with Stage(settings) as stage, sql.connected(settings) as con:
+    with Stage(sql.Engine(settings)) as stage, sql.connected(settings) as con:
         con.execute("SET memory_limit = '20MB'")
         con.execute("CREATE TABLE t AS SELECT hash(range) AS value FROM range(4000000)")
         assert len(list(temporary.glob("aisle-*"))) == 3, "rows, what the engine spills, and the other one"
