@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from importlib.metadata import version
 from types import TracebackType
 from typing import Annotated, Any
@@ -44,8 +45,10 @@ COMMANDS: Mapping[str, Iterable[Callable[..., None]]] = {
     "Service": (service.serve, service.key, service.doctor, recovery.repair, service.housekeeping),
 }
 """The commands under each heading of the help."""
-QUIET = (data.fetch, data.quarantine_show, service.serve, service.key)
-"""The commands whose progress is not shown: they show it themselves, write a file's text, or never end."""
+QUIET = (data.quarantine_show, service.serve, service.key)
+"""The commands whose progress is not shown: they write a file's text, or never end."""
+OWN_BAR = (data.fetch,)
+"""The commands that draw a bar of their own on a terminal."""
 QUARANTINE: Mapping[str, Callable[..., None]] = {
     "list": data.quarantine_list,
     "show": data.quarantine_show,
@@ -56,12 +59,13 @@ QUARANTINE: Mapping[str, Callable[..., None]] = {
 def _prepare(command: Callable[..., None]) -> Callable[..., None]:
     """Add the option `--verbose`, what it is doing, and an orderly end by Ctrl-C to a command."""
     name = command.__name__.replace("_", " ")
+    shown = nullcontext if command in QUIET else partial(showing_progress, f"aisle {name}", bar=command not in OWN_BAR)
 
     @functools.wraps(command)
     def run(*, verbose: bool, **arguments: Any) -> None:
         if verbose:
             log_to_stderr(load_settings().log_level)
-        with interruptible(), nullcontext() if verbose or command in QUIET else showing_progress(f"aisle {name}"):
+        with interruptible(), nullcontext() if verbose else shown():
             command(**arguments)
 
     signature = inspect.signature(command, eval_str=True)

@@ -146,13 +146,14 @@ def clock_time(seconds: float) -> str:
 
 
 @contextmanager
-def showing_progress(command: str) -> Iterator[None]:
+def showing_progress(command: str, *, bar: bool = True) -> Iterator[None]:
     """Show on standard error what is done within the block, until something else is printed.
 
     A command that ends within seconds shows nothing where there is no terminal.
 
     Args:
         command: its name.
+        bar: whether to draw a bar on a terminal.
     """
     activity, log = Activity(command), logging.getLogger("pipeline")
     level = log.level
@@ -160,7 +161,7 @@ def showing_progress(command: str) -> Iterator[None]:
     log.setLevel(logging.INFO)
     # Not the console's own opinion, which variables such as FORCE_COLOR change: a file shall have lines.
     terminal = sys.stderr.isatty() and not err.is_dumb_terminal
-    end = _draw(activity) if terminal else _write_lines(activity)
+    end = _write_lines(activity) if not terminal else _draw(activity) if bar else lambda: None
     try:
         with on_print(end):
             yield

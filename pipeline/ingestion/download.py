@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from pipeline.errors import RefusedError, UsageError
 from pipeline.ingestion.readers import read_rows
 from pipeline.ingestion.source_schema import Format
-from pipeline.logs import log_event
+from pipeline.logs import log_event, log_step
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +97,11 @@ def fetch_dataset(dataset: Dataset, folder: Path) -> Fetched:
     _refuse_plain(dataset.url)
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{dataset.member}.zip.part"
-    _download(dataset.url, part)
+    with log_step(log, "download", name=dataset.member):
+        _download(dataset.url, part)
     try:
-        _unpack(dataset, part, target)
+        with log_step(log, "check", name=dataset.member):
+            _unpack(dataset, part, target)
     finally:
         # Whether it passed the checks or not, a complete archive is not resumed.
         part.unlink(missing_ok=True)

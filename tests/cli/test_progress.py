@@ -125,12 +125,13 @@ def test_the_bar_fits_the_terminal(width: int) -> None:
     assert second.endswith("0:00 elapsed")
 
 
+@pytest.mark.parametrize("bar", [True, False])
 def test_without_a_terminal_there_are_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bar: bool
 ) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
     level = logging.getLogger("pipeline").level
-    with showing_progress("aisle train"), log_step(log, "train", model="store_sales"):
+    with showing_progress("aisle train", bar=bar), log_step(log, "train", model="store_sales"):
         lines, deadline = "", time.monotonic() + 30
         while "left" not in lines and "elapsed" not in lines and time.monotonic() < deadline:
             lines += capsys.readouterr().err
