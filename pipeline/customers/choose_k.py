@@ -39,6 +39,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import RefusedError
 from pipeline.logs import log_each
+from pipeline.reports.labels import metric_of
+from pipeline.reports.phrasing import number
 from pipeline.training.clustering import resamples, sample_positions, silhouette, smallest_share, stability
 
 if TYPE_CHECKING:
@@ -187,10 +189,10 @@ def _measure(
     mean, error = sampled_silhouette(fitted[:-1].transform(rows), labels, seed)
     agreement, share = stability(fitted, rows, draws), smallest_share(labels, k)
     refused = [
-        f"{name} {value:.3f} is below {floor:g}"
+        f"{metric_of(name).text} {metric_of(name).value(value)} is below {metric_of(name).value(floor)}"
         for name, value, floor in (
             ("stability", agreement, floors.stability),
-            ("smallest share", share, floors.smallest_share),
+            ("smallest_share", share, floors.smallest_share),
         )
         if not value >= floor
     ]
@@ -205,8 +207,8 @@ def _decide(curve: Sequence[CurvePoint], elbow_k: int, in_use: int | None = None
         steady = [point for point in from_elbow if point.stability >= STEADY]
         best = max(steady or from_elbow, key=lambda point: point.silhouette)
         reason = f"the elbow of the inertia is at {elbow_k}; from there up, {_listed(from_elbow)} reach the floors"
-        reason += f", {_listed(steady)} with a stability of {STEADY:g} or more" if steady else ""
-        reason += f"; of these {best.k} has the best silhouette ({best.silhouette:.3f})"
+        reason += f", {_listed(steady)} with a stability of {number(STEADY)} or more" if steady else ""
+        reason += f"; of these {best.k} has the best silhouette ({number(best.silhouette)})"
         if in_use != best.k and any(point.k == in_use and _stays(point, best) for point in admissible):
             return int(in_use or 0), f"{reason}, which is not clearly better than the {in_use} in use"
         chosen = min(

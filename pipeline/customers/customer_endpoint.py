@@ -14,8 +14,9 @@ from pipeline.customers.movements import LAST_MONTH, LAST_TRAINING
 from pipeline.customers.segments import TRUSTED_TYPES
 from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, Strict, flatten
 from pipeline.errors import RefusedError
+from pipeline.ingestion.number_style import number_style
 from pipeline.lake.tables import Lake
-from pipeline.reports.phrasing import counted
+from pipeline.reports.phrasing import amount, counted, percent, written_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,6 +87,7 @@ class CustomerPredictor:
     def __init__(self, loaded: Mapping[str, Loaded], settings: Settings) -> None:  # noqa: ARG002 (rows were made by it)
         lake = Lake(settings)
         as_of = newest(lake, DOMAIN.results_table)
+        self._style = number_style(settings, DOMAIN.input_table)
         self._as_of, self._window = as_of.isoformat() if as_of else "", settings.window_days
         segments = read_day(lake, DOMAIN.results_table, as_of)
         self._segments = None if segments is None else Kept(segments, "customer_id")
@@ -111,7 +113,9 @@ class CustomerPredictor:
         customers = [row.customer for row in rows]
         own = (self._segments, self._features, self._values, self._again, self._new)
         found = [_rows_of(table, customers) for table in (*own, *self._earlier)]
-        return Predictions(list(map(self._answer, customers, zip(*found, strict=True))), [], {})
+        with written_in(self._style):
+            answers = list(map(self._answer, customers, zip(*found, strict=True)))
+        return Predictions(answers, [], {})
 
     def _answer(self, customer: str, rows: Sequence[dict[str, Any] | None]) -> Answer:
         segment, features, value, again, new, *earlier = rows
@@ -171,12 +175,13 @@ def describe(features: Mapping[str, Any], window_days: int) -> list[str]:
     sentences = [
         f"Last bought {counted(int(features['recency_days']), 'day')} ago.",
         f"{counted(invoices, 'invoice')} with {counted(products, 'product')} in {window_days} days.",
-        f"Revenue {features['revenue']:,.2f} net of returns, {features['average_ticket']:,.2f} an invoice before them.",
+        f"Revenue {amount(features['revenue'])} net of returns, {amount(features['average_ticket'])} an invoice before "
+        "them.",
     ]
     if invoices > 1:
-        sentences.append(f"{features['days_between_invoices']:.0f} days between invoices.")
+        sentences.append(f"{counted(features['days_between_invoices'], 'day')} between invoices.")
     if features["cancellations"]:
-        sentences.append(f"{features['cancellation_rate']:.0%} of the invoices are cancellations.")
+        sentences.append(f"{percent(features['cancellation_rate'])} of the invoices are cancellations.")
     return sentences
 
 

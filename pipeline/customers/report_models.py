@@ -9,10 +9,23 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.customers.product_names import product_name
+from pipeline.customers.value.totals import total_interval
 from pipeline.reports.charts import figure_json
 from pipeline.reports.labels import metric_of
 from pipeline.reports.page import Section, Table
-from pipeline.reports.phrasing import amount, count, decimal, percent, ranks, readable, share, with_unit
+from pipeline.reports.phrasing import (
+    amount,
+    count,
+    counted,
+    decimal,
+    listed,
+    percent,
+    ranks,
+    readable,
+    share,
+    was_or_were,
+    with_unit,
+)
 
 SHOWN_PRODUCTS, SHOWN_WITH, SHOWN_CUSTOMERS = 15, 3, 15
 METRICS = ("hit_rate", "recall", "ndcg", "coverage")
@@ -88,6 +101,7 @@ def value_sections(rows: pd.DataFrame, evaluation: Mapping[str, Any]) -> list[Se
         evaluation: the file of that name, stored with the model.
     """
     total, days = float(rows["revenue"].sum()), evaluation["days"]
+    biases = evaluation.get("total_biases", [])
     top = rows[rows["decile"] == 1]
     segments = rows.groupby("segment_name").agg(
         customers=("revenue", "size"),
@@ -103,6 +117,7 @@ def value_sections(rows: pd.DataFrame, evaluation: Mapping[str, Any]) -> list[Se
                 f"Customers are expected to bring {amount(total)} net of returns on {count(rows['purchases'].sum())} "
                 f"invoices; the tenth with the highest expectation {share(float(top['revenue'].sum()), total)} of it. "
                 "Customers who are not known yet, and guests, come on top.",
+                *_interval_sentence(total, biases),
                 f"The season makes it {decimal(float(rows['season'].iloc[0]), 2)} times that of other months.",
             ],
             Table(
@@ -143,6 +158,22 @@ def value_sections(rows: pd.DataFrame, evaluation: Mapping[str, Any]) -> list[Se
         ),
         _deciles_section(rows),
         _calibration_section(evaluation),
+    ]
+
+
+def _interval_sentence(total: float, biases: Sequence[float | None]) -> list[str]:
+    """The interval of an expected total; none for a model version of an earlier release."""
+    interval = total_interval(total, biases)
+    if interval is None:
+        return []
+    low, high = interval
+    known = [bias for bias in biases if bias is not None]
+    return [
+        f"In 80 of 100 such cases the total is {amount(low)} to {amount(high)}: that follows from how far "
+        f"{counted(len(known), 'earlier total')} {was_or_were(len(known))} off "
+        f"({listed(metric_of('bias').value(bias) for bias in known)}). "
+        f"{'One is little to go by, so the interval is wide. ' if len(known) == 1 else ''}"
+        "Parts of the customers, such as segments, are less certain."
     ]
 
 

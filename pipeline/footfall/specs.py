@@ -16,6 +16,7 @@ from pipeline.footfall.features import FEATURE_COLUMNS, footfall_features
 from pipeline.footfall.monitoring import MONITORED
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
+from pipeline.reports.phrasing import counted, number
 from pipeline.training.gate import BeatsBaseline, Better, Scores
 from pipeline.training.spec import Contest, Fitted, ModelSpec, Run
 
@@ -43,8 +44,9 @@ def fit(days: pd.DataFrame, run: Run, champion: Loaded | None) -> Fitted:  # noq
     model, fitted = buyers.train(days)
     metrics = buyers.measure(days["buyers"].to_numpy(), buyers.leave_one_out(days))
     reason = (
-        f"buyers = {fitted.intercept.value:.2f} + {fitted.slope.value:.3f} x visitors on {len(days)} days; "
-        f"leaving out one day at a time its error is {metrics['rmse']:.3f} (RMSE)"
+        f"buyers = {number(fitted.intercept.value)} + {number(fitted.slope.value)} x visitors on "
+        f"{counted(len(days), 'day')}; leaving out one day at a time its error is {number(metrics['rmse'])} buyers "
+        "(RMSE)"
     )
     example = days[list(FEATURE_COLUMNS)]
     return Fitted(model, FEATURE_COLUMNS, example, metrics, reason, artefacts={buyers.FIT_FILE: fitted.to_record()})

@@ -40,8 +40,8 @@ function fitted(figure, width) {
   const data = figure.data.map((trace) => {
     if (trace.type === "heatmap" && trace.texttemplate && Array.isArray(trace.x)) minWidth = Math.max(minWidth, 170 + 62 * trace.x.length);
     if (trace.theta) return { ...trace, theta: labels(trace.theta, narrow ? 8 : 14) };
-    if (!narrow || !Array.isArray(trace.y) || typeof trace.y[0] !== "string") return trace;
-    const y = labels(trace.y, 14), lines = Math.max(...y.map((text) => text.split("<br>").length));
+    if (!Array.isArray(trace.y) || typeof trace.y[0] !== "string") return trace;
+    const y = narrow ? labels(trace.y, 14) : trace.y, lines = Math.max(...y.map((text) => text.split("<br>").length));
     minHeight = Math.max(minHeight, 110 + 15 * (lines + 0.5) * new Set(y).size);
     return { ...trace, y };
   });
@@ -106,7 +106,27 @@ function draw(id, figure) {
   return done;
 }
 
+// Charts in view are drawn at once and the others one after the other, so that a page with many can be read meanwhile.
+// The room of all of them is kept from the beginning, so that nothing moves when they appear.
+const waiting = [];
+function drawWhenInTurn(figures) {
+  const inView = [];
+  for (const [id, figure] of figures) {
+    const place = document.getElementById(id), { height } = fitted(figure, place.clientWidth).layout;
+    if (height) place.style.minHeight = `${height}px`;
+    (place.getBoundingClientRect().top < innerHeight ? inView : waiting).push([id, figure]);
+  }
+  for (const [id, figure] of inView) draw(id, figure);
+  addEventListener("load", () => setTimeout(drawNext));
+}
+
+function drawNext() {
+  if (waiting.length) draw(...waiting.shift());
+  if (waiting.length) setTimeout(drawNext);
+}
+
 function redraw() {
+  while (waiting.length) draw(...waiting.shift());
   drawn.forEach(({ figure }, place) => draw(place.id, figure));
   reach();
 }
@@ -294,7 +314,7 @@ function leave(event) {
 // ---- the page
 
 const charts = document.getElementById("figure-data");
-if (charts) for (const [id, figure] of Object.entries(JSON.parse(charts.textContent))) draw(id, figure);
+if (charts) drawWhenInTurn(Object.entries(JSON.parse(charts.textContent)));
 for (const scroll of document.querySelectorAll(".scroll")) {
   const table = scroll.querySelector("table");
   if (table?.tBodies[0]?.rows.length) offer(scroll, "Table (CSV)", () => saveTable(table));

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
+    from babel import Locale
+    from babel.numbers import NumberPattern
+
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NEGLIGIBLE = 0.05
@@ -151,17 +154,25 @@ def _currency(table: str | None) -> str | None:
 
 
 def _money(value: float, digits: int | None, table: str | None) -> str:
-    from babel import Locale
     from babel.numbers import format_currency, get_currency_precision
 
-    code, locale = _currency(table), _style.get().locale
+    code = _currency(table)
     if digits is None:
         digits = get_currency_precision(code) if code else 2
     if code is None:
         return decimal(value, digits)
-    decimals = "." + "0" * digits if digits else ""
-    pattern = re.sub(r"0\.0+", f"0{decimals}", Locale.parse(locale).currency_formats["standard"].pattern)
+    pattern, locale = _money_pattern(_style.get().locale, digits)
     return format_currency(_without_negative_zero(value, digits), code, pattern, locale, currency_digits=False)
+
+
+@lru_cache
+def _money_pattern(name: str, digits: int) -> tuple[NumberPattern, Locale]:
+    """The pattern of amounts with so many decimals, and the locale: to parse them takes longer than to use them."""
+    from babel import Locale
+    from babel.numbers import parse_pattern
+
+    locale, decimals = Locale.parse(name), "." + "0" * digits if digits else ""
+    return parse_pattern(re.sub(r"0\.0+", f"0{decimals}", locale.currency_formats["standard"].pattern)), locale
 
 
 def _without_negative_zero(value: float, digits: int) -> float:

@@ -15,10 +15,13 @@ from starlette.datastructures import Headers
 
 from pipeline.dates import UNDATED_AS_OF
 from pipeline.reports.headers import HEADERS as REPORT_HEADERS
+from pipeline.reports.labels import metric_of
 from pipeline.reports.page import Link, Section, Table, render_page
-from pipeline.reports.phrasing import counted, number, readable
+from pipeline.reports.phrasing import counted, readable
 
 HTML = "text/html"
+SHOWN_METRICS = 4
+"""Metrics of a model in the list of models."""
 PAGE_HEADERS = {**REPORT_HEADERS, "Vary": "Accept"}
 WAYS = Section(
     "Go on",
@@ -78,7 +81,7 @@ def models_page(states: Sequence[Mapping[str, Any]], problems: Mapping[str, str]
             str(state["version"]),
             trained(state["as_of"], state["registered_at"], now),
             ", ".join(other["route"] for other in states if other["name"] == name),
-            ", ".join(f"{readable(key)} {number(value)}" for key, value in shown_metrics(state["metrics"]).items()),
+            ", ".join(f"{text} {value}" for text, value in list(state["measured"].items())[:SHOWN_METRICS]),
         )
         for name, state in of_name.items()
     ]
@@ -101,18 +104,16 @@ def model_page(state: Mapping[str, Any], now: datetime) -> str:
         ("challenger", "none is loaded" if challenger is None else f"version {challenger}"),
         *((f"table {name}", f"version {version}") for name, version in state["tables"].items()),
     ]
-    metrics = [(readable(name), number(value)) for name, value in state["metrics"].items()]
+    metrics = [
+        (metric_of(name).text, metric_of(name).value(value), metric_of(name).meaning)
+        for name, value in state["metrics"].items()
+    ]
     sections = [
         Section("In use", table=Table(("fact", "value"), facts)),
-        Section("Measured before it was used", table=Table(("metric", "value"), metrics, frozenset({1}))),
+        Section("Measured before it was used", table=Table(("metric", "value", "meaning"), metrics, frozenset({1}))),
         Section("Features", [", ".join(state["features"])]),
     ]
     return render_page(readable(state["name"]).capitalize(), "A model in use", [*sections, WAYS])
-
-
-def shown_metrics(metrics: Mapping[str, float | None], most: int = 4) -> dict[str, float]:
-    """The first metrics that are numbers, at most so many."""
-    return dict([(name, value) for name, value in metrics.items() if value is not None][:most])
 
 
 def trained(as_of: date | str, registered_at: datetime, now: datetime) -> str:

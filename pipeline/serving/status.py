@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.dates import UNDATED_AS_OF
 from pipeline.endpoints import EndpointSpec
+from pipeline.reports.labels import metric_of
 from pipeline.reports.phrasing import PLAIN, NumberStyle, written_in
 from pipeline.serving.errors import ProblemError
 from pipeline.serving.metrics import CONTENT_TYPE, Metrics
@@ -53,6 +54,7 @@ class ModelState(BaseModel):
     tables: dict[str, int]
     features: list[str]
     metrics: dict[str, float | None]
+    measured: dict[str, str] = Field(description="The metrics as pages show them: in words, with units.")
     registered_at: datetime
     since: datetime
     reload: Reload | None
@@ -101,7 +103,7 @@ def router(
 
     def all_models() -> Models:
         states = [
-            _state(spec, name, champion, manager.last_reloads.get(spec.name))
+            _state(spec, name, champion, manager.last_reloads.get(spec.name), style)
             for spec in specs
             if (champion := manager.champion(spec.name)) is not None
             for name in spec.models
@@ -142,7 +144,7 @@ def router(
                 challenger = manager.challenger(spec.name)
                 version = challenger.versions[name] if challenger else None
                 return ModelDetails(
-                    **_state(spec, name, champion, manager.last_reloads.get(spec.name)),
+                    **_state(spec, name, champion, manager.last_reloads.get(spec.name), style),
                     about=dict(champion.predictor.about),
                     challenger=version if version != champion.versions[name] else None,
                 )
@@ -192,10 +194,18 @@ def _reload(result: ReloadResult | None) -> Reload | None:
     return Reload(at=result.at, outcome=result.outcome, text=result.text) if result else None
 
 
-def _state(spec: EndpointSpec, name: str, champion: LoadedModel, last_reload: ReloadResult | None) -> Mapping[str, Any]:
+def _state(
+    spec: EndpointSpec, name: str, champion: LoadedModel, last_reload: ReloadResult | None, style: NumberStyle
+) -> Mapping[str, Any]:
     """The fields of `ModelState`."""
     version = champion.loaded[name].version
     provenance = version.provenance
+    with written_in(style):
+        measured = {
+            metric_of(key).text: metric_of(key).value(value)
+            for key, value in version.metrics.items()
+            if value is not None
+        }
     return {
         "name": name,
         "route": spec.path,
@@ -205,6 +215,7 @@ def _state(spec: EndpointSpec, name: str, champion: LoadedModel, last_reload: Re
         "tables": dict(provenance.tables),
         "features": list(provenance.features),
         "metrics": dict(version.metrics),
+        "measured": measured,
         "registered_at": version.registered_at,
         "since": champion.since,
         "reload": _reload(last_reload),

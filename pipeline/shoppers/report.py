@@ -13,6 +13,7 @@ from pipeline.reports.page import Section, Table, Tile, write_page
 from pipeline.reports.phrasing import count, currency_sentence, percent, readable
 from pipeline.shoppers import brand_choice, purchase_probability, purchase_quantity
 from pipeline.shoppers.brand_choice import elasticities, purchases
+from pipeline.shoppers.next_week import next_week_interval, week_ratios
 from pipeline.shoppers.purchase_probability import curves, curves_by
 from pipeline.shoppers.sections.choice import by_segment_sections, choice_section
 from pipeline.shoppers.sections.phrasing import price_text
@@ -78,8 +79,8 @@ def write_shoppers_report(lake: Lake, report: ShoppersReport) -> str:
     tiles = [
         Tile("people", count(len(scores))),
         Tile("visits per week", count(scores["weekly_visits"].sum())),
-        Tile("purchases expected next week", count(expected_purchases)),
-        Tile("units expected next week", count(scores["weekly_units"].sum())),
+        _expected_tile("purchases", expected_purchases, report, "bought"),
+        _expected_tile("units", scores["weekly_units"].sum(), report, "quantity"),
         Tile("demand is elastic from a mean price of", price_text(price_only.crossing)),
     ]
     versions = ", ".join(f"{readable(name)} {version.version}" for name, version in report.versions.items())
@@ -92,6 +93,13 @@ def write_shoppers_report(lake: Lake, report: ShoppersReport) -> str:
         sections,
         tiles,
     )
+
+
+def _expected_tile(what: str, expected: float, report: ShoppersReport, column: str) -> Tile:
+    """What is expected of the next week, with the interval by how far earlier weeks were from those before them."""
+    interval = next_week_interval(expected, week_ratios(report.visits, report.as_of, column))
+    ends = f"; in 80 of 100 weeks {count(interval[0])} to {count(interval[1])}" if interval else ""
+    return Tile(f"{what} expected next week{ends}", count(expected))
 
 
 def _accuracy_section(versions: Mapping[str, ModelVersion]) -> Section:

@@ -53,7 +53,8 @@ def _visit_model(
         )
         metrics = backtest.MEASURE[name](model, earlier, window)
         estimates = {ESTIMATES_FILE: module.estimates(model, earlier)}
-        return Fitted(model, inputs, earlier[inputs], metrics, reason, artefacts=estimates)
+        held_out = f"{window['day'].min():%Y-%m-%d} to {window['day'].max():%Y-%m-%d}"
+        return Fitted(model, inputs, earlier[inputs], metrics, reason, artefacts=estimates, folds={held_out: metrics})
 
     def evaluate(contestant: Loaded, visits: SplitVisits, run: Run) -> Metrics:  # noqa: ARG001
         return backtest.MEASURE[name](contestant.model, visits.earlier, visits.window)

@@ -99,7 +99,7 @@ def write_stores_report(lake: Lake, con: Backend, report: StoresReport) -> str:
     sums = _sums_of_forecast(report, forecast)
     sums_file = write_csv_file(lake, report.as_of, sums) if len(sums) else None
     try:
-        sections, tiles = _sections_and_tiles(lake, report, forecast, days, _named_sums(sums), sums_file)
+        sections, tiles = _sections_and_tiles(lake, report, forecast, days, sums, sums_file)
     finally:
         con.drop_table(days.op().name)
     last = forecast["day"].max().date() if len(forecast) else None
@@ -144,8 +144,10 @@ def _sections_and_tiles(
     history = forecasts.read_history(report.store_days, report.as_of, forecast)
     plans = promotion_plans.compare_plans(report.store_days, planned, report.as_of)
     sections = [
-        forecasts.chain_section(forecast, history, sums, sums_file),
-        store_forecasts.store_section(forecast, promotions_ahead, history, earlier, explained, write_stores),
+        forecasts.chain_section(forecast, history, _named_sums(sums), sums_file),
+        store_forecasts.store_section(
+            forecast, promotions_ahead, history, earlier, explained, write_stores, sums[sums["kind"] == "store"]
+        ),
         forecast_errors.errors_section(earlier),
         promotion_plans.plans_section(plans, report.as_of),
         promotions.uplift_section(uplift),
@@ -167,7 +169,7 @@ def _sections_and_tiles(
         evidence.backtest_section(report.evidence),
         evidence.slices_section(report.evidence),
     ]
-    return sections, _tiles(forecast, stores, daily, uplift)
+    return sections, _tiles(forecast, stores, daily, uplift, sums)
 
 
 def _sums_of_forecast(report: StoresReport, forecast: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +189,14 @@ def _named_sums(sums: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["what", "sum", *ENDS]]
 
 
-def _tiles(forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift: promotions.Uplift) -> list[Tile]:
+def _tiles(
+    forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, uplift: promotions.Uplift, sums: pd.DataFrame
+) -> list[Tile]:
+    chain = sums[sums["kind"] == "chain"]
+    interval = "".join(
+        f"; in 80 of 100 cases {amount(low)} to {amount(high)}"
+        for low, high in zip(chain["low_80"], chain["high_80"], strict=True)
+    )
     open_store_days, effect = daily["stores"].sum(), uplift.overall["sales"]
     planned = f"{counted(forecast['store'].nunique(), 'planned store')}, {counted(forecast['day'].nunique(), 'day')}"
     return [
@@ -195,5 +204,5 @@ def _tiles(forecast: pd.DataFrame, stores: pd.DataFrame, daily: pd.DataFrame, up
         Tile("open store days", count(open_store_days)),
         Tile("sales of an open day", amount(daily["sales"].sum() / open_store_days) if open_store_days else "–"),
         Tile("effect of a promotion", signed_percent(percent_change(effect)) if np.isfinite(effect) else "–"),
-        Tile(f"forecast for {planned}", amount(forecast["mean"].sum())),
+        Tile(f"forecast for {planned}{interval}", amount(forecast["mean"].sum())),
     ]

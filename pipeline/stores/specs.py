@@ -12,6 +12,8 @@ import numpy as np
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
+from pipeline.reports.labels import exact
+from pipeline.reports.phrasing import readable
 from pipeline.stores import evaluation_store
 from pipeline.stores.backtest import FOLD_COUNT, HORIZON, error_metrics
 from pipeline.stores.backtest import backtest as run_backtest
@@ -88,15 +90,16 @@ def fit(chain: Chain, run: Run, champion: Loaded | None) -> Fitted:  # noqa: ARG
     rows = training_rows(to_frame(store_features(chain.con, chain.snapshot.past, chain.snapshot.stores, run.as_of)))
     tested = {kind: result for one in evaluated.values() for kind, result in one.evidence["backtest"].items()}
     naive = tested[BASELINE]["folds"][-1]["metrics"]["rmspe"]
-    others = ", ".join(f"{name} {evaluated[name].metrics['rmspe']:.4f}" for name in evaluated if name != best)
+    errors = {name: exact("rmspe", evaluation.metrics["rmspe"]) for name, evaluation in evaluated.items()}
+    others = ", ".join(f"{readable(name)} {error}" for name, error in errors.items() if name != best)
     return Fitted(
         model=load_fit(best)(rows, run.settings.seed),
         features=COLUMNS,
         example=_plain(rows[list(COLUMNS)].head()),
         metrics=chosen.metrics,
         reason=(
-            f"{best.replace('_', ' ')} has an error of {chosen.metrics['rmspe']:.4f} (RMSPE) on the newest six weeks, "
-            f"the seasonal median one of {naive:.4f}{f'; {others}' if others else ''}"
+            f"{readable(best)} has an error of {errors[best]} (RMSPE) on the newest six weeks, "
+            f"the seasonal median one of {exact('rmspe', naive)}{f'; {others}' if others else ''}"
         ),
         params={"candidate": best},
         artefacts={

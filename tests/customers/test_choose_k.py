@@ -78,7 +78,7 @@ def test_the_usual_floor_of_stability_divides_the_curve() -> None:
 
 
 def test_smallest_share_floor_says_no() -> None:
-    with pytest.raises(RefusedError, match="smallest share"):
+    with pytest.raises(RefusedError, match="smallest segment"):
         choose_k(islands(3), recipe, seed=7, floors=Floors(smallest_share=0.6))
 
 
@@ -88,7 +88,7 @@ def test_smallest_share_floor_strikes_out_the_handful_of_outliers() -> None:
     choice = choose_k(rows, recipe, seed=7)
     split = [p for p in choice.curve if p.smallest_share < 0.03]
     assert split
-    assert all("smallest share" in p.refused for p in split)
+    assert all("smallest segment" in p.refused for p in split)
     assert all(p.k != choice.k for p in split)
 
 

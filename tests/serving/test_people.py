@@ -69,7 +69,9 @@ def test_the_models_are_a_page_with_the_figures_of_the_json(client: httpx.Client
         assert model["name"].replace("_", " ") in said
         assert model["route"] in said
     detail, page = client.get("/model/footfall_buyers").json(), client.get("/model/footfall_buyers", headers=BROWSER)
-    assert f"rmse {detail['metrics']['rmse']:.3g}" in text_of(page)
+    assert f"typical error {detail['metrics']['rmse']:.3g}" in text_of(page)
+    assert detail["measured"]["variance explained"] == f"{100 * detail['metrics']['r2']:.1f} %"
+    assert f"variance explained {detail['measured']['variance explained']}" in text_of(page)
     assert all(f"table {name} version {version}" in text_of(page) for name, version in detail["tables"].items())
 
 

@@ -23,6 +23,7 @@ from pipeline.customers.recommendations.past import Past, bought_since, past_of
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
+from pipeline.reports.phrasing import count, percent
 from pipeline.training.monitored import Performance
 from pipeline.training.spec import Fitted, Run
 
@@ -142,10 +143,11 @@ def fit(data: Windows, run: Run, champion: Loaded | None) -> Fitted:  # noqa: AR
         example=example,
         metrics=metrics,
         reason=(
-            f"fitted on {len(data.earlier)} windows, measured on the {metrics['customers']:,.0f} customers who bought "
-            f"from {past.as_of}: {metrics['hit_rate']:.1%} of their lists hold something they bought, "
-            f"{metrics['new_hit_rate']:.1%} of the lists of new products do"
+            f"fitted on {len(data.earlier)} windows, measured on the {count(metrics['customers'])} customers who "
+            f"bought from {past.as_of}: {percent(metrics['hit_rate'])} of their lists hold something they bought, "
+            f"{percent(metrics['new_hit_rate'])} of the lists of new products do"
         ),
+        folds={f"{past.as_of} to {past.as_of + HORIZON - dt.timedelta(days=1)}": metrics},
         artefacts={
             EVALUATION_FILE: {
                 "from": past.as_of.isoformat(),

@@ -30,6 +30,7 @@ HORIZON = dt.timedelta(days=HORIZON_DAYS)
 MIN_HISTORY = dt.timedelta(days=90)
 """What must be known before the first window."""
 SEASON_YEARS = 3
+CHECKS = 3
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,14 @@ class ValueData:
         newest: the window of the gate, which is never fitted.
         earlier: windows whose horizon ends before it, newest first.
         visits: of the newest window's customers, for the baseline.
+        before: windows before the first of `earlier`, each a horizon before the next, newest first; as many as the
+            history has, but at most `CHECKS`. They tell how far totals were off earlier.
     """
 
     newest: ValueWindow
     earlier: tuple[ValueWindow, ...]
     visits: Visits
+    before: tuple[ValueWindow, ...] = ()
 
 
 def load(run: Run) -> ValueData:
@@ -65,7 +69,11 @@ def read_windows(con: Backend, transactions: ir.Table, cut: dt.date, settings: S
     """
     first = con.to_pyarrow(transactions.filter(transactions.customer_id.notnull()).invoiced_at.min()).as_py()
     cuts = [cut - HORIZON - number * STEP for number in range(WINDOWS)]
-    usable = [start for start in cuts if first is not None and start - MIN_HISTORY >= first.date()]
+    checks = [cut - HORIZON - number * HORIZON for number in range(1, CHECKS + 1)]
+    usable, before = (
+        [start for start in starts if first is not None and start - MIN_HISTORY >= first.date()]
+        for starts in (cuts, checks)
+    )
     if not usable:
         raise RefusedError(
             "The history is too short to learn expected value",
@@ -76,7 +84,10 @@ def read_windows(con: Backend, transactions: ir.Table, cut: dt.date, settings: S
         )
     newest = _window(con, transactions, cut, settings)
     visits = visits_of(con, transactions, cut, newest.features["customer_id"], settings.window_days)
-    return ValueData(newest, tuple(_window(con, transactions, start, settings) for start in usable), visits)
+    windows = {start: _window(con, transactions, start, settings) for start in {*usable, *before}}
+    return ValueData(
+        newest, tuple(windows[start] for start in usable), visits, tuple(windows[start] for start in before)
+    )
 
 
 def season_on(con: Backend, transactions: ir.Table, as_of: dt.date) -> float:

@@ -22,8 +22,10 @@ from pipeline.customers.value.history import (
     visits_of,
 )
 from pipeline.customers.value.model import COLUMNS, HORIZON_DAYS, deciles, fit_value, measure
+from pipeline.customers.value.totals import earlier_folds
 from pipeline.errors import RefusedError
 from pipeline.lake.tables import Lake
+from pipeline.reports.labels import metric_of
 from pipeline.training.gate import BeatsBaseline, Better, Ceiling, Floor, Metrics, NotWorse, Within
 from pipeline.training.monitored import AMOUNT, NUMBER, Method, MonitoredModel
 from pipeline.training.spec import Champions, Fitted, ModelSpec, Run
@@ -52,6 +54,7 @@ def fit(data: ValueData, run: Run, champion: Loaded | None) -> Fitted:  # noqa: 
     expected = model.expect(newest.features, newest.season)
     metrics = measure(expected, newest)
     plain = measure_baseline(data)
+    folds = earlier_folds(data, run.settings.seed) | {newest.as_of: metrics}
     return Fitted(
         model=model,
         features=COLUMNS,
@@ -59,8 +62,8 @@ def fit(data: ValueData, run: Run, champion: Loaded | None) -> Fitted:  # noqa: 
         metrics=metrics,
         reason=(
             f"fitted on {len(data.earlier)} windows, measured on {HORIZON_DAYS} days from {newest.as_of}: the total is "
-            f"off by {metrics['bias']:+.1%} (BG/NBD: {plain['bias']:+.1%}), "
-            f"rank correlation {metrics['rank_correlation']:.3f}"
+            f"off by {metric_of('bias').value(metrics['bias'])} (BG/NBD: {metric_of('bias').value(plain['bias'])}), "
+            f"rank correlation {metric_of('rank_correlation').value(metrics['rank_correlation'])}"
         ),
         artefacts={
             EVALUATION_FILE: {
@@ -69,8 +72,10 @@ def fit(data: ValueData, run: Run, champion: Loaded | None) -> Fitted:  # noqa: 
                 "season": newest.season,
                 "methods": {"customer_value": plain_numbers(metrics), "BG/NBD + Gamma-Gamma": plain_numbers(plain)},
                 "deciles": deciles(expected["revenue"].to_numpy(), newest.revenue),
+                "total_biases": [plain_numbers(fold)["bias"] for fold in folds.values()],
             }
         },
+        folds={f"{day} to {day + HORIZON - dt.timedelta(days=1)}": fold for day, fold in folds.items()},
         candidates={"customer_value": metrics, "BG/NBD + Gamma-Gamma": plain},
     )
 

@@ -75,7 +75,6 @@ export function writeNumbersAs({ locale, currencies }) {
 const written = (number, options) => number.toLocaleString(style.locale, options);
 export const whole = (number) => written(number, { maximumFractionDigits: 0 });
 export const decimal = (number, digits) => written(number, { minimumFractionDigits: digits, maximumFractionDigits: digits });
-export const figure = (number) => written(number, { maximumSignificantDigits: 4 });
 export const percent = (fraction) => written(fraction, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 export const change = (fraction) =>
   written(fraction, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });

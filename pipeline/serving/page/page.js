@@ -1,6 +1,6 @@
 // The start page: what the models in use answer, each part filled with an example at once. All data are the service's.
 
-import { byId, counted, figure, make, request, trained, writeNumbersAs } from "./api.js";
+import { byId, counted, make, request, trained, writeNumbersAs } from "./api.js";
 import { showCustomers } from "./customers.js";
 import { showFootfall } from "./footfall.js";
 import { showShelf } from "./shelf.js";
@@ -19,10 +19,10 @@ function card(states) {
   const [model] = states, article = make("article"), heading = make("h3");
   heading.append(make("a", model.name.replaceAll("_", " "), { href: `/model/${encodeURIComponent(model.name)}` }));
   article.append(heading, make("p", `Version ${model.version}, ${trained(model)}. In use since ${model.since.slice(0, 16).replace("T", " ")} UTC.`));
-  const metrics = Object.entries(model.metrics).filter(([, value]) => value !== null).slice(0, SHOWN_METRICS);
+  const metrics = Object.entries(model.measured).slice(0, SHOWN_METRICS);
   const list = make("dl");
   list.append(make("dt", "answers"), make("dd", states.map((state) => state.route).join(", ")));
-  for (const [name, value] of metrics) list.append(make("dt", name.replaceAll("_", " ")), make("dd", figure(value)));
+  for (const [name, value] of metrics) list.append(make("dt", name), make("dd", value));
   article.append(list);
   for (const { reload } of states) {
     if (reload && reload.outcome === "failed") article.append(make("p", `The last reload failed: ${reload.text}.`, { class: "bad" }));

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     """Writes the data of some stores, from a position on, and returns the address of the script, from the page on."""
 
 INTERVAL_ENDS = ("low_80", "high_80", "low_95", "high_95")
-BY_STORE = ("sales", "ago", "mean", *INTERVAL_ENDS, "earlier", "promo", "why")
+BY_STORE = ("sales", "ago", "mean", *INTERVAL_ENDS, "earlier", "promo", "why", "total")
 """What the page's script has by store."""
 PART_STORES = 60
 """Stores whose data the page holds itself; those of others are loaded when one of them is chosen, as many at once."""
@@ -42,6 +42,7 @@ def store_section(
     earlier: pd.DataFrame,
     explained: pd.DataFrame,
     write: WritePart | None = None,
+    totals: pd.DataFrame | None = None,
 ) -> Section:
     """Show one chosen store: sales, forecast with intervals, last year, earlier forecast, promotions and explanation.
 
@@ -52,15 +53,16 @@ def store_section(
         earlier: store, day and mean of an earlier forecast; may be empty.
         explained: store, day, linear, forecast, feature, contribution (as a ratio to linear); may be empty.
         write: writes data of further stores beside the page; without it, the page holds those of all stores.
+        totals: store, low_80 and high_80 of the sum of its forecast; none for a version of an earlier release.
     """
     if forecasts.empty:
         return Section(HEADING_STORE, ["There is no forecast: no store day is planned."])
-    totals = forecasts.groupby("store")["mean"].sum().sort_values(ascending=False)
-    shown = sorted(totals.index[:MAX_STORES])
+    largest = forecasts.groupby("store")["mean"].sum().sort_values(ascending=False)
+    shown = sorted(largest.index[:MAX_STORES])
     widths = _relative_widths(forecasts)
     sentences = [
         f"Choose one of {counted(len(shown), 'store')}"
-        + (f", those with the largest forecasts of {count(len(totals))}" if len(totals) > len(shown) else "")
+        + (f", those with the largest forecasts of {count(len(largest))}" if len(largest) > len(shown) else "")
         + ". The line is the mean forecast; the darker band should contain 80 % of the days, the lighter band 95 %.",
         f"The median width of the 80 % interval is {percent(widths['80'], 0)} of the forecast, that of the 95 % "
         f"interval {percent(widths['95'], 0)}."
@@ -68,10 +70,13 @@ def store_section(
         else "No store is open on the days to forecast.",
     ]
     data = _script_data(forecasts, plans, history, earlier, explained, shown)
+    if totals is not None and len(totals):
+        ends = totals.set_index("store")[["low_80", "high_80"]].reindex(shown)
+        data["total"] = _to_numbers(ends.to_numpy(float))
     data |= number_format() | {"axis": with_unit("sales per day")}
     data["parts"] = _split(data, write) if write else []
     data["part_size"] = PART_STORES
-    data |= {"unplanned": history.unplanned, "omitted": sorted(int(store) for store in totals.index[MAX_STORES:])}
+    data |= {"unplanned": history.unplanned, "omitted": sorted(int(store) for store in largest.index[MAX_STORES:])}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.stores", "analysis"),
         autoescape=True,
@@ -134,6 +139,7 @@ def _script_data(
         "promo": ["".join("1" if flag else "0" for flag in row) for row in promoted],
         "features": [wrapped(label_of(LABELS, feature).text) for feature in features],
         "why": _explanations(explained, stores, features),
+        "total": None,
     }
 
 

@@ -16,6 +16,7 @@ from pipeline.customers.value.bgnbd import Baseline, Visits, fit_baseline
 from pipeline.customers.value.history import HORIZON, ValueData, read_windows, season_on, visits_of
 from pipeline.customers.value.model import CustomerValue, deciles, fit_value, measure, season_effect, season_factor
 from pipeline.customers.value.specs import SPEC, evaluate, same_for_all
+from pipeline.customers.value.totals import earlier_folds, total_interval
 from pipeline.errors import RefusedError
 from pipeline.lake import engine
 from pipeline.settings import Settings
@@ -200,3 +201,24 @@ def test_a_short_history_is_refused_with_what_is_needed(con: Any, transactions: 
 
 def test_without_days_there_is_no_season(con: Any, transactions: ir.Table) -> None:
     assert season_on(con, transactions, OPENED + timedelta(days=30)) == 1.0
+
+
+def test_the_interval_of_a_total_holds_four_of_five_whatever_the_number_of_earlier_errors() -> None:
+    rng = np.random.default_rng(3)
+    for number in (1, 4):
+        errors = rng.normal(0, 0.2, size=(4000, number + 1))
+        held = 0
+        for *known, next_one in errors:
+            low, high = total_interval(100.0, [float(np.expm1(error)) for error in known]) or (0.0, 0.0)
+            # A bias is expected / actual - 1.
+            held += low <= 100.0 / np.exp(next_one) <= high
+        assert held / len(errors) == pytest.approx(0.8, abs=0.02)
+    assert total_interval(100.0, [float("nan"), None]) is None
+
+
+def test_earlier_windows_are_expected_from_the_window_before_them_alone(data: ValueData) -> None:
+    first, second = data.earlier[0], data.newest
+    folds = earlier_folds(replace(data, earlier=(second,), before=(first,)), seed=7)
+    expected = fit_value([first], 7).expect(second.features, second.season)
+    assert {day: fold["bias"] for day, fold in folds.items()} == {second.as_of: measure(expected, second)["bias"]}
+    assert earlier_folds(data, seed=7) == {}
