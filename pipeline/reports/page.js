@@ -111,7 +111,8 @@ function draw(id, figure) {
 const waiting = [];
 function drawWhenInTurn(figures) {
   const inView = [];
-  for (const [id, figure] of figures) {
+  const inOrder = figures.sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
+  for (const [id, figure] of inOrder) {
     const place = document.getElementById(id), { height } = fitted(figure, place.clientWidth).layout;
     if (height) place.style.minHeight = `${height}px`;
     (place.getBoundingClientRect().top < innerHeight ? inView : waiting).push([id, figure]);
