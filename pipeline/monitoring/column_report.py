@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -115,7 +115,9 @@ def history_section(columns: Sequence[ColumnDrift], history: History, labels: Ma
             "Columns that have not drifted are grey."
         ],
         figure=figure_json(
-            figure, xaxis={"type": "date"}, yaxis={"title": "distance ÷ threshold", "rangemode": "tozero"}
+            figure,
+            xaxis={"type": _axis_type({day for points in history.values() for day, _ in points})},
+            yaxis={"title": "distance ÷ threshold", "rangemode": "tozero"},
         ),
     )
 
@@ -156,7 +158,7 @@ def _sentences(column: ColumnDrift, outcome: DriftOutcome, found: Distribution, 
         change = f"{name}: {cells.training} at training, now {cells.day}."
     else:
         then, now = label.mean(found.training.mean), label.mean(found.day.mean)
-        change = f"{name} was {then} on average, now {now}"
+        change = f"{name}: {then} on average at training, now {now}"
         if found.training.median is not None and found.day.median is not None:
             change += (
                 f"; half of the rows were below {label.bare(found.training.median)}, now {label.bare(found.day.median)}"
@@ -217,8 +219,13 @@ def _add_history(figure: go.Figure, points: Sequence[tuple[date, float]], column
         col=1,
     )
     figure.add_hline(y=column.threshold, line_dash="dash", line_color=GREY, row=2, col=1)
-    figure.update_xaxes(type="date", row=2, col=1)
+    figure.update_xaxes(type=_axis_type(points), row=2, col=1)
     figure.update_yaxes(title="distance", rangemode="tozero", row=2, col=1)
+
+
+def _axis_type(days: Collection[object]) -> str:
+    """The type of an axis of days. Around a single one, Plotly would draw fractions of a second."""
+    return "date" if len(days) > 1 else "category"
 
 
 def _capital(text: str) -> str:

@@ -49,7 +49,7 @@ class Label:
         if self.kind in ("amount", "log amount"):
             return with_unit(self.text, self.table)
         unit = "%" if self.kind in ("share", "change") else self.unit
-        return f"{self.text}, {unit}" if unit else self.text
+        return f"{self.text}, {unit}" if unit and self.text.split()[-1] != unit else self.text
 
     def bare(self, value: float | None) -> str:
         """Write a value without its noun, for tables and axes that have it in their heading."""

@@ -83,11 +83,15 @@ def test_expected_value_by_segment_customer_and_decile(tmp_path: Path, value: pd
         "days": 92,
         "methods": {"customer_value": model, "BG/NBD + Gamma-Gamma": plain},
         "deciles": [{"expected": 10.0, "actual": 11.0, "customers": 3.0}],
+        "total_biases": [0.25, -0.2],
     }
     found = text(tmp_path, value_sections(value, evaluation))
     assert "What to expect of the next 92 days" in found
     assert "1,250 net of returns" in found
     assert "1.25 times" in found
+    # Two errors of a factor of 1.25; Student's quantile of 90 % with two degrees of freedom is 1.8856.
+    assert f"the total is {1250 / 1.25**1.8856:,.0f} to {1250 * 1.25**1.8856:,.0f}: " in found
+    assert "how far 2 earlier totals were off (+25.0 % and -20.0 %)" in found
     assert re.search(r"insiders 1 1,000 80", found)
     assert found.index("insiders 1 1,000") < found.index("quiet 2 250")
     assert "1 1 insiders 1,000 0 2,000 1.5" in found

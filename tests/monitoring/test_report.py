@@ -90,7 +90,7 @@ def test_the_means_of_then_and_now_stand_beside_the_distance(page: str, outcome:
     assert score is not None
     expected = ["average ticket", "drifted", f"£{then:.2f}" if then < 100 else f"£{then:,.0f}", f"£{now:,.0f}"]
     assert cells(page, "average ticket")[:6] == [*expected, f"{score:.3f}", "0.200"]
-    assert f"Average ticket was {expected[2]} on average, now {expected[3]}" in page
+    assert f"Average ticket: {expected[2]} on average at training, now {expected[3]}" in page
     assert f"half of the rows were below £{THEN['ticket'].median():.2f}, now £{NOW['ticket'].median():,.0f}" in page
 
 

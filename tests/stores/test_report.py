@@ -261,3 +261,7 @@ def test_the_page_of_a_later_morning_shows_the_errors_of_the_earlier_forecast_an
     assert f'href="{LATER}-sums.csv"' in page.html
     chain_sum = table.loc[table["kind"] == "chain", "low_80"].iloc[0]
     assert f"The total lies between {count(chain_sum)} and" in page.section(analysis.forecasts.HEADING_CHAIN)
+    assert f"; in 80 of 100 cases {count(chain_sum)} to " in page.html
+    of_stores = table[table["kind"] == "store"].set_index("store")[["low_80", "high_80"]]
+    totals = json.loads(re.search(r'"total": (\[\[.*?\]\])', page.html)[1])  # type: ignore[index]
+    np.testing.assert_allclose(totals, of_stores.sort_index(), rtol=1e-4)

@@ -184,8 +184,11 @@ def test_a_store_of_a_part_is_shown_when_it_is_chosen(history, tmp_path: Path, m
         return f"parts/{write_part(lake, 'stores/parts', 'aisleStores', start, rows)}"
 
     forecast = make_forecast().assign(mean=lambda f: np.where(f["store"] == 2, 200.0, 100.0))
-    section = store_section(forecast, make_plan(), history, EMPTY, EMPTY, write)
+    totals = pd.DataFrame({"store": [2, 1], "low_80": [8000.0, 1.0], "high_80": [9000.0, 2.0]})
+    section = store_section(forecast, make_plan(), history, EMPTY, EMPTY, write, totals)
     page = lake.path(write_page(lake, "stores/2024-07-01", "Stores", "", [section]))
-    assert "Store 2 will sell 8,400 on 42 open days" in document(f"file://{page}#store=2")
+    assert "Store 2 will sell 8,400 on 42 open days, in 80 of 100 such forecasts 8,000 to 9,000. The best" in document(
+        f"file://{page}#store=2"
+    )
     next(Path(str(page)).parent.glob("parts/*.js")).unlink()
     assert "The forecast of store 2 is in a file beside this page" in document(f"file://{page}#store=2")
