@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from datetime import date, timedelta
@@ -61,6 +62,9 @@ def test_scores_and_page(settings: Settings) -> None:
     page = Lake(settings).path(scoring.write_report(settings, DOMAIN, AS_OF)).read_text()
     rmse = Registry(settings).get(MODEL).metrics["rmse"]
     assert f"{rmse:.2f} buyers" in page
+    tiles = {label: value for value, label in re.findall(r'<strong class="">([^<]*)</strong><span>([^<]*)<', page)}
+    assert tiles["visitors per day"] == f"{rows['visitors'].mean():.1f}"
+    assert tiles["of the visitors buy"] == f"{100 * rows['buyers'].sum() / rows['visitors'].sum():.1f} %"
     for heading in (
         "What the days were like",
         "How often",

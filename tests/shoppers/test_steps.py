@@ -110,6 +110,17 @@ def test_the_page_says_what_the_figures_say(settings: Settings) -> None:
         assert heading in page, heading
     accuracy = Registry(settings).get(CHOICE).metrics["accuracy"]
     assert f"{100 * accuracy:.1f} %" in page
+    tiles = {label: value for value, label in re.findall(r'<strong class="">([^<]*)</strong><span>([^<]*)<', page)}
+    lake = Lake(settings)
+    scores = lake.read(DOMAIN.results_table, where={"as_of": [AS_OF]}).to_pandas()
+    recent = lake.read("visits").to_pandas()["day"].between(AS_OF - timedelta(days=28), AS_OF - timedelta(days=1))
+    purchases = (scores["weekly_visits"] * scores["purchase_probability"]).sum()
+    assert tiles["visits per week"] == f"{recent.sum() / 4:,.0f}"
+    expected = {label.partition(";")[0]: value for label, value in tiles.items()}
+    assert expected["purchases expected next week"] == f"{purchases:,.0f}"
+    assert expected["units expected next week"] == f"{scores['weekly_units'].sum():,.0f}"
+    (label,) = (label for label in tiles if label.startswith("units expected next week"))
+    assert re.search(r"; in 80 of 100 weeks [\d,]+ to [\d,]+$", label)
     assert not re.search(r"https?://(?!www\.w3)", page.replace("http-equiv", ""))
     with pytest.raises(RefusedError, match="Nobody is scored"):
         scoring.write_report(settings, DOMAIN, LATER)
