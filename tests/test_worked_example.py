@@ -38,6 +38,24 @@ tables:
       format: {{type: csv}}
       columns: {{day: day, calls: calls}}
 """
+# Several commands in one process, for the imports take longer than the work; each as `aisle` runs it.
+COMMANDS = """
+import contextlib
+import io
+import json
+import sys
+from pipeline.cli.app import main
+results = []
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["aisle", *command, "--json"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code or 0
+    results.append({"exit": code, "printed": printed.getvalue()})
+print(json.dumps(results))
+"""
 SERVE = """
 import json
 import time
@@ -77,7 +95,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     return folder
 
 
-def run(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(house: Path, *arguments: str) -> Any:
+    """The JSON that a program prints last, run with the example's library and home."""
     environment = {
         **os.environ,
         "AISLE_HOME": str(house / "home"),
@@ -85,8 +104,8 @@ def run(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "AISLE_EXPECTATIONS": str(house / "expectations"),
         "AISLE_CODE_VERSION": "example",
     }
-    return subprocess.run(
-        [sys.executable, *arguments],
+    done = subprocess.run(
+        [sys.executable, "-c", *arguments],
         cwd=house,
         env=environment,
         capture_output=True,
@@ -94,13 +113,14 @@ def run(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=600,
     )
-
-
-def aisle(house: Path, *arguments: str) -> dict[str, Any]:
-    done = run(house, "-m", "pipeline.cli", *arguments, "--json")
     assert done.returncode == 0, done.stderr[-2000:]
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def aisle(house: Path, *commands: str) -> list[tuple[int, dict[str, Any]]]:
+    """The exit code and the printed object of each command."""
+    results = run(house, COMMANDS, json.dumps([command.split() for command in commands]))
+    return [(result["exit"], json.loads(result["printed"])) for result in results]
 
 
 def test_the_example_is_short() -> None:
@@ -110,17 +130,16 @@ def test_the_example_is_short() -> None:
 
 
 def test_from_contract_to_champion_page_and_endpoint(house: Path) -> None:
-    assert aisle(house, "ingest", "calls", "--all")["clean"] == (AS_OF - FIRST).days
-    trained = aisle(house, "train", "expected_calls")
+    results = aisle(house, "ingest calls --all", "train expected_calls", "score calls", "watch")
+    assert [code for code, _ in results] == [0, 0, 0, 0]
+    ingested, trained, scored, watched = (result for _, result in results)
+    assert ingested["clean"] == (AS_OF - FIRST).days
     assert (trained["version"], trained["promoted"]) == (1, True)
-    page = Path(aisle(house, "score", "calls")["page"])
-    assert "Calls to expect" in page.read_text(encoding="utf-8")
-    (watched,) = aisle(house, "watch")["models"]
-    assert (watched["model"], watched["verdict"]) == ("expected_calls", "nothing to compare yet")
+    assert "Calls to expect" in Path(scored["page"]).read_text(encoding="utf-8")
+    (model,) = watched["models"]
+    assert (model["model"], model["verdict"]) == ("expected_calls", "nothing to compare yet")
 
-    served = run(house, "-c", SERVE)
-    assert served.returncode == 0, served.stderr[-2000:]
-    answer = json.loads(served.stdout.splitlines()[-1])
+    answer = run(house, SERVE)
     assert answer["status"] == 200
     monday, sunday = (row["calls"] for row in answer["body"]["answers"])
     assert monday == pytest.approx(101, abs=2)
@@ -129,13 +148,11 @@ def test_from_contract_to_champion_page_and_endpoint(house: Path) -> None:
 
 def test_a_model_that_does_not_beat_the_baseline_is_stopped(house: Path) -> None:
     """Without a weekly rhythm the weekday's mean is no better than the mean of all days."""
-    home, calls = house / "home", house / "calls.csv"
+    calls = house / "calls.csv"
     rows = calls.read_text().splitlines()
     calls.write_text(
         "\n".join([rows[0], *(f"{row.split(',')[0]},{50 + n % 5}" for n, row in enumerate(rows[1:]))]) + "\n"
     )
-    aisle(house, "ingest", "calls", "--all")
-    done = run(house, "-m", "pipeline.cli", "train", "expected_calls", "--json")
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["promoted"] is False
-    assert home.exists()
+    (ingested, _), (trained, result) = aisle(house, "ingest calls --all", "train expected_calls")
+    assert (ingested, trained) == (0, 1)
+    assert result["promoted"] is False
