@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,16 @@ def test_a_registry_that_never_answers_is_a_finding_within_a_bound(
 ) -> None:
     """The server accepts connections and says nothing; MLflow alone would wait for it for many minutes."""
     monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
+    # Once the server is gone the waiting client gives up, whose locks would hold up the tests after this one.
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"{scheme}://user:secret-of-the-registry@127.0.0.1:{server.getsockname()[1]}/mlflow"
         silent = Settings(**{**well.model_dump(), "tracking_uri": uri})
         (fault,) = (finding for finding in examine(lambda: silent) if not finding.well)
+    for thread in threading.enumerate():
+        if thread.name == "registry":
+            thread.join()
     assert fault.what == "registry"
     assert fault.detail.startswith("The model registry does not answer\n")
     assert "nothing within 0.5 s" in fault.detail
