@@ -79,7 +79,7 @@ def _tiles(morning: Morning) -> list[Tile]:
         Tile("to look at", count(wrong), "bad" if wrong else "good"),
         Tile("not there yet", count(waiting), "wait" if waiting else ""),
         Tile("rows in the newest deliveries", count(rows)),
-        Tile("models in use", count(len(morning.models))),
+        Tile("model in use" if len(morning.models) == 1 else "models in use", count(len(morning.models))),
     ]
 
 
@@ -116,7 +116,7 @@ def _arrivals(arrivals: Sequence[Arrival]) -> Section:
         *("table", "newest delivery", "landed, UTC", "rows", "of these in quarantine"),
         *(f"deliveries in {DAYS} days", "their rows", "of these in quarantine"),
     )
-    return Section("What came in", table=Table(columns, rows, frozenset({3, 5, 6, 7}), tones))
+    return Section("What came in", table=Table(columns, rows, frozenset({2, 3, 5, 6, 7}), tones))
 
 
 def _share(arrival: Arrival) -> str:

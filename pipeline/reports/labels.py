@@ -203,3 +203,8 @@ def metric_of(name: str) -> Metric:
 def exact(name: str, value: float) -> str:
     """Write a metric with four digits, enough to tell it from the limit of a rule; fractions are in per cent."""
     return f"{value:.4g}" if metric_of(name).kind == "number" else percent(value, 2)
+
+
+def exact_difference(name: str, value: float) -> str:
+    """Write the difference of two values of a metric: that of fractions in percentage points."""
+    return f"{value:g}" if metric_of(name).kind == "number" else f"{100 * value:g} points"

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.dates import format_day
-from pipeline.reports.labels import exact, metric_of
-from pipeline.reports.phrasing import number, percent
+from pipeline.reports.labels import exact, exact_difference, metric_of
+from pipeline.reports.phrasing import percent
 
 if TYPE_CHECKING:
     from datetime import date
@@ -146,7 +146,7 @@ class NotWorse:
         limit = other - self.tolerance if self.higher_is_better else other + self.tolerance
         passed = value is not None and (value >= limit if self.higher_is_better else value <= limit)
         side = "at least" if self.higher_is_better else "at most"
-        compared = f"champion {exact(self.metric, other)}, tolerance {_difference(self.metric, self.tolerance)}"
+        compared = f"champion {exact(self.metric, other)}, tolerance {exact_difference(self.metric, self.tolerance)}"
         return _result(self, value, passed, f"{side} {exact(self.metric, limit)} ({compared})")
 
 
@@ -169,7 +169,7 @@ class Better:
         limit = other + self.by if self.higher_is_better else other - self.by
         passed = value is not None and _beyond(value, limit, higher=self.higher_is_better)
         side = "more than" if self.higher_is_better else "less than"
-        by = f", by {_difference(self.metric, self.by)}" if self.by else ""
+        by = f", by {exact_difference(self.metric, self.by)}" if self.by else ""
         compared = f"champion {exact(self.metric, other)}{by}"
         return _result(self, value, passed, f"{side} {exact(self.metric, limit)} ({compared})")
 
@@ -290,11 +290,6 @@ def _beyond(value: float, limit: float, *, higher: bool) -> bool:
     if math.isclose(value, limit, rel_tol=TIE, abs_tol=TIE):
         return False
     return value > limit if higher else value < limit
-
-
-def _difference(metric: str, value: float) -> str:
-    """Write the difference of two values of a metric: that of fractions in percentage points."""
-    return f"{value:g}" if metric_of(metric).kind == "number" else f"{number(100 * value)} points"
 
 
 def _result(rule: Any, observed: float | None, passed: bool, allowed: str) -> RuleResult:

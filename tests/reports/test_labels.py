@@ -9,7 +9,7 @@ from pipeline.customers.labels import LABELS as OF_CUSTOMERS
 from pipeline.domains import DOMAINS
 from pipeline.footfall.features import FEATURE_COLUMNS as FOOTFALL
 from pipeline.footfall.labels import LABELS as OF_FOOTFALL
-from pipeline.reports.labels import METRICS, Label, column_text, label_of, metric_of
+from pipeline.reports.labels import METRICS, Label, column_text, exact_difference, label_of, metric_of
 from pipeline.reports.phrasing import NumberStyle, written_in
 from pipeline.shoppers.features import DEMOGRAPHICS, HISTORY, SHELF
 from pipeline.shoppers.labels import LABELS as OF_SHOPPERS
@@ -93,3 +93,9 @@ def test_errors_are_in_per_cent_and_said_with_what_is_good() -> None:
     assert metric_of("new_hit_rate").text == "lists with a hit, new products"
     assert metric_of("new_hit_rate").value(0.25) == "25.0 %"
     assert metric_of("something_else").text == "something else"
+
+
+def test_a_difference_of_fractions_is_in_percentage_points() -> None:
+    assert exact_difference("silhouette", 0.005) == "0.005"
+    assert exact_difference("rmspe", 0.005) == "0.5 points"
+    assert exact_difference("miss_rate", 0.05) == "5 points"
