@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from dataclasses import replace
@@ -17,10 +18,11 @@ from pipeline.footfall.endpoint import FootfallAnswer
 from pipeline.lake.tables import Lake
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.prediction_log import (
-    MAX_BYTES,
     MAX_ROW_CHARACTERS,
     MAX_TEXT,
+    PIECE_ROWS,
     PREDICTIONS,
+    ROW_BYTES,
     Entry,
     PredictionLog,
     stored_id,
@@ -104,23 +106,72 @@ def test_a_row_that_is_too_long_is_dropped_and_counted(empty: Settings) -> None:
     assert (value(metrics, "logged"), value(metrics, "dropped")) == (1, 2)
 
 
-def test_the_buffer_is_bounded_in_bytes(empty: Settings) -> None:
+def test_the_buffer_is_bounded_in_bytes(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.serving.prediction_log.MAX_BYTES", 5 * (ROW_BYTES + 100))
     log, metrics = prediction_log(empty, max_rows=10**9)
-    whole = entry(1)
-    positions = range(MAX_BYTES // whole.size + 1)
-    repeated = replace(whole.predictions, positions=[0] * len(positions))
-    log.add(replace(whole, predictions=repeated))
-    assert value(metrics, "dropped") == len(positions)
+    for _ in range(4):
+        log.add(entry(2))
+    assert value(metrics, "dropped") == 4
+    log.flush()
+    log.add(entry(2))
+    log.flush()
+    assert value(metrics, "logged") == 6
 
 
 def test_the_buffer_is_written_in_batches(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.serving.prediction_log.PIECE_ROWS", 3)
     monkeypatch.setattr("pipeline.serving.prediction_log.BATCH_ROWS", 5)
     log, metrics = prediction_log(empty)
     for _ in range(4):
         log.add(entry(3))
+    log.add(entry(1))
     log.flush()
-    assert value(metrics, "logged") == 12
+    assert value(metrics, "logged") == 13
     assert Lake(empty).version(PREDICTIONS) == 3
+
+
+def test_what_arrives_while_the_log_is_written_waits_for_the_next_time(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a busy service would write one small commit after the other."""
+    log, metrics = prediction_log(empty)
+    append = Lake.append
+
+    def busy(lake: Lake, *arguments: Any, **others: Any) -> Any:
+        log.add(entry(2))
+        return append(lake, *arguments, **others)
+
+    monkeypatch.setattr(Lake, "append", busy)
+    log.add(entry(3))
+    log.flush()
+    assert value(metrics, "logged") == 3
+    log.flush()
+    assert (value(metrics, "logged"), Lake(empty).version(PREDICTIONS)) == (5, 1)
+
+
+def test_a_lake_that_cannot_be_written_is_not_tried_again_with_every_request(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.serving.prediction_log.PIECE_ROWS", 10)
+    monkeypatch.setattr("pipeline.serving.prediction_log.BATCH_ROWS", 20)
+    woken = []
+    monkeypatch.setattr(threading.Event, "set", lambda _: woken.append(1))
+    log, _ = prediction_log(empty)
+    for _ in range(50):
+        log.add(entry(1))
+    assert len(woken) == 4
+
+
+def test_predictions_that_wait_are_nothing_for_the_garbage_collector(empty: Settings) -> None:
+    """It pauses all requests while it walks the objects that it tracks."""
+    log, _ = prediction_log(empty, max_rows=10**9)
+    gc.collect()
+    tracked = len(gc.get_objects())
+    for _ in range(PIECE_ROWS * 4 - 1):
+        log.add(entry(1))
+    gc.collect()
+    assert len(gc.get_objects()) - tracked < 100
+    assert gc.is_tracked(log)
 
 
 LOGGING = [spec for spec in domains.endpoints() if spec.name in ("segments", "store_sales", "purchase", "footfall")]
