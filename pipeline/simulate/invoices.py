@@ -42,7 +42,6 @@ _EIRE = COUNTRIES.index("EIRE")
 _GUEST_VISITS = 0.47  # guest invoices a year for each customer of the shop
 _GUEST_BASKET = 38.0  # mean lines of a guest invoice, which collects the orders of another sales channel
 _ADJUSTMENTS = 0.28  # stock movements at price 0 a year for each customer
-_RETURNED = 0.13  # share of invoices with a return
 _MANUAL = 0.009  # share of invoices with a manual line
 # Office bookings: code, prefix, lines a year for each customer, lines an open day, price (median and log sigma)
 _OFFICE = (
@@ -144,11 +143,15 @@ def _extras(rng: np.random.Generator, head: Lines, size: Ints, goods: Catalogue)
     return extras
 
 
-def plan_returns(rng: np.random.Generator, day: date, sold: Lines, closed: tuple[int, ...]) -> dict[date, Lines]:
+def plan_returns(
+    rng: np.random.Generator, day: date, sold: Lines, who: People, closed: tuple[int, ...]
+) -> dict[date, Lines]:
     """Draw the returns of the day's sales, by due day: negative quantity, same customer, same price."""
     candidates = sold[(sold["customer"] != GUEST) & (sold["item"] < PRODUCTS)]
     count = int(sold["invoice"].max()) + 1 if len(sold) else 0
-    comes_back = rng.random(count) < _RETURNED
+    share = np.zeros(count)
+    share[candidates["invoice"]] = who.returned[candidates["customer"] - who.number[0]]
+    comes_back = rng.random(count) < share
     lag = np.minimum(rng.geometric(0.12, count), LONGEST_RETURN)
     first = np.ones(len(candidates), dtype=bool)
     first[1:] = candidates["invoice"][1:] != candidates["invoice"][:-1]

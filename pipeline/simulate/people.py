@@ -35,6 +35,7 @@ class _Habit:
     visits_spread: float  # sigma of its logarithm between customers
     basket: float  # mean lines an invoice
     units: float  # median quantity of a line at a usual price
+    returned: float = 0.13  # share of invoices with a return
 
 
 _HABITS = {
@@ -45,6 +46,18 @@ _HABITS = {
     Segment.LAPSED: _Habit(0.17, 0.33, 10.0, 0.20, 9.0, 4.5),
     Segment.RESELLER: _Habit(0.03, 0.00, 5.0, 0.20, 6.0, 45.0),
 }
+# Kinds that one year of purchases tells apart: visits differ by a factor of three, those who buy once are gift buyers
+# before Christmas, those who lapse do so in the first half of their year, and only frequent customers return goods.
+_DISTINCT_HABITS = {
+    Segment.INSIDER: _Habit(0.10, 0.00, 80.0, 0.12, 14.0, 8.0),
+    Segment.REGULAR: _Habit(0.25, 0.00, 26.0, 0.12, 9.0, 4.5),
+    Segment.OCCASIONAL: _Habit(0.25, 0.20, 8.0, 0.10, 9.0, 4.5, returned=0.0),
+    Segment.ONE_OFF: _Habit(0.20, 0.60, 0.0, 0.00, 2.5, 0.8, returned=0.0),
+    Segment.LAPSED: _Habit(0.12, 0.20, 26.0, 0.12, 9.0, 4.5, returned=0.0),
+    Segment.RESELLER: _Habit(0.08, 0.00, 9.0, 0.12, 20.0, 60.0, returned=0.0),
+}
+_STAY, _DISTINCT_STAY = (90, 640), (60, 180)  # days until those who lapse leave
+_GIFT_MONTHS = (11, 12)
 SEGMENTS = tuple(_HABITS)
 LATER_COHORT = 0.55  # customers who join in each year after the first, as a share of the first year's
 FIRST_ID = 12_346
@@ -72,6 +85,7 @@ class People:
         country: position in COUNTRIES.
         weekday, hour: the preferred ones; weekday 0 is Monday.
         mover: uniform in [0, 1); a drift moves the customers below its share abroad.
+        returned: share of the customer's invoices with a return.
     """
 
     number: Ints
@@ -85,6 +99,7 @@ class People:
     weekday: Ints
     hour: Floats
     mover: Floats
+    returned: Floats
 
 
 def cohorts_by(opened: date, day: date) -> int:
@@ -93,31 +108,41 @@ def cohorts_by(opened: date, day: date) -> int:
 
 
 @lru_cache(maxsize=4)
-def people(seed: int, customers: int, opened: date, closed: tuple[int, ...], cohorts: int) -> People:
-    """The customers of the first `cohorts` years; more years append to the same list."""
-    parts = [_cohort(seed, customers, opened, closed, year) for year in range(cohorts)]
+def people(
+    seed: int, customers: int, opened: date, closed: tuple[int, ...], cohorts: int, distinct: bool = False
+) -> People:
+    """The customers of the first `cohorts` years; more years append to the same list.
+
+    `distinct` gives them habits by which the kinds can be told apart.
+    """
+    parts = [_cohort(seed, customers, opened, closed, year, distinct) for year in range(cohorts)]
     return People(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(People)})
 
 
 @lru_cache(maxsize=16)
-def _cohort(seed: int, customers: int, opened: date, closed: tuple[int, ...], year: int) -> People:
+def _cohort(seed: int, customers: int, opened: date, closed: tuple[int, ...], year: int, distinct: bool) -> People:
+    habits = _DISTINCT_HABITS if distinct else _HABITS
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, year)))
     later = round(customers * LATER_COHORT)
     size = later if year else customers
-    shares = [habit.later_share if year else habit.first_share for habit in _HABITS.values()]
+    shares = [habit.later_share if year else habit.first_share for habit in habits.values()]
     segment = rng.permutation(np.searchsorted(np.cumsum(shares), (np.arange(size) + 0.5) / size)).astype(np.int64)
 
     def habit(name: str) -> Floats:
-        return np.array([getattr(h, name) for h in _HABITS.values()], dtype=np.float64)[segment]
+        return np.array([getattr(h, name) for h in habits.values()], dtype=np.float64)[segment]
 
     start = opened.toordinal() + 365 * year
     one_off, lapsed = SEGMENTS.index(Segment.ONE_OFF), SEGMENTS.index(Segment.LAPSED)
     joined = start + rng.integers(0, 365, size)
     if not year:  # most of those who stay were customers before the first day
-        joined[(segment != one_off) & (rng.random(size) < 0.75)] = start
-    trading = np.array([next_open(opened + timedelta(days=365 * year + d), closed).toordinal() for d in range(365)])
+        joined[(segment != one_off) & (rng.random(size) < (1.0 if distinct else 0.75))] = start
+    days = [opened + timedelta(days=365 * year + d) for d in range(365)]
+    if distinct:
+        gifts = [day for day in days if day.month in _GIFT_MONTHS]
+        days = [gifts[d * len(gifts) // 365] for d in range(365)]
+    trading = np.array([next_open(day, closed).toordinal() for day in days])
     joined = np.where(segment == one_off, trading[joined - start], joined)
-    stay = rng.integers(90, 640, size)
+    stay = rng.integers(*(_DISTINCT_STAY if distinct else _STAY), size)
     left = np.where(segment == lapsed, joined + stay, np.where(segment == one_off, joined + 1, NEVER))
     abroad = rng.choice(len(ABROAD), size, p=np.array(list(ABROAD.values())) / sum(ABROAD.values())) + 1
     first = FIRST_ID + (customers + later * (year - 1) if year else 0)
@@ -133,4 +158,5 @@ def _cohort(seed: int, customers: int, opened: date, closed: tuple[int, ...], ye
         weekday=rng.choice([weekday for weekday in range(7) if weekday not in closed], size),
         hour=np.clip(rng.normal(12.5, 2.0, size), 8, 18),
         mover=rng.random(size),
+        returned=habit("returned"),
     )

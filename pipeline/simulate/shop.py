@@ -19,7 +19,7 @@ from pipeline.simulate.affinities import pair_up, partners
 from pipeline.simulate.catalogue import catalogue
 from pipeline.simulate.drift import Drift
 from pipeline.simulate.invoices import GUEST, LINE, LOOK_BACK, PREFIXES, Lines, book, plan_returns, sell
-from pipeline.simulate.people import COUNTRIES, NEVER, SEGMENTS, Ints, Segment, cohorts_by, people
+from pipeline.simulate.people import COUNTRIES, NEVER, SEGMENTS, Ints, People, Segment, cohorts_by, people
 from pipeline.simulate.seasons import is_open, weight
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Shop:
         closed: weekdays (0 = Monday) on which it never opens.
         drift: what changes from a day on.
         affinities: share of the lines that are the partner of the line before (see `simulate.affinities`).
+        distinct: whether a year of purchases tells the kinds of customers apart; else their habits overlap.
     """
 
     seed: int = 7
@@ -61,6 +62,7 @@ class Shop:
     closed: tuple[int, ...] = (5,)
     drift: Drift | None = None
     affinities: float = 0.0
+    distinct: bool = False
 
     def __post_init__(self) -> None:
         for name, observed, good, allowed in (
@@ -124,12 +126,12 @@ class Shop:
             busy = weight(day, self.closed)
             lines = np.zeros(0, dtype=LINE)
             if busy:
-                who = people(self.seed, self.customers, self.opened, self.closed, cohorts_by(self.opened, day))
+                who = self._people(day)
                 # A drift changes values after they are drawn, so that all other random draws stay the same.
                 drift = self.drift if self.drift and self.drift.since <= day else Drift(since=day)
                 together = self._together(pairs)
                 sold = drift.change(sell(sales, day, busy, who, goods, self.customers, together), who)
-                for due_day, returned in plan_returns(returns, day, sold, self.closed).items():
+                for due_day, returned in plan_returns(returns, day, sold, who, self.closed).items():
                     due[due_day].append(drift.without_stopped(returned, who))
                 if day >= start:
                     booked = book(office, busy, sold, goods, self.customers)
@@ -148,6 +150,11 @@ class Shop:
             return None
         return partial(pair_up, rng, partner=partners(self.seed), share=self.affinities)
 
+    def _people(self, day: date) -> People:
+        """The customers of the yearly cohorts that have started by a day."""
+        cohorts = cohorts_by(self.opened, day)
+        return people(self.seed, self.customers, self.opened, self.closed, cohorts, self.distinct)
+
     def partners(self) -> dict[str, str]:
         """The stock code of each product, and that of the product that goes with it where affinities are planted."""
         codes = catalogue(self.seed).codes.to_pylist()
@@ -162,9 +169,7 @@ class Shop:
             year, 0 for one-offs), country str.
         """
         until = until or self.opened + timedelta(days=3650)
-        who = people(
-            self.seed, self.customers, self.opened, self.closed, cohorts_by(self.opened, max(until, self.opened))
-        )
+        who = self._people(max(until, self.opened))
         epoch = date(1970, 1, 1).toordinal()
         left = (np.where(who.left == NEVER, epoch, who.left) - epoch).astype("datetime64[D]")
         frame = pd.DataFrame(
@@ -209,12 +214,19 @@ def _weekdays(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
 
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError
+    return text == "1"
+
+
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     "seed": int,
     "customers": int,
     "opened": date.fromisoformat,
     "closed": _weekdays,
     "affinities": float,
+    "distinct": _flag,
     "drift_from": date.fromisoformat,
     "drift_prices": float,
     "drift_baskets": float,

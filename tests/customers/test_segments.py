@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ import skops.io
 from sklearn.metrics import adjusted_rand_score
 
 from pipeline.customers.choose_k import Floors, _decide
-from pipeline.customers.features import FEATURE_COLUMNS
+from pipeline.customers.features import FEATURE_COLUMNS, customer_features
 from pipeline.customers.segments import (
     SEGMENT_FEATURES,
     TRUSTED_TYPES,
@@ -24,6 +26,8 @@ from pipeline.customers.segments import (
     train,
 )
 from pipeline.errors import RefusedError
+from pipeline.simulate.shop import Shop
+from tests.customers.shop import clean
 
 # recency_days, invoices, revenue, median_basket_units, cancellation_rate, purchase_frequency
 KINDS = {
@@ -55,6 +59,15 @@ def champion() -> SegmentModel:
 
 def identities(model: SegmentModel) -> dict[int, str]:
     return {segment.segment_id: segment.name for segment in model.map.segments}
+
+
+def test_the_kinds_of_a_shop_that_tells_them_apart_are_found() -> None:
+    shop, as_of = Shop(customers=250, opened=date(2024, 1, 1), distinct=True), date(2025, 1, 1)
+    lines = clean(shop.lines(shop.opened, as_of))
+    features = ibis.duckdb.connect().to_pandas(customer_features(lines, as_of, home_country="United Kingdom"))
+    training = train(features, seed=7)
+    planted = shop.truth(as_of).set_index("customer_id").loc[features["customer_id"], "segment"]
+    assert adjusted_rand_score(planted, training.model.predict(features)) > 0.85
 
 
 def test_planted_customers_are_recovered_and_named(champion: SegmentModel) -> None:
