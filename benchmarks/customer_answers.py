@@ -22,16 +22,18 @@ import pyarrow as pa
 
 from benchmarks.load import get, post, send
 from benchmarks.serving import aisle, latency
-from pipeline.customers import movements
+from pipeline.customers import movements, programme
 from pipeline.customers.domain import (
     DOMAIN,
     MOVEMENTS_TABLE,
+    PROGRAMME_TABLE,
     RECOMMENDATIONS,
     RECOMMENDATIONS_TABLE,
     SEGMENTS,
     VALUE_TABLE,
 )
 from pipeline.customers.features import FEATURE_COLUMNS
+from pipeline.customers.insiders import Bounds, Review, Rule
 from pipeline.ingestion import steps as ingestion
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
@@ -89,7 +91,7 @@ def champions(folder: Path) -> Settings:
 
 
 def keep(settings: Settings, customers: int) -> None:
-    """Write what nights keep of so many customers: features, segments of three days, movements, value, all lists."""
+    """Write what nights keep of so many customers: features, segments of three days, members, value, all lists."""
     lake = Lake(settings)
     rng, ids = np.random.default_rng(3), [str(number) for number in range(customers)]
     day = pa.array([AS_OF] * customers, pa.date32())
@@ -110,6 +112,9 @@ def keep(settings: Settings, customers: int) -> None:
     lake.replace(MOVEMENTS_TABLE, {"as_of": [AS_OF]}, lifecycle.dated(moved, AS_OF))
     features = {name: np.ceil(rng.exponential(9, customers)) for name in FEATURE_COLUMNS}
     lake.replace(DOMAIN.features_table, {"as_of": [AS_OF]}, pa.table({"customer_id": ids, "as_of": day, **features}))
+    rule = Rule(AS_OF, Bounds(12.0, 12.0, 9.0), Bounds(9.0, 9.0, 12.0))
+    review = Review(AS_OF, rule, dict.fromkeys(ids[::5], AS_OF), np.array(ids, dtype=object))
+    lake.replace(PROGRAMME_TABLE, {"as_of": [AS_OF]}, lifecycle.dated(programme.rows_of(review), AS_OF))
     value = {
         name: rng.random(customers)
         for name in ("purchase_chance", "purchases", "revenue", "revenue_low", "revenue_high", "alive")

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.customers.domain import DOMAIN, MOVEMENTS_TABLE, RECOMMENDATIONS_TABLE, SEGMENTS, VALUE_TABLE
+from pipeline.customers.domain import (
+    DOMAIN,
+    MOVEMENTS_TABLE,
+    PROGRAMME_TABLE,
+    RECOMMENDATIONS_TABLE,
+    SEGMENTS,
+    VALUE_TABLE,
+)
 from pipeline.customers.kept import Kept, newest, read_day, state_of
 from pipeline.customers.movements import LAST_MONTH, LAST_TRAINING
+from pipeline.customers.programme import CONDITIONS, next_review, rule_of, standing
 from pipeline.customers.segments import TRUSTED_TYPES
 from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, Strict, flatten
 from pipeline.errors import RefusedError
@@ -24,7 +32,14 @@ if TYPE_CHECKING:
     from pipeline.registry.records import Loaded
     from pipeline.settings import Settings
 
-TABLES = (DOMAIN.results_table, DOMAIN.features_table, VALUE_TABLE, RECOMMENDATIONS_TABLE, MOVEMENTS_TABLE)
+TABLES = (
+    DOMAIN.results_table,
+    DOMAIN.features_table,
+    VALUE_TABLE,
+    RECOMMENDATIONS_TABLE,
+    MOVEMENTS_TABLE,
+    PROGRAMME_TABLE,
+)
 VALUES = ("purchase_chance", "purchases", "revenue", "revenue_low", "revenue_high", "decile", "alive")
 
 
@@ -62,6 +77,32 @@ class EarlierSegment(Answer):
     segment_name: str
 
 
+class Condition(Answer):
+    """A condition of the loyalty programme: the customer's value of a feature, and the bound that it must reach.
+
+    Revenue and invoices must be at least the bound, days since the last purchase at most.
+    """
+
+    feature: str
+    value: float
+    bound: float
+    fulfilled: bool
+
+
+class Membership(Answer):
+    """Whether a customer is in the loyalty programme, by the review of the day `reviewed`, and since which one.
+
+    `conditions` are what a member must fulfil to stay and what others must fulfil to join, at `next_review`.
+    """
+
+    member: bool
+    since: str | None
+    reviewed: str
+    next_review: str
+    conditions: list[Condition]
+    description: list[str]
+
+
 class CustomerAnswer(Answer):
     """A customer as of a day. What the night did not make is null.
 
@@ -74,6 +115,7 @@ class CustomerAnswer(Answer):
     segment: int
     segment_name: str
     description: list[str]
+    programme: Membership | None
     expected: ExpectedValue | None
     buy_again: list[str] | None
     new_to_you: list[str] | None
@@ -88,7 +130,7 @@ class CustomerPredictor:
         lake = Lake(settings)
         as_of = newest(lake, DOMAIN.results_table)
         self._style = number_style(settings, DOMAIN.input_table)
-        self._as_of, self._window = as_of.isoformat() if as_of else "", settings.window_days
+        self._day, self._as_of, self._window = as_of, as_of.isoformat() if as_of else "", settings.window_days
         segments = read_day(lake, DOMAIN.results_table, as_of)
         self._segments = None if segments is None else Kept(segments, "customer_id")
         others = {name: read_day(lake, name, as_of) for name in TABLES[1:]}
@@ -98,6 +140,12 @@ class CustomerPredictor:
         )
         moved = others[MOVEMENTS_TABLE]
         self._earlier = [] if moved is None else [_earlier(moved, since) for since in (LAST_MONTH, LAST_TRAINING)]
+        reviewed = others[PROGRAMME_TABLE]
+        self._reviewed, self._members = None, None
+        if reviewed is not None and reviewed.num_rows:
+            self._reviewed = reviewed["reviewed"][0].as_py(), rule_of(reviewed)
+            members = reviewed.filter(reviewed["member"]).select(["customer_id", "member_since"])
+            self._members = Kept(members, "customer_id")
         lists = others[RECOMMENDATIONS_TABLE]
         self._again, self._new = (
             None if lists is None else Kept(lists.filter(pc.equal(lists["list"], name)), "subject")
@@ -111,14 +159,14 @@ class CustomerPredictor:
         """Answer each customer; one who is not known gets a `RowError`. Nothing is predicted, so nothing is logged."""
         rows: list[CustomerRow] = flatten(requests)
         customers = [row.customer for row in rows]
-        own = (self._segments, self._features, self._values, self._again, self._new)
+        own = (self._segments, self._features, self._members, self._values, self._again, self._new)
         found = [_rows_of(table, customers) for table in (*own, *self._earlier)]
         with written_in(self._style):
             answers = list(map(self._answer, customers, zip(*found, strict=True)))
         return Predictions(answers, [], {})
 
     def _answer(self, customer: str, rows: Sequence[dict[str, Any] | None]) -> Answer:
-        segment, features, value, again, new, *earlier = rows
+        segment, features, member, value, again, new, *earlier = rows
         if segment is None:
             return RowError.of(
                 RefusedError(
@@ -137,6 +185,7 @@ class CustomerPredictor:
             segment=segment["segment"],
             segment_name=segment["segment_name"],
             description=describe(features, self._window) if features else [],
+            programme=self._membership(member, features) if features else None,
             expected=ExpectedValue(**{name: value[name] for name in VALUES}) if value else None,
             buy_again=again["products"] if again else None,
             new_to_you=new["products"] if new else None,
@@ -151,6 +200,27 @@ class CustomerPredictor:
                 if row
             ],
             model_version=segment["model_version"],
+        )
+
+    def _membership(self, member: Mapping[str, Any] | None, features: Mapping[str, Any]) -> Membership | None:
+        """The customer's place in the programme; None while there has been no review."""
+        if self._reviewed is None or self._day is None:
+            return None
+        (reviewed, rule), since = self._reviewed, member["member_since"] if member else None
+        bounds = rule.stay if since else rule.join
+        fulfilled = bounds.reached(features)
+        return Membership(
+            member=since is not None,
+            since=since.isoformat() if since else None,
+            reviewed=reviewed.isoformat(),
+            next_review=next_review(self._day).isoformat(),
+            conditions=[
+                Condition(
+                    feature=name, value=features[name], bound=getattr(bounds, name), fulfilled=bool(fulfilled[name])
+                )
+                for name in CONDITIONS
+            ],
+            description=standing(since, rule, features, self._day),
         )
 
 
@@ -192,8 +262,8 @@ ENDPOINT = EndpointSpec(
     trusted_types=TRUSTED_TYPES,
     summary="All that is known of a customer",
     description=(
-        "Segment, features in words, expected value, both lists of products and earlier segments, from what the night "
-        "kept."
+        "Segment, features in words, loyalty programme, expected value, both lists of products and earlier segments, "
+        "from what the night kept."
     ),
     row=CustomerRow,
     answer=CustomerAnswer,

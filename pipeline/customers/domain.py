@@ -9,6 +9,7 @@ RECOMMENDATIONS_TABLE = "recommendations"
 CUSTOMER_VALUE = "customer_value"
 VALUE_TABLE = "customer_value"
 MOVEMENTS_TABLE = "segment_movements"
+PROGRAMME_TABLE = "loyalty_programme"
 
 DOMAIN = Domain(
     name="customers",
@@ -19,19 +20,22 @@ DOMAIN = Domain(
         ModelEntry(
             SEGMENTS,
             imported("pipeline.customers.specs:CUSTOMER_SEGMENTS"),
-            results=OwnResults(MOVEMENTS_TABLE, imported("pipeline.customers.movements:score")),
+            results=(
+                OwnResults(MOVEMENTS_TABLE, imported("pipeline.customers.movements:score")),
+                OwnResults(PROGRAMME_TABLE, imported("pipeline.customers.programme:score")),
+            ),
         ),
         ModelEntry(
             RECOMMENDATIONS,
             imported("pipeline.customers.recommendations.specs:SPEC"),
             required=False,
-            results=OwnResults(RECOMMENDATIONS_TABLE, imported("pipeline.customers.recommendations.nightly:lists")),
+            results=(OwnResults(RECOMMENDATIONS_TABLE, imported("pipeline.customers.recommendations.nightly:lists")),),
         ),
         ModelEntry(
             CUSTOMER_VALUE,
             imported("pipeline.customers.value.specs:SPEC"),
             required=False,
-            results=OwnResults(VALUE_TABLE, imported("pipeline.customers.value.specs:score")),
+            results=(OwnResults(VALUE_TABLE, imported("pipeline.customers.value.specs:score")),),
         ),
     ),
     steps=imported("pipeline.customers.steps"),

@@ -49,12 +49,12 @@ class Bounds:
     invoices: float
     recency_days: float
 
-    def reached(self, customers: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
-        """By condition, which of the customers fulfil it."""
+    def reached(self, customers: pd.DataFrame | Mapping[str, float]) -> dict[str, NDArray[np.bool_]]:
+        """By condition, which of the customers fulfil it; or whether the only one does."""
         return {
-            "revenue": customers["revenue"].to_numpy() >= self.revenue,
-            "invoices": customers["invoices"].to_numpy() >= self.invoices,
-            "recency_days": customers["recency_days"].to_numpy() <= self.recency_days,
+            "revenue": np.asarray(customers["revenue"]) >= self.revenue,
+            "invoices": np.asarray(customers["invoices"]) >= self.invoices,
+            "recency_days": np.asarray(customers["recency_days"]) <= self.recency_days,
         }
 
     def all_reached(self, customers: pd.DataFrame) -> NDArray[np.bool_]:

@@ -16,14 +16,16 @@ from pipeline.customers.domain import (
     CUSTOMER_VALUE,
     DOMAIN,
     MOVEMENTS_TABLE,
+    PROGRAMME_TABLE,
     RECOMMENDATIONS,
     RECOMMENDATIONS_TABLE,
     VALUE_TABLE,
 )
-from pipeline.customers.insiders import reviews
+from pipeline.customers.insiders import Review, reviews
 from pipeline.customers.insiders_compared import Difference, difference, difference_after
 from pipeline.customers.kept import read_day
 from pipeline.customers.product_names import read_product_names
+from pipeline.customers.programme import review_of
 from pipeline.customers.purchase_kinds import purchases_by_kind
 from pipeline.customers.regions import revenue_by_place
 from pipeline.customers.report_insiders import Insiders, insiders_sections, write_list
@@ -76,7 +78,8 @@ def further_sections(
     )
     value, lists = read_day(lake, VALUE_TABLE, as_of), read_day(lake, RECOMMENDATIONS_TABLE, as_of)
     customers = read_customers(lake, as_of, value)
-    insiders = read_insiders(con, sums, customers, as_of, window_days)
+    kept = review_of(read_day(lake, PROGRAMME_TABLE, as_of))
+    insiders = read_insiders(con, sums, customers, as_of, window_days, kept)
     if insiders is not None:
         customers = customers.assign(member=insiders.member)
     sections = [
@@ -117,10 +120,21 @@ def read_customers(lake: Lake, as_of: dt.date, value: pa.Table | None) -> pd.Dat
 
 
 def read_insiders(
-    con: Backend, sums: WindowSums, customers: pd.DataFrame, as_of: dt.date, window_days: int
+    con: Backend,
+    sums: WindowSums,
+    customers: pd.DataFrame,
+    as_of: dt.date,
+    window_days: int,
+    kept: Review | None = None,
 ) -> Insiders | None:
-    """Review the loyalty programme; None while too few customers are known."""
+    """Review the loyalty programme; None while too few customers are known.
+
+    Who is a member is what the night kept, as the prediction service answers it; the reviews before are made again.
+    Days that were scored by an earlier release have nothing that was kept.
+    """
     found = reviews(con, sums.by_invoice, as_of, window_days)
+    if kept is not None:
+        found = [*(review for review in found if review.day < kept.day), kept]
     if not found:
         return None
     member = np.isin(customers["customer_id"], list(found[-1].members))

@@ -62,6 +62,14 @@ def sum_window(con: Backend, transactions: ir.Table, as_of: dt.date, window_days
     Raises:
         UsageError: window_days is below 1.
     """
+    window = _located(product_lines(transactions, as_of, window_days))
+    by_product = window.group_by("country", "stock_code").agg(amount=window.amount.sum().cast("int64"))
+    since = as_of - dt.timedelta(days=window_days)
+    return WindowSums(since, sum_invoices(con, transactions, as_of, window_days), engine.kept(con, by_product))
+
+
+def sum_invoices(con: Backend, transactions: ir.Table, as_of: dt.date, window_days: int) -> ir.Table:
+    """Sum the lines by invoice, see `WindowSums.by_invoice`; the arguments are those of `sum_window`."""
     lines = _located(product_lines(transactions, as_of, (as_of - first_day(as_of, window_days)).days))
     sold, priced = lines.quantity > 0, (lines.quantity > 0) & (lines.amount > 0)
     by_invoice = lines.group_by("country", "customer_id", "invoice", day=lines.invoiced_at.date()).agg(
@@ -71,10 +79,7 @@ def sum_window(con: Backend, transactions: ir.Table, as_of: dt.date, window_days
         sale_units=lines.quantity.sum(where=priced).fill_null(0).cast("int64"),
         sale_amount=lines.amount.sum(where=priced).fill_null(0).cast("int64"),
     )
-    window = _located(product_lines(transactions, as_of, window_days))
-    by_product = window.group_by("country", "stock_code").agg(amount=window.amount.sum().cast("int64"))
-    since = as_of - dt.timedelta(days=window_days)
-    return WindowSums(since, engine.kept(con, by_invoice), engine.kept(con, by_product))
+    return engine.kept(con, by_invoice)
 
 
 def _located(lines: ir.Table) -> ir.Table:

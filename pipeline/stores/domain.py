@@ -19,7 +19,7 @@ DOMAIN = Domain(
             MODEL,
             imported("pipeline.stores.specs:STORE_SALES"),
             candidates=CANDIDATES,
-            results=OwnResults(SUMS_TABLE, imported("pipeline.stores.planned_sums:score_sums")),
+            results=(OwnResults(SUMS_TABLE, imported("pipeline.stores.planned_sums:score_sums")),),
         ),
     ),
     steps=imported("pipeline.stores.steps"),

@@ -113,13 +113,13 @@ def score(settings: Settings, domain: Domain, as_of: date) -> TableRef | None:
         written = lake.replace(domain.results_table, {"as_of": [as_of]}, rows)
         result |= {"rows": rows.num_rows, "version": written.version}
     for entry in domain.models:
-        if entry.results:
-            _score_own(lake, entry.name, entry.results, run, champions)
+        for results in entry.results:
+            _score_own(lake, entry.name, results, run, champions)
     return written
 
 
 def _score_own(lake: Lake, model: str, results: OwnResults, run: Run, champions: RegisteredChampions) -> None:
-    """Fill the table of one model, if it has a champion."""
+    """Fill a table of one model, if it has a champion."""
     champion = champions.version(model)
     if champion is None:
         log_event(log, "not scored", table=results.table, as_of=run.as_of, without_champion=model)

@@ -207,7 +207,7 @@ class ModelEntry:
         raw_input: the clean table that it is trained on, for a model that needs no features.
         candidates: the kinds of model among which a training chooses; empty where there is only one.
         required: whether scoring waits until this model has a champion.
-        results: a table of its own, which scoring fills once the model has a champion.
+        results: tables of its own, which scoring fills once the model has a champion.
     """
 
     name: str
@@ -215,7 +215,7 @@ class ModelEntry:
     raw_input: str | None = None
     candidates: tuple[str, ...] = ()
     required: bool = True
-    results: OwnResults | None = None
+    results: tuple[OwnResults, ...] = ()
 
 
 @dataclass(frozen=True)

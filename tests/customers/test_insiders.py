@@ -12,6 +12,7 @@ import pytest
 from pipeline.customers.features import customer_features
 from pipeline.customers.insiders import Bounds, Review, Rule, learn_rule, review_days, reviews
 from pipeline.customers.insiders_compared import difference, difference_after, lacking, traits
+from pipeline.customers.programme import next_review, review_of, rows_of
 from pipeline.customers.window_sums import sum_window
 from pipeline.lake import engine
 from pipeline.settings import Settings
@@ -123,6 +124,19 @@ def test_review_days_begin_with_a_quarter() -> None:
     assert review_days(date(2025, 3, 31))[0] == date(2024, 1, 1)
     assert review_days(date(2025, 4, 1))[0] == date(2024, 4, 1)
     assert review_days(date(2025, 4, 1))[-1] == date(2025, 4, 1)
+
+
+def test_a_review_that_was_kept_is_the_review(con: Any, transactions: Any) -> None:
+    newest = reviews_of(con, transactions, LAST)[-1]
+    kept = review_of(rows_of(newest))
+    assert kept is not None
+    assert seen([kept]) == seen([newest])
+    assert review_of(rows_of(newest).slice(0, 0)) is review_of(None) is None
+
+
+def test_the_next_review_is_on_the_first_of_the_next_month() -> None:
+    found = [next_review(day) for day in (date(2025, 12, 1), date(2025, 1, 31), date(2024, 2, 29))]
+    assert found == [date(2026, 1, 1), date(2025, 2, 1), date(2024, 3, 1)]
 
 
 def test_what_members_brought_since_is_of_the_days_after_the_review(con: Any, transactions: Any) -> None:

@@ -6,12 +6,15 @@ from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from pipeline.customers.customer_endpoint import CustomerPredictor, CustomerRow, describe
+from pipeline.customers.customer_endpoint import DESCRIBED, CustomerPredictor, CustomerRow, describe
+from pipeline.customers.insiders import Bounds, Review, Rule
 from pipeline.customers.kept import Kept, state_of
+from pipeline.customers.programme import review_of, rows_of
 from pipeline.customers.recommendations.endpoint import MAX_BASKET, RecommendationPredictor, RecommendationRow
 from pipeline.endpoints import RowError
 from pipeline.lake.tables import Lake
@@ -145,6 +148,37 @@ def test_a_customer_has_the_segments_of_last_month_and_before_the_last_training(
     assert [(found.since, found.segment_name) for found in new.movements] == [("last month", "regulars")]
 
 
+def test_a_customer_is_told_what_keeps_in_the_loyalty_programme_or_lets_in(scored: Settings) -> None:
+    def features(customer: str, revenue: float, invoices: float, recency: float) -> dict[str, Any]:
+        own = {"customer_id": customer, "revenue": revenue, "invoices": invoices, "recency_days": recency}
+        return dict.fromkeys(DESCRIBED, 1.0) | own
+
+    rule = Rule(BEFORE, join=Bounds(100.0, 3.0, 30.0), stay=Bounds(80.0, 2.0, 60.0))
+    review = Review(date(2025, 5, 1), rule, {"é9": date(2025, 3, 1)}, np.array(["é9", "gone"], dtype=object))
+    write(scored, "loyalty_programme", rows_of(review).to_pylist())
+    write(scored, "customer_features", [features("é9", 79.5, 2, 61), features("10", 100, 2, 30)])
+    asked = [CustomerRow(customer=customer) for customer in ("é9", "10")]
+    inside, outside = (
+        found.programme for found in cast(Any, CustomerPredictor(LOADED, scored).predict([asked]).answers)
+    )
+    assert (inside.member, inside.since, inside.reviewed, inside.next_review) == (
+        True, "2025-03-01", "2025-05-01", "2025-06-01",
+    )  # fmt: skip
+    assert inside.description == [
+        "Member since 2025-03-01.",
+        "Staying takes revenue of £80.00 on 2 invoices, and a purchase within 60 days.",
+        "Leaves at the review of 2025-06-01 without £0.50 more revenue, a purchase within 60 days.",
+    ]
+    assert [(found.feature, found.value, found.bound, found.fulfilled) for found in outside.conditions] == [
+        ("revenue", 100.0, 100.0, True),
+        ("invoices", 2.0, 3.0, False),
+        ("recency_days", 30.0, 30.0, True),
+    ]
+    assert (outside.member, outside.since) == (False, None)
+    assert outside.description[-1] == "Lacks 1 more invoice."
+    assert review_of(Lake(scored).read("loyalty_programme")).members == review.members  # type: ignore[union-attr]
+
+
 def test_features_are_told_in_words() -> None:
     features = {
         "recency_days": 1.0,
@@ -159,9 +193,9 @@ def test_features_are_told_in_words() -> None:
     assert describe(features, 365) == [
         "Last bought 1 day ago.",
         "3 invoices with 1 product in 365 days.",
-        "Revenue 1,234.50 net of returns, 420.00 an invoice before them.",
+        "Revenue 1,234 net of returns, 420 an invoice before them.",
         "20 days between invoices.",
-        "25% of the invoices are cancellations.",
+        "25.0 % of the invoices are cancellations.",
     ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.customers import segments
+from pipeline.customers.customer_endpoint import CustomerPredictor, CustomerRow
 from pipeline.customers.domain import DOMAIN, MOVEMENTS_TABLE
 from pipeline.customers.segment_map import SEGMENTS_FILE, SegmentMap
 from pipeline.customers.specs import CUSTOMER_SEGMENTS
@@ -329,6 +332,20 @@ def test_lists_of_the_night_are_the_champions_and_known_before_the_day(shop: Set
     assert "How good the recommendations are" in page
 
 
+def forget_customers(lake: Lake) -> None:
+    """Lines that change after the scoring, so that a review would find others than what was kept."""
+    day = AS_OF - timedelta(days=1)
+    rows = lake.read("transactions", where={"day": [day]})
+    at = rows.schema.get_field_index("customer_id")
+    lake.replace("transactions", {"day": [day]}, rows.set_column(at, "customer_id", pa.nulls(len(rows), pa.string())))
+
+
+def read_members(lake: Lake) -> tuple[list[str], list[str]]:
+    """The members that the night kept, and the customers who are none."""
+    rows = lake.read("loyalty_programme", where={"as_of": [AS_OF]}).to_pylist()
+    return tuple([row["customer_id"] for row in rows if row["member"] == member] for member in (True, False))  # type: ignore[return-value]
+
+
 def test_movements_follow_customers_over_a_month_and_a_training(shop: Settings) -> None:
     lake, earlier = Lake(shop), AS_OF - timedelta(days=30)
     lifecycle.build_features(shop, DOMAIN, earlier)
@@ -345,9 +362,23 @@ def test_movements_follow_customers_over_a_month_and_a_training(shop: Settings) 
         assert rows["from_segment"].notna().sum() == scored[earlier]
         assert rows["to_segment"].notna().sum() == scored[AS_OF]
         assert rows["customer_id"].is_unique
-    page = lake.path(scoring.write_report(shop, DOMAIN, AS_OF)).read_text()
+    forget_customers(lake)
+    address = scoring.write_report(shop, DOMAIN, AS_OF)
+    page = lake.path(address).read_text()
     assert "Movements since last month" in page
     assert "Movements since the last training" in page
+    # The page, its list and the service name the members that the night kept.
+    with lake.path(address.replace(".html", "-insiders.csv")).open(newline="") as file:
+        listed = [row["customer_id"] for row in csv.DictReader(file)]
+    members, others = read_members(lake)
+    assert sorted(listed) == members
+    loaded = {MODEL: Registry(shop).load(MODEL, trusted_types=CUSTOMER_SEGMENTS.trusted_types)}
+    asked = [CustomerRow(customer=customer) for customer in (members[0], others[0])]
+    answers = cast(Any, CustomerPredictor(loaded, shop).predict([asked]).answers)
+    assert [(found.programme.member, found.programme.reviewed) for found in answers] == [
+        (True, "2025-07-01"),
+        (False, "2025-07-01"),
+    ]
 
 
 def test_the_study_writes_its_page_and_nothing_else(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
