@@ -1,6 +1,7 @@
 """Whether two commits make the same of the same deliveries: tables, models, decisions of the gate, states and pages.
 
-    python -m benchmarks.compare_commits OLD NEW [--domain NAME] [--home DIR] [--open-data DIR [--store-days]]
+    python -m benchmarks.compare_commits OLD NEW [--domain NAME] [--home DIR]
+        [--open-data DIR [--store-days] [--daily DAYS]]
 
 Each commit runs in a worktree and a home of its own, by its own command line, mappings and suites. Compared is to the
 last digit, but for what differs with each run (`DIFFERS`), words meant for people (`WORDS`) and what was renamed
@@ -10,7 +11,9 @@ knowingly (`TABLES`, `COLUMNS`, `METRICS`). The exit code is 1 if anything else 
 from __future__ import annotations
 
 import argparse
+import difflib
 import hashlib
+import html
 import json
 import os
 import re
@@ -20,15 +23,21 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, QueryBuilder
+from pyarrow import csv
 
+SATURDAY = 5
+DAILY = "online-retail-days"
 ROOT = Path(__file__).resolve().parents[1]
 
 # What was renamed knowingly, by its old name. A commit that has the old name is read as if it had the new one.
@@ -70,7 +79,7 @@ for name, folder in json.loads(sys.stdin.read()).items():
     said[name] = {how: np.asarray(answer).tolist() for how, answer in answers.items()}
 print(json.dumps(said))
 """
-DELIVERIES = {
+DELIVERIES: dict[str, tuple[tuple[str, str, str, str, str], ...]] = {
     "customers": (
         (
             "transactions",
@@ -93,6 +102,29 @@ DELIVERIES = {
     ),
 }
 """By domain: table, simulated address, first day, day after the last, and what is planted; a file each."""
+NIGHTS = "nights"
+"""Instead of a domain: deliveries of the shop night by night, with every defect that the simulator knows."""
+DEFECTS = (
+    "text_quantity:2,fractional_quantity,zero_quantity:3,missing_quantity",
+    "text_price,nan_price:2,infinite_price,negative_price:2,missing_price",
+    "missing_invoice,missing_stock_code:2,missing_date,other_date_format:2",
+    "date_1900,date_2999,short_row:2,repeated_header",
+    "huge_description",
+    *("empty_file", "header_only", "truncated", "wrong_delimiter", "wrong_encoding"),
+    *("duplicate_column", "missing_column", "extra_column"),
+)
+"""What is planted, a night each, after nine nights without."""
+OPEN_NIGHTS = [day for n in range(25) if (day := date(2025, 5, 12) + timedelta(days=n)).weekday() != SATURDAY]
+DELIVERIES[NIGHTS] = tuple(
+    (
+        "transactions",
+        "shop?seed=7&customers=600",
+        str(day),
+        str(day + timedelta(days=1)),
+        planted and f"&defects={planted}",
+    )
+    for day, planted in zip(OPEN_NIGHTS, (*[""] * 9, *DEFECTS), strict=True)
+)
 SHOPPERS = ("purchase_probability", "brand_choice", "purchase_quantity", "people_segments")
 LAST = "2025-07-01"
 SIMULATED = {
@@ -123,6 +155,13 @@ SIMULATED = {
     ),
 }
 """By domain, what the command line is asked, in this order; each with --json."""
+ASKED_BY_NIGHT = (
+    *(f"ingest transactions --from {day} --until {day + timedelta(days=5)}" for day in OPEN_NIGHTS[::4]),
+    "quarantine list transactions",
+    f"quarantine replay transactions till--{OPEN_NIGHTS[9]}.csv",
+    "ingest transactions --all",
+)
+"""The nights overlap by a day, which is committed already; the last one is all of them again."""
 OPEN = {
     "customers": (
         "ingest transactions --all",
@@ -195,10 +234,23 @@ def simulated(tree: Path, folder: Path, domains: Iterable[str]) -> Side:
     """A side whose deliveries are files that its own simulator has written."""
     side = Side(tree, folder / "home", folder / "sources.yaml", folder / "data")
     for name, address, start, end, planted in (delivery for domain in domains for delivery in DELIVERIES[domain]):
-        file = side.data / name / f"{end}.csv"
+        file = side.data / name / f"{start}.csv"
         side.run("-c", WRITE, f"simulate://{address}{planted}", start, end, str(file)).check_returncode()
     text = (tree / "sources.yaml").read_text(encoding="utf-8").replace("simulate://shop", "simulate://transactions")
-    side.sources.write_text(re.sub(r"simulate://(\w+)\S*", r"\1/*.csv", text), encoding="utf-8")
+    file = "{day}.csv" if NIGHTS in domains else "*.csv"
+    side.sources.write_text(re.sub(r"simulate://(\w+)\S*", rf"\1/{file}", text), encoding="utf-8")
+    return side
+
+
+def daily(tree: Path, folder: Path, data: Path, days: int) -> Side:
+    """A side whose deliveries are the first days of the public invoice lines, a file each."""
+    side = Side(tree, folder / "home", tree / "examples" / "open-data" / "sources.yaml", folder)
+    drops = folder / "drops" / "transactions"
+    drops.mkdir(parents=True)
+    lines = pq.read_table(data / "online_retail.parquet")
+    dates = lines["InvoiceDate"].cast(pa.date32())
+    for day in sorted(pc.unique(dates).to_pylist())[:days]:
+        csv.write_csv(lines.filter(pc.equal(dates, day)), drops / f"{day}.csv")
     return side
 
 
@@ -295,15 +347,27 @@ def _files(folder: Path) -> dict[str, Any]:
     return found
 
 
-def made(side: Side, commands: Iterable[str]) -> dict[str, Any]:
+def made(side: Side, commands: Sequence[str]) -> dict[str, Any]:
     """Run the commands on a side, and say by name all that there is to compare."""
-    found = {f"aisle {command}": side.ask(command) for command in (*commands, "watch")}
+    asked = [*commands, *(["watch"] if any(command.startswith("score") for command in commands) else [])]
+    found = {f"aisle {command}": side.ask(command) for command in asked}
     lake = side.home / "lake"
     names = sorted(str(log.parent.relative_to(lake)) for log in lake.rglob("_delta_log"))
-    found |= {f"table {TABLES.get(name, name)}": table(side.home, name) for name in names} | models(side)
+    found |= {f"table {TABLES.get(name, name)}": table(side.home, name) for name in names}
+    found |= models(side) if (side.home / "mlflow.db").exists() else {}
     found |= {f"files {name}/": _files(side.home / name) for name in ("state", "trials")}
-    pages = (side.home / "reports").rglob("*.html")
-    return found | {"pages": sorted(str(page.relative_to(side.home)) for page in pages)}
+    pages = sorted((side.home / "reports").rglob("*.html"))
+    found |= {f"page {page.stem}": words_of(page) for page in pages if "validation" in page.parts}
+    return found | {"pages": [str(page.relative_to(side.home)) for page in pages]}
+
+
+def words_of(page: Path) -> list[str]:
+    """What a page says, piece by piece, without its time and its ways to other pages."""
+    content = re.sub(
+        r"(?s)<(style|script|nav)\b.*?</\1>|<p class=\"ways\">.*?</p>", " ", page.read_text(encoding="utf-8")
+    )
+    pieces = (html.unescape(piece).strip() for piece in re.split(r"<[^>]*>", content))
+    return [re.sub(r", landed \S+ \S+ UTC", "", piece) for piece in pieces if piece]
 
 
 def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -335,7 +399,10 @@ def main() -> int:
     args.add_argument("--home", type=Path, help="keep both homes below this empty folder")
     args.add_argument("--open-data", type=Path, help="folder of the public data sets, to be compared on as well")
     args.add_argument("--store-days", action="store_true", help="the public store days, too, which take minutes")
-    args.add_argument("--domain", action="append", choices=list(SIMULATED), help="this one only; again for more")
+    args.add_argument("--daily", type=int, default=0, help="of the open data only so many days, as daily files")
+    args.add_argument(
+        "--domain", action="append", choices=[*SIMULATED, NIGHTS], help="this one only; again for more, but for nights"
+    )
     opts = args.parse_args()
     domains = opts.domain or list(SIMULATED)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # worktrees are taken away then, too
@@ -345,14 +412,21 @@ def main() -> int:
             results = []
             for name, tree in trees.items():
                 side = simulated(tree, work / name, domains)
-                found = _files_written(side) | made(side, [c for domain in domains for c in SIMULATED[domain]])
-                if opts.open_data:
+                asked = ASKED_BY_NIGHT if NIGHTS in domains else [c for domain in domains for c in SIMULATED[domain]]
+                found = _files_written(side) | made(side, asked)
+                if opts.daily:
+                    side = daily(tree, work / name / "daily", opts.open_data.absolute(), opts.daily)
+                    commands = [f"ingest transactions --all --source {DAILY}"] * 2
+                    found |= {f"daily files, {what}": value for what, value in made(side, commands).items()}
+                elif opts.open_data:
                     mapping = tree / "examples" / "open-data" / "sources.yaml"
                     side = Side(tree, work / name / "open", mapping, opts.open_data.absolute())
                     commands = [c for domain in domains if domain != "stores" or opts.store_days for c in OPEN[domain]]
                     found |= {f"open data, {what}": value for what, value in made(side, commands).items()}
                 results.append(found)
     rows = compared(*results)
+    for name in (name for name in results[0] if name.startswith("page ") and results[0][name] != results[1].get(name)):
+        print(*difflib.unified_diff(results[0][name], results[1].get(name, []), name, name, lineterm="", n=0), sep="\n")
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     for row in (("what", opts.old, opts.new, ""), *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
