@@ -102,6 +102,17 @@ class Files:
             for address, info in root.fs.find(root.path, maxdepth=None if deep else 1, detail=True).items()
         ]
 
+    def names_in(self, folder: str) -> set[str]:
+        """The names of what is in a folder; none if it does not exist."""
+        root = self.home / folder
+        if not _is_local(root):
+            return {file.name for file in self.files_below(folder, deep=False)}
+        try:
+            with os.scandir(str(root)) as found:
+                return {entry.name for entry in found}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+
     def write_blob(self, path: str, data: bytes) -> UPath:
         """Write a file below home. Readers see the old content or the new, never a part."""
         target = self.home / path

@@ -54,7 +54,7 @@ class Snapshots:
         if opened is None or version is not None or self._commit(table, opened.version()) != commit:
             opened = DeltaTable(self._uri(table), version=version, storage_options=self._options)
             self._first[table] = opened.version()
-        else:
+        elif self._commit(table, opened.version() + 1):
             opened.update_incremental()
         return opened
 
