@@ -1,7 +1,8 @@
 """`aisle housekeeping`: join small files, and remove what is no longer needed.
 
-Raw bytes, the ledger, the logs of the tables and the registry are never removed: with them everything else can be made
-again. Versions of tables that a registered model was trained on stay readable, however old they are.
+Raw bytes, the entries of the ledger, the logs of the other tables and the registry are never removed: with them
+everything else can be made again. Versions of tables that a registered model was trained on stay readable, however old
+they are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from pipeline.ingestion.ledger import LEDGER
 from pipeline.lake.maintenance import NOTHING, Maintenance, Removed
 from pipeline.lake.tables import Lake
 from pipeline.logs import log_each, log_event, log_step
@@ -30,7 +32,7 @@ class Housekeeping:
         joined: number of files that were joined, by table.
         predictions: days that were removed from the log of the prediction service.
         versions: data files of old versions, and of writers that were killed, by table.
-        checkpoints: old checkpoints of the tables' logs.
+        checkpoints: old checkpoints of the tables' logs, and old commits of the ledger's.
         leftovers: incomplete raw files and pages, and temporary folders on this machine.
         states: the stores' states of days gone by, from which nothing is answered any more.
         reports: old pages.
@@ -73,10 +75,15 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
         done.predictions = remove_predictions(settings, until, dry_run=dry_run)
         age = timedelta(days=settings.keep_versions_days)
         for table in log_each(log, "keep the table", maintenance.tables()):
+            if maintenance.update_configuration(table):
+                log_event(log, "configuration updated", table=table)
             if joined := maintenance.join_small_files(table):
                 done.joined[table] = joined
             removed = maintenance.remove_old_versions(table, needed[table], age)
-            done.checkpoints += maintenance.remove_checkpoints(table, now)
+            if table == LEDGER:
+                done.checkpoints += maintenance.remove_commits(table, now, age)
+            else:
+                done.checkpoints += maintenance.remove_checkpoints(table, now)
             if removed.files:
                 done.versions[table] = removed
                 log_event(log, "versions removed", table=table, files=removed.files, bytes=removed.size)

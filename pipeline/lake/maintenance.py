@@ -16,7 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline.lake.files import Files, StoredFile
 from pipeline.lake.scratch import abandoned
-from pipeline.lake.tables import KEEP_LOG
+from pipeline.lake.tables import CONFIGURATION, KEEP_LOG
 from pipeline.settings import Settings
 
 MIN_RETENTION = timedelta(days=7)
@@ -63,6 +63,22 @@ class Maintenance(Files):
         if not folder.exists():
             return []
         return sorted(child.name for child in folder.iterdir() if (child / "_delta_log").exists())
+
+    def update_configuration(self, table: str) -> bool:
+        """Give a table that an earlier release created the configuration of today; see `tables.CONFIGURATION`.
+
+        Returns:
+            Whether it lacked any of it. A table that another writer changes meanwhile is left as it is.
+        """
+        opened = self._open(table)
+        if opened.metadata().configuration.items() >= CONFIGURATION.items():
+            return False
+        if not self._dry_run:
+            try:
+                opened.alter.set_table_properties(CONFIGURATION, raise_if_not_exists=False)
+            except CommitFailedError:
+                return False
+        return True
 
     def join_small_files(self, table: str) -> int:
         """Join the files of each partition that has many of them; the rows stay what they are.
@@ -135,6 +151,24 @@ class Maintenance(Files):
             elif file.written < now - MIN_RETENTION:
                 removable.append(file)
         return self._remove(removable)
+
+    def remove_commits(self, table: str, now: datetime, older_than: timedelta) -> Removed:
+        """Remove the log of what a table was longer ago than `older_than`; its rows stay, and every version since then.
+
+        Whoever opens or writes a table lists its log, so a table that is written many times a night becomes slow by it.
+
+        Args:
+            table: its name. No commit of it must be needed, such as for the versions that models were trained on.
+            now: the time that ages are measured from.
+            older_than: at least `MIN_RETENTION`.
+        """
+        log = self.files_below(f"lake/{table}/_delta_log")
+        old = [file for file in log if file.written < now - max(older_than, MIN_RETENTION)]
+        # The version of the newest old checkpoint can be read without anything before it.
+        first = max((int(match[1]) for file in old if (match := CHECKPOINT.fullmatch(file.name))), default=0)
+        return self._remove(
+            file for file in old if (number := file.name.partition(".")[0]).isdecimal() and int(number) < first
+        )
 
     def remove_leftovers(self, now: datetime) -> Removed:
         """Remove incomplete raw files, pages and states that killed processes left more than `MIN_RETENTION` ago."""

@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from pipeline.errors import RefusedError
 from pipeline.lake import maintenance
+from pipeline.lake.health import damages
 from pipeline.lake.maintenance import MANY_FILES, MIN_RETENTION, NOTHING, Maintenance, Removed
-from pipeline.lake.tables import Lake
+from pipeline.lake.tables import CONFIGURATION, Lake
 from pipeline.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +52,22 @@ def age(settings: Settings, days: float) -> None:
             text = re.sub(r'"(deletionTimestamp|timestamp)":\d+', rf'"\1":{int(seconds * 1000)}', file.read_text())
             file.write_text(text)
         os.utime(file, (seconds, seconds))
+
+
+def test_a_table_of_an_earlier_release_gets_the_configuration_of_today(settings: Settings) -> None:
+    address = Path(settings.home, "lake", "t")
+    write_deltalake(address, rows(1, 2), partition_by=["day"], configuration={"delta.checkpointInterval": "100"})
+    lake = Lake(settings)
+    assert "min.value" in lake.data_files("t")[0]
+    assert Maintenance(settings, dry_run=True).update_configuration("t")
+    assert lake.version("t") == 0
+    assert Maintenance(settings).update_configuration("t")
+    assert not Maintenance(settings).update_configuration("t")
+    assert DeltaTable(address).metadata().configuration.items() >= CONFIGURATION.items()
+    lake.append("t", rows(3))
+    assert "min.value" not in lake.data_files("t")[0]
+    assert values(settings) == [1, 2, 3]
+    assert not damages(lake, "t", deep=True)
 
 
 def test_versions_stay_readable_however_old_the_log_is(settings: Settings) -> None:
@@ -251,6 +269,26 @@ def test_without_old_checkpoints_every_version_is_read_as_before(
     assert [values(settings, version=number) for number in range(45)] == [[number] for number in range(45)]
     lake.replace("t", {"day": [DAY]}, rows(99))
     assert values(settings) == [99]
+
+
+def test_a_table_whose_old_log_is_removed_stays_as_it_is(settings: Settings) -> None:
+    lake, log = Lake(settings), Path(settings.home, "lake", "t", "_delta_log")
+    for number in range(15):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    age(settings, 40)
+    for number in range(15, 25):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    before, month = set(log.iterdir()), timedelta(days=30)
+    assert Maintenance(settings).remove_commits("t", NOW - timedelta(days=11), month) == NOTHING
+    planned = Maintenance(settings, dry_run=True).remove_commits("t", NOW, month)
+    assert set(log.iterdir()) == before
+    assert Maintenance(settings).remove_commits("t", NOW, month) == planned
+    # The newest old checkpoint is that of version 9.
+    assert sorted(file.name for file in before - set(log.iterdir())) == [f"{number:020}.json" for number in range(9)]
+    assert [values(settings, version=number) for number in range(9, 25)] == [[number] for number in range(9, 25)]
+    lake.replace("t", {"day": [DAY]}, rows(99))
+    assert values(settings) == [99]
+    assert not damages(lake, "t", deep=True)
 
 
 def test_old_states_are_removed_but_the_newest_of_each_model(settings: Settings) -> None:
