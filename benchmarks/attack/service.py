@@ -169,7 +169,7 @@ def requests(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
         yield path, "repeated keys", _filled('"a":1', start="{", end="}")
         yield path, "spaces", b" " * BYTES
         yield path, "more than the limit", b" " * (BYTES + 1)
-    for path in ("/recommendations", "/customers"):
+    for path in ("/recommendations", "/customers", "/stores", "/shoppers/shelf"):
         yield path, "empty rows", _filled("{}")
         yield path, "rows of unknown keys", _filled("{" + ",".join(f'"k{n}":1' for n in range(900)) + "}")
         yield path, "nested lists", b"[" * BYTES
@@ -179,6 +179,7 @@ def requests(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
     yield from _stores(settings)
     yield from _segments()
     yield from _purchases()
+    yield from _shelves()
     yield "/footfall", "10,000 rows", _filled('{"visitors":123456.5}', 10_000)
 
 
@@ -220,6 +221,15 @@ def _stores(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
     yield "/predict", "10,000 unknown stores", json.dumps({"rows": unknown}).encode()
     days = [{"store": 1, "day": str(date(1900, 1, 1) + timedelta(days=n))} for n in range(10_000)]
     yield "/predict", "10,000 days out of reach", json.dumps({"rows": days}).encode()
+    stores = [{"store": store} for store in sorted({row["store"] for row in state})]
+    yield "/stores", "10,000 known stores", json.dumps({"rows": (stores * 10_000)[:10_000]}).encode()
+    yield (
+        "/stores",
+        "10,000 unknown stores",
+        json.dumps({"rows": [{"store": 10**6 + n} for n in range(10_000)]}).encode(),
+    )
+    yield "/stores", "numbers that are no stores", _filled('{"store":-1}')
+    yield "/stores", "a store of a long number", b'{"rows":[{"store":' + b"9" * (BYTES - 30) + b"}]}"
 
 
 def _segments() -> Iterator[tuple[str, str, bytes]]:
@@ -285,6 +295,24 @@ def _purchases() -> Iterator[tuple[str, str, bytes]]:
         path,
         "visits of one day",
         _filled('{"day":"2025-01-01","bought":true}', 2_000, '{"rows":[{"visits":[', "]}]}"),
+    )
+
+
+def _shelves() -> Iterator[tuple[str, str, bytes]]:
+    path, brands = "/shoppers/shelf", {f"brand {n}": 1.5 for n in range(50)}
+    yield path, "5 shelves as today", _filled("{}", 5)
+    yield path, "6 shelves", _filled("{}", 6)
+    yield path, "prices of unknown brands", json.dumps({"rows": [{"prices": brands}] * 5}).encode()
+    yield (
+        path,
+        "prices of a hundred thousand brands",
+        json.dumps({"rows": [{"prices": {f"brand {n}": 1.5 for n in range(100_000)}}]}).encode(),
+    )
+    yield path, "prices that are far away", json.dumps({"rows": [{"prices": {"1": 1e300, "2": 1e-300}}] * 5}).encode()
+    yield (
+        path,
+        "5 shelves at once of promotions",
+        json.dumps({"rows": [{"promotions": {str(n): bool(n % 2) for n in range(1, 6)}}] * 5}).encode(),
     )
 
 
