@@ -14,7 +14,8 @@ from pipeline.lake.migrations import migrate
 from pipeline.lake.tables import Lake, TableRef
 from pipeline.logs import log_event, log_step
 from pipeline.registry.client import Registry
-from pipeline.reports.page import framed
+from pipeline.reports.page import REPORTS, framed
+from pipeline.reports.parts import parts_of, remove_other_parts
 from pipeline.reports.phrasing import written_in
 from pipeline.training.lifecycle import dated
 from pipeline.training.page_warnings import page_warnings
@@ -38,13 +39,17 @@ def write_report(settings: Settings, domain: Domain, as_of: date) -> str:
     Raises:
         RefusedError: if the day is not scored.
     """
-    migrate(Lake(settings))
+    lake = Lake(settings)
+    migrate(lake)
+    # Whoever has the page open still needs the parts that it was written with.
+    open_parts = parts_of(lake, f"{REPORTS}/{domain.name}/{as_of}.html")
     with log_step(log, "write report", domain=domain.name, as_of=as_of) as result:
         with written_in(number_style(settings, domain.input_table)):
             warnings = page_warnings(settings, domain, as_of)
             result["warnings"] = len(warnings)
             with framed(warnings, related_pages(domain), model_links(settings, domain)):
                 page = domain.steps().write_report(settings, as_of)
+        remove_other_parts(lake, page, open_parts | parts_of(lake, page))
         result["page"] = page
     return page
 
