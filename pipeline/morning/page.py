@@ -121,7 +121,8 @@ def _arrivals(arrivals: Sequence[Arrival]) -> Section:
 
 def _share(arrival: Arrival) -> str:
     text = percent(arrival.share)
-    return text if arrival.usual_share is None else f"{text} (usually {percent(arrival.usual_share)})"
+    usual = arrival.usual_share
+    return text if usual is None or usual == arrival.share == 0 else f"{text} (usually {percent(usual)})"
 
 
 def _models(morning: Morning) -> Section:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from pipeline.ingestion.ledger import LedgerEntry
 from pipeline.reports.page import Link, Tone
-from pipeline.reports.phrasing import amount, count, readable, signed_percent
+from pipeline.reports.phrasing import NEGLIGIBLE, amount, count, readable, signed_percent
 
 DAYS = 14
 """How many days back the page looks."""
@@ -63,7 +63,8 @@ class Figure:
             return "unchanged"
         if abs(before) < FEW:
             return f"was {self._text(before)}"
-        return signed_percent(100 * (now / before - 1))
+        change = 100 * (now / before - 1)
+        return "hardly changed" if abs(change) < NEGLIGIBLE else signed_percent(change)
 
     def _text(self, value: float) -> str:
         return count(value) if self.money_of is None else amount(value, self.money_of)

@@ -20,6 +20,7 @@ from pipeline.reports.phrasing import NumberStyle, written_in
         ((2.0, 3.0), "3", "was 2"),
         ((0.0, 3.0), "3", "was 0"),
         ((3.0, 3.0), "3", "unchanged"),
+        ((198.02, 198.0), "198", "hardly changed"),
     ],
 )
 def test_a_figure_is_shown_with_its_change(values: tuple[float, ...], now: str, change: str) -> None:
