@@ -18,7 +18,7 @@ from pipeline.lake.tables import Lake
 from pipeline.reports.csv_text import escape_cell, read_csv, split_cells
 from pipeline.reports.labels import METRICS
 from pipeline.reports.page import Section, Table, write_page
-from pipeline.reports.phrasing import amount, count, written_in
+from pipeline.reports.phrasing import amount, counted, written_in
 from pipeline.settings import Settings
 from tests.browser import document, served
 from tests.written_pages import MLFLOW, written_pages
@@ -157,7 +157,7 @@ def test_links_and_the_search_of_the_morning_page_work_from_disk(settings: Setti
     html = document(morning.as_uri())
     morning.unlink()
     with written_in(number_style(settings, "transactions")):
-        revenue = f"{amount(customer['revenue'])} net of returns on {count(customer['invoices'])} invoices"
+        revenue = f"{amount(customer['revenue'])} net of returns on {counted(customer['invoices'], 'invoice')}"
     assert f"<dt>Customer</dt><dd>{customer['customer_id']}</dd>" in html
     assert f"<dd>{revenue}</dd>" in html
     assert re.findall(r'<label for="(find-\w+)">([^<]*)<', html) == [("find-customer", "Find a customer")]
