@@ -1,7 +1,11 @@
 """Quality, seconds and memory of the store sales forecast on the real store days (Rossmann).
 
-python -m benchmarks.stores [--data FOLDER] [--models NAME ...] [--folds COUNT] [--out FILE.json]
-                            [--forecasts FILE.parquet]
+python -m benchmarks.stores [--data FOLDER] [--models NAME ...] [--folds COUNT] [--seed SEED] [--kept FOLDER]
+                            [--out FILE.json] [--forecasts FILE.parquet] [--scoring]
+
+With --kept, the forecasts of each model in each fold are kept in a folder as soon as they are made, and read from it
+when the same command runs again: a run that was stopped goes on where it was. A folder belongs to one state of the
+code; empty it after a change of features or models.
 """
 
 from __future__ import annotations
@@ -10,15 +14,17 @@ import argparse
 import json
 import os
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
 import numpy as np
 
-from pipeline.stores.backtest import FOLD_COUNT, Backtest, backtest
+from benchmarks.stores_kept import forecast_or_read
+from pipeline.stores.backtest import CALIBRATION_FOLDS, Backtest, backtest_of
+from pipeline.stores.candidates import load_fit
 from pipeline.stores.features import feature_rows, planned_days
+from pipeline.stores.folds import FOLD_COUNT, folds, forecast_fold
 from pipeline.stores.state import StoreState, store_state
 
 if TYPE_CHECKING:
@@ -27,10 +33,11 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+    from pipeline.stores.folds import Fold
     from pipeline.stores.model import Model
 
 MODELS = ("seasonal_median", "last_season", "linear_store", "random_forest", "gradient_boosting")
-SCORED = ("gradient_boosting",)
+SCORED = "gradient_boosting"
 SEED = 7
 REQUESTS = {1: 500, 100: 100, 10_000: 10}  # rows of a request -> requests that are timed
 METRICS = (
@@ -54,24 +61,38 @@ def main() -> None:
     args.add_argument("--data", type=Path, default=os.environ.get("AISLE_DATA"), help="folder with rossmann_*.parquet")
     args.add_argument("--models", nargs="+", default=MODELS)
     args.add_argument("--folds", type=int, default=FOLD_COUNT)
+    args.add_argument("--seed", type=int, default=SEED)
+    args.add_argument("--kept", type=Path)
     args.add_argument("--out", type=Path)
     args.add_argument("--forecasts", type=Path)
+    args.add_argument("--scoring", action="store_true", help="also time scoring and requests, with a model fitted anew")
     opts = args.parse_args()
     con = ibis.duckdb.connect(threads=2, memory_limit="1500MB")
     days, stores = clean_tables(con, opts.data)
-    fits = {name: import_module(f"pipeline.stores.{name}").fit for name in opts.models}
-    started = time.perf_counter()
-    found = backtest(con, days, stores, fits, seed=SEED, count=opts.folds)
-    print(f"{time.perf_counter() - started:.0f} s in total")
+    fits = {name: load_fit(name) for name in opts.models}
+    started, used = time.perf_counter(), time.process_time()
+    made = []
+    for fold in data_folds(days, opts.folds + CALIBRATION_FOLDS):
+        made.append(forecast_or_read(con, days, stores, fold, fits, seed=opts.seed, folder=opts.kept))
+        print(
+            f"{fold.start} {time.perf_counter() - started:.0f} s, {time.process_time() - used:.0f} s of processor time"
+        )
+    found = backtest_of(made, list(fits), CALIBRATION_FOLDS)
     for name in fits:
         show(name, found)
-    for name in SCORED:
-        if name in fits:
-            time_scoring(con, days, stores, found.models[name], found.results[name][-1].fold.start)
+    if opts.scoring:
+        newest = forecast_fold(con, days, stores, made[-1].fold, {SCORED: load_fit(SCORED)}, seed=opts.seed)
+        time_scoring(con, days, stores, newest.models[SCORED], newest.fold.start)
     if opts.out:
         opts.out.write_text(json.dumps({name: found.as_dict(name) for name in fits}, indent=1))
     if opts.forecasts:
         found.forecasts.to_parquet(opts.forecasts)
+
+
+def data_folds(days: ir.Table, count: int) -> list[Fold]:
+    """Return the newest folds of the store days, oldest first."""
+    span = days.agg(first=days.day.min(), last=days.day.max()).to_pyarrow().to_pylist()[0]
+    return folds(span["first"], span["last"], count=count)
 
 
 def show(name: str, found: Backtest) -> None:

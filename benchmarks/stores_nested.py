@@ -22,8 +22,9 @@ import pandas as pd
 
 from benchmarks.stores import SEED, clean_tables
 from pipeline.stores import gradient_boosting
-from pipeline.stores.backtest import CALIBRATION_FOLDS, actual_sales, error_metrics, folds
+from pipeline.stores.backtest import CALIBRATION_FOLDS, error_metrics
 from pipeline.stores.features import store_features
+from pipeline.stores.folds import actual_sales, folds
 from pipeline.stores.gradient_boosting import LEVELS, SeasonalBoosting
 from pipeline.stores.model import forecast_rows, to_frame, training_rows
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
     from numpy.typing import NDArray
 
-    from pipeline.stores.backtest import Fold
+    from pipeline.stores.folds import Fold
 
 GRID = {"unseen": (0.5, 0.2, 0.4, 0.6, 0.8, 1.0), "seen": (0.2, 0.1, 0.3, 0.45), "season": (0.6, 0.4, 0.8)}
 """The values tried of each share; the model's own come first, and win a tie."""

@@ -1,9 +1,7 @@
 """Measure forecasts on past days: fit each model on the days before a fold, forecast the fold, and compare with sales.
 
-Folds are `horizon` days long and follow each other without a gap; the last one ends on the last day of data. For each
-fold, features are built as of its first day, and every candidate is fitted on history and forecasts the fold. Only days
-with sales > 0 are scored. The intervals of a fold are calibrated on the forecasts of the folds before it, so
-`calibration_folds` earlier folds are forecast but not reported.
+Folds are those of `folds.py`. Only days with sales > 0 are scored. The intervals of a fold are calibrated on the
+forecasts of the folds before it, so `calibration_folds` earlier folds are forecast but not reported.
 
 RMSPE   root mean squared percentage error, sqrt(mean(((y - f) / y)^2)), as a fraction: the loss of the models, because
         planning needs forecasts that are equally exact, in proportion, for small and large stores
@@ -15,24 +13,18 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import resource
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import ibis
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import RefusedError, UsageError
 from pipeline.logs import log_each
-from pipeline.stores.features import MIN_HISTORY_DAYS, store_features
+from pipeline.stores.folds import FOLD_COUNT, FORECAST_COLUMNS, HORIZON, Fold, FoldForecasts, folds, forecast_fold
 from pipeline.stores.intervals import Intervals, calibrate
-from pipeline.stores.model import Fit, Model, forecast_rows, to_frame, training_rows
-from pipeline.stores.slices import slices, store_histories
+from pipeline.stores.model import Fit, Model
+from pipeline.stores.slices import slices
 from pipeline.stores.sums import calibrate_sums, coverage_of_sums
 from pipeline.training.metrics import regression_metrics
 
@@ -45,20 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HORIZON = 42
-FOLD_COUNT = 3
 CALIBRATION_FOLDS = 2
-FORECAST_COLUMNS = (
-    *("store", "state", "store_type", "day", "ahead", "scale", "season_scale", "sales", "mean", "model", "made_on"),
-)
-
-
-@dataclass(frozen=True)
-class Fold:
-    """The days from `start` to `end`, both included; the forecast is made on `start`."""
-
-    start: dt.date
-    end: dt.date
 
 
 @dataclass(frozen=True)
@@ -120,34 +99,6 @@ class Backtest:
         return {"model": model, "folds": folds, "mean": mean}
 
 
-def folds(first: dt.date, last: dt.date, *, count: int = FOLD_COUNT, horizon: int = HORIZON) -> list[Fold]:
-    """Return `count` folds of `horizon` days, oldest first; the last one ends on `last`.
-
-    Args:
-        first: the first day of data.
-        last: the last day of data.
-        count: how many folds.
-        horizon: days per fold.
-
-    Raises:
-        UsageError: if count is below 1.
-        RefusedError: if there is too little history before the oldest fold.
-    """
-    if count < 1:
-        raise UsageError("a backtest needs at least one fold", observed=count, allowed="1 or more")
-    starts = [last - dt.timedelta(days=k * horizon - 1) for k in range(count, 0, -1)]
-    required = dt.timedelta(days=MIN_HISTORY_DAYS + horizon)
-    if starts[0] - first < required:
-        raise RefusedError(
-            "there is too little history for that many folds",
-            where="table store_days",
-            observed=f"{(starts[0] - first).days} days before {starts[0]}",
-            allowed=f"{required.days} days or more",
-            todo="ask for fewer folds, or ingest earlier days",
-        )
-    return [Fold(start, start + dt.timedelta(days=horizon - 1)) for start in starts]
-
-
 def backtest(
     con: Backend,
     store_days: ir.Table,
@@ -178,36 +129,37 @@ def backtest(
     """
     span = store_days.agg(first=store_days.day.min(), last=store_days.day.max()).to_pyarrow().to_pylist()[0]
     all_folds = folds(span["first"], span["last"], count=count + calibration_folds, horizon=horizon)
-    results: dict[str, list[FoldResult]] = {name: [] for name in candidates}
-    forecasts: dict[str, list[pd.DataFrame]] = {name: [] for name in candidates}
-    feature_seconds, models = {}, {}
-    for number, fold in enumerate(log_each(log, "forecast the fold", all_folds, lambda fold: f"{fold.start}")):
-        started = perf_counter()
-        table = store_features(con, store_days, stores, fold.start, horizon=horizon)
-        features = to_frame(table)
-        con.drop_table(table.op().name)
-        feature_seconds[fold.start] = perf_counter() - started
-        train, ahead = training_rows(features), forecast_rows(features)
-        actual = actual_sales(store_days, fold, ahead)
-        histories = store_histories(store_days, fold.start)
-        for name, fit in log_each(log, "fit", list(candidates.items()), itemgetter(0)):
-            started = perf_counter()
-            model = models[name] = fit(train, seed)
-            fitted = perf_counter()
-            mean = model.predict(ahead)
-            seconds = {"fit": fitted - started, "predict": perf_counter() - fitted}
-            rows = ahead.assign(sales=actual, mean=mean, model=name, made_on=fold.start)[actual > 0]
-            if number >= calibration_folds:
-                past = pd.concat(forecasts[name]) if forecasts[name] else None
-                results[name].append(_fold_result(fold, rows, histories, past, seconds))
-            forecasts[name].append(rows[list(FORECAST_COLUMNS)])
+    made = []
+    for fold in log_each(log, "forecast the fold", all_folds, lambda fold: f"{fold.start}"):
+        forecasts = forecast_fold(con, store_days, stores, fold, candidates, seed=seed)
+        made.append(forecasts if fold == all_folds[-1] else forecasts.lean())
+    return backtest_of(made, list(candidates), calibration_folds)
+
+
+def backtest_of(made: Sequence[FoldForecasts], models: Sequence[str], calibration_folds: int) -> Backtest:
+    """Score the forecasts of each fold, oldest first; the first `calibration_folds` of them have no results."""
     return Backtest(
-        results,
-        pd.concat([rows for parts in forecasts.values() for rows in parts]),
-        feature_seconds,
-        models,
-        ahead.assign(sales=actual)[actual > 0],
+        {name: score(made, name, calibration_folds) for name in models},
+        pd.concat([fold.of_model(name)[list(FORECAST_COLUMNS)] for name in models for fold in made]),
+        {fold.fold.start: fold.feature_seconds for fold in made},
+        made[-1].models,
+        made[-1].rows,
     )
+
+
+def score(made: Sequence[FoldForecasts], model: str, calibration_folds: int) -> list[FoldResult]:
+    """Score the forecasts of a model; the intervals of each fold are calibrated on the folds before it.
+
+    Args:
+        made: the forecasts of each fold, oldest first.
+        model: its name.
+        calibration_folds: how many of the oldest folds have no result of their own.
+    """
+    results, forecasts = [], [fold.of_model(model) for fold in made]
+    for number in range(calibration_folds, len(made)):
+        past = pd.concat([rows[list(FORECAST_COLUMNS)] for rows in forecasts[:number]]) if number else None
+        results.append(_fold_result(made[number], forecasts[number], past, made[number].costs[model]))
+    return results
 
 
 def rmspe(actual: Floats, forecast: Floats) -> float:
@@ -234,27 +186,19 @@ def error_metrics(actual: Floats, forecast: Floats) -> dict[str, float]:
     }
 
 
-def actual_sales(store_days: ir.Table, fold: Fold, ahead: pd.DataFrame) -> Floats:
-    """Return the actual sales of the rows of `ahead`, in their order; NaN where there are none."""
-    inside = store_days.filter(store_days.day.between(ibis.date(fold.start), ibis.date(fold.end)))
-    sales = inside.select("store", "day", "sales").to_pandas().set_index(["store", "day"])["sales"]
-    return np.asarray(sales.reindex(pd.MultiIndex.from_frame(ahead[["store", "day"]])), dtype=float)
-
-
 def _fold_result(
-    fold: Fold, rows: pd.DataFrame, histories: pd.DataFrame, past: pd.DataFrame | None, seconds: dict[str, float]
+    made: FoldForecasts, rows: pd.DataFrame, past: pd.DataFrame | None, costs: Mapping[str, float]
 ) -> FoldResult:
     intervals = None if past is None else calibrate(past)
-    parts = slices(rows, histories, fold.start).items()
+    parts = slices(rows, made.histories, made.fold.start).items()
     of_slices = {name: _metrics(rows[inside], intervals) for name, inside in parts if inside.any()}
-    peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, kilobytes elsewhere
     return FoldResult(
-        fold=fold,
+        fold=made.fold,
         metrics=_metrics(rows, intervals),
         slices=of_slices,
         sums={} if past is None else coverage_of_sums(rows, calibrate_sums(past)),
-        seconds=seconds,
-        peak_mb=peak_memory / (2**20 if sys.platform == "darwin" else 2**10),
+        seconds={step: costs[step] for step in ("fit", "predict")},
+        peak_mb=costs["peak_mb"],
     )
 
 

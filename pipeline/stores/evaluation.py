@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import RefusedError
-from pipeline.stores.backtest import HORIZON, backtest, folds
+from pipeline.stores.backtest import backtest
 from pipeline.stores.candidates import BASELINE, BASELINES, load_fit
 from pipeline.stores.explain import (
     mean_contributions,
@@ -29,6 +29,7 @@ from pipeline.stores.explain import (
     weekday_effect,
 )
 from pipeline.stores.features import COLUMNS
+from pipeline.stores.folds import HORIZON, folds
 from pipeline.stores.gradient_boosting import BOOSTED
 from pipeline.stores.levels import YEAR_DAYS
 from pipeline.stores.state import store_state

@@ -13,9 +13,9 @@ import pyarrow as pa
 from pipeline.code_version import code_version
 from pipeline.lake import engine
 from pipeline.lake.tables import Lake
-from pipeline.stores.backtest import HORIZON
 from pipeline.stores.domain import MODEL
 from pipeline.stores.evaluation import CandidateEvaluation, evaluate_candidate
+from pipeline.stores.folds import HORIZON
 from pipeline.stores.snapshot import STORE_DAYS_TABLE, STORES_TABLE, read_snapshot
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
+SLICED_COLUMNS = ("store", "day", "ahead", "store_type", "assortment", "promo", "holiday_since", "holiday_until")
+"""The features from which slices are told apart."""
 HORIZON_THIRDS = ("first two weeks", "middle two weeks", "last two weeks")
 SEASONS = ("winter", "spring", "summer", "autumn")
 """Meteorological: winter is December to February."""

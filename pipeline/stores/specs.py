@@ -15,13 +15,14 @@ from pipeline.lake.tables import Lake
 from pipeline.reports.labels import exact
 from pipeline.reports.phrasing import readable
 from pipeline.stores import evaluation_store
-from pipeline.stores.backtest import FOLD_COUNT, HORIZON, error_metrics
 from pipeline.stores.backtest import backtest as run_backtest
+from pipeline.stores.backtest import error_metrics
 from pipeline.stores.backtest_report import write_backtest_page
 from pipeline.stores.candidates import BASELINE, BASELINES, CANDIDATES, TRUSTED_TYPES, load_fit
 from pipeline.stores.domain import DOMAIN, MODEL
 from pipeline.stores.evaluation import CandidateEvaluation, newest_fold
 from pipeline.stores.features import COLUMNS, store_features
+from pipeline.stores.folds import FOLD_COUNT, HORIZON
 from pipeline.stores.intervals import INTERVALS_FILE, calibrate
 from pipeline.stores.model import to_frame, training_rows
 from pipeline.stores.monitoring import MONITORED
@@ -152,7 +153,7 @@ def backtest(settings: Settings, candidates: Sequence[str] = (), folds: int = FO
 
     Args:
         settings: where the lake is, and the seed.
-        candidates: those to run in addition to the baselines; empty: the first of `CANDIDATES`.
+        candidates: those to run in addition to the baselines; empty: all of `CANDIDATES`.
             The result gives the errors of the first one as the model's.
         folds: how many folds to report.
 
@@ -169,7 +170,7 @@ def backtest(settings: Settings, candidates: Sequence[str] = (), folds: int = FO
         raise RefusedError("There are no store days to test on", where=table, todo=f"aisle ingest {table} --all")
     con = engine.connect(settings)
     snapshot = read_snapshot(con, lake, days[-1] + timedelta(days=1), HORIZON)
-    names = list(dict.fromkeys([*(candidates or CANDIDATES[:1]), *BASELINES]))
+    names = list(dict.fromkeys([*(candidates or CANDIDATES), *BASELINES]))
     fits = {name: load_fit(name) for name in names}
     found = run_backtest(con, snapshot.past, snapshot.stores, fits, seed=settings.seed, count=folds)
     results = {name: found.as_dict(name) for name in names}

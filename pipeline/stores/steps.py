@@ -28,8 +28,8 @@ def build_features(run: Run) -> pa.Table:
     Raises:
         RefusedError: if no store day came before that day, or nothing is known of the stores.
     """
-    from pipeline.stores.backtest import HORIZON
     from pipeline.stores.features import planned_features
+    from pipeline.stores.folds import HORIZON
     from pipeline.stores.state import store_state
     from pipeline.stores.state_files import write_state
 
@@ -48,7 +48,7 @@ def score(run: Run, champions: Champions) -> pa.Table:
     """
     import pyarrow as pa
 
-    from pipeline.stores.backtest import HORIZON
+    from pipeline.stores.folds import HORIZON
     from pipeline.stores.intervals import INTERVALS_FILE, Intervals
 
     as_of, lake = run.as_of, Lake(run.settings)
@@ -80,8 +80,8 @@ def write_report(settings: Settings, as_of: date) -> str:
         RefusedError: if nothing was forecast on that day.
     """
     from pipeline.registry.client import Registry
-    from pipeline.stores.backtest import HORIZON
     from pipeline.stores.explain import explain_first_days
+    from pipeline.stores.folds import HORIZON
     from pipeline.stores.gradient_boosting import BOOSTED
     from pipeline.stores.report import StoresReport, write_stores_report
     from pipeline.stores.specs import EVIDENCE_FILE, STORE_SALES
@@ -119,7 +119,7 @@ def write_report(settings: Settings, as_of: date) -> str:
 
 def _with_actuals(lake: Lake, snapshot: Snapshot, scored: list[date]) -> pd.DataFrame:
     """The newest forecast whose days have all passed (else the oldest), joined with the actual sales of its days."""
-    from pipeline.stores.backtest import HORIZON
+    from pipeline.stores.folds import HORIZON
 
     last = snapshot.past.day.max().to_pyarrow().as_py()
     complete = [day for day in scored if day + timedelta(days=HORIZON - 1) <= last]

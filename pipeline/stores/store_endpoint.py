@@ -12,11 +12,11 @@ from pydantic import Field
 
 from pipeline.endpoints import Answer, EndpointSpec, Predictions, RowError, Strict, flatten
 from pipeline.lake.tables import Lake
-from pipeline.stores.backtest import HORIZON
 from pipeline.stores.calendar import HOLIDAY_CODES
 from pipeline.stores.candidates import TRUSTED_TYPES
 from pipeline.stores.domain import MODEL
 from pipeline.stores.endpoint import unknown_store
+from pipeline.stores.folds import HORIZON
 from pipeline.stores.state import RECENT_DAYS
 from pipeline.stores.state_files import newest_state_of, read_state
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RefusedError, UsageError
 from pipeline.stores import linear_store, seasonal_median
-from pipeline.stores.backtest import backtest, error_metrics, folds
+from pipeline.stores.backtest import backtest, error_metrics
 from pipeline.stores.features import MIN_HISTORY_DAYS
+from pipeline.stores.folds import folds
 from tests.stores.helpers import plain_days, plain_stores, tables
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from pipeline.stores import evaluation, evaluation_store, linear_store, specs
-from pipeline.stores.backtest import HORIZON
 from pipeline.stores.evaluation import CandidateEvaluation, evaluate_candidate
+from pipeline.stores.folds import HORIZON
 from pipeline.stores.snapshot import Snapshot
 from pipeline.stores.specs import EVIDENCE_FILE, SEASON, SEASON_MAPE, STORE_SALES
 from pipeline.training.gate import Decision, Window, decide
