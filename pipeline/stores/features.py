@@ -15,6 +15,7 @@ Groups of columns
                                           relative to them (see linear.py)
     LAST_YEAR_COLUMNS, RECENT_COLUMNS     levels of the store, its state and its format around the same day last year,
                                           and in the last weeks (see levels.py)
+    RELATIVE_COLUMNS                      the levels among these, less their means over the stores (see chain.py)
     SEASON_COLUMNS                        the same season a year ago (see season.py)
     ahead                                 days from the origin to the day, 0 for the first
 
@@ -34,9 +35,10 @@ import pyarrow as pa
 
 from pipeline.errors import UsageError
 from pipeline.stores.calendar import CALENDAR_COLUMNS, CATEGORICAL_COLUMNS, HOLIDAY_CODES, Calendar, limit_look_ahead
+from pipeline.stores.chain import relative_name
 from pipeline.stores.grids import BLOCK_DAYS, StoreAttributes, read_grids
 from pipeline.stores.levels import LAST_YEAR_COLUMNS, RECENT_COLUMNS, DailyLevels, Levels
-from pipeline.stores.linear import LINEAR_COLUMNS, LinearModels, fit_linear_models
+from pipeline.stores.linear import DEPARTURE_COLUMNS, LINEAR_COLUMNS, LinearModels, fit_linear_models
 from pipeline.stores.season import FORECAST_COLUMNS, PROFILE_GROUPS, SEASON_COLUMNS, Seasons, seasonal_correction
 from pipeline.stores.state import StoreState, build_state, store_state
 
@@ -54,7 +56,17 @@ if TYPE_CHECKING:
 
 FEATURE_COLUMNS: tuple[str, ...] = (*CALENDAR_COLUMNS, *LINEAR_COLUMNS, *LAST_YEAR_COLUMNS, *RECENT_COLUMNS, "ahead")
 """The features from which the columns of a learning model are taken."""
-COLUMNS: tuple[str, ...] = (*FEATURE_COLUMNS, *SEASON_COLUMNS)
+CHAIN_COLUMNS: tuple[str, ...] = (*DEPARTURE_COLUMNS, *LAST_YEAR_COLUMNS, *RECENT_COLUMNS)
+"""Those that are levels of stores and of groups of stores, with the chain's in them."""
+RELATIVE_COLUMNS = tuple(map(relative_name, CHAIN_COLUMNS))
+"""The same relative to the chain."""
+OWN_COLUMNS: tuple[str, ...] = (
+    *(name for name in FEATURE_COLUMNS[:-1] if name not in CHAIN_COLUMNS),
+    *RELATIVE_COLUMNS,
+    FEATURE_COLUMNS[-1],
+)
+"""`FEATURE_COLUMNS` with levels relative to the chain."""
+COLUMNS: tuple[str, ...] = (*FEATURE_COLUMNS, *RELATIVE_COLUMNS, *SEASON_COLUMNS)
 """All features: models also forecast from those of the season, and do not learn from them as from the others."""
 KEY_COLUMNS = ("store", "day", "origin", "sales")
 PLANNED_DAY_COLUMNS = ("store", "day", "promo", "state_holiday", "school_holiday")

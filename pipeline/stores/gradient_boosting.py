@@ -13,7 +13,10 @@ half-closed days do not dominate the weights.
 
 What the whole chain departed from its base on a day is mostly the weather or chance of that day, and trees memorise
 which days they were. A share of it, `REMOVED`, is taken out of the target. Rows around a Christmas whose season was not
-seen (the first year) are left out.
+seen (the first year) are left out. For the same reason trees see levels without the chain's (`RELATIVE_COLUMNS`). In
+training they are relative to the mean of the day, whose rows have origins up to six weeks apart: so they still tell how
+the chain moved between these, and what it moved by is not taken for an effect of the season or the store. A forecast
+has one origin, and no such movement.
 
 Forecast: the trees' forecast, moved towards an anchor that no tree knows: the base, corrected by the store's recent
 levels and averaged with `season_forecast`. It is moved by `SEEN_SHARE` where an earlier year's rows of the same weeks
@@ -31,7 +34,8 @@ import lightgbm
 import numpy as np
 import pandas as pd
 
-from pipeline.stores.features import FEATURE_COLUMNS
+from pipeline.stores.chain import relative_name
+from pipeline.stores.features import CHAIN_COLUMNS, OWN_COLUMNS
 from pipeline.stores.model import category_values, feature_matrix, require_columns
 from pipeline.stores.season import LEVEL_DAYS
 
@@ -110,7 +114,7 @@ class SeasonalBoosting:
 
     Attributes:
         trees: predict the ratio of sales to exp(linear + season).
-        seen: by day of the year, from 0, whether rows of an earlier year knew their season (0 or 1); see `_seen_days`.
+        seen: by day of the year, from 0, whether rows of an earlier year knew their season (0 or 1); see `seen_days`.
         shares: `SEEN_SHARE`, `UNSEEN_SHARE`, `SEASON_SHARE`, `LEVEL_SHARE` and `ANCHOR_SHARE` at training.
     """
 
@@ -160,16 +164,9 @@ BOOSTED = (GradientBoosting, SeasonalBoosting)
 
 def fit(train: pd.DataFrame, seed: int) -> SeasonalBoosting:
     """Fit `ROUNDS` trees."""
-    base = (train["linear"] + train["season"]).to_numpy(float)
-    departure = np.clip(np.log(train["sales"].to_numpy(float)) - base, *LOG_RATIO_RANGE)
-    day = pd.factorize(train["day"])[0]
-    chain = np.bincount(day, departure) / np.bincount(day)
-    kept = ~(train["season_weight"].isna() & _near_christmas(train)).to_numpy()
-    ratio = np.exp(departure - REMOVED * chain[day])[kept]
-    rows = train if kept.all() else train[kept]
-    words = category_values(rows)
-    x = feature_matrix(rows, FEATURE_COLUMNS, words)
-    data = lightgbm.Dataset(x, ratio, weight=ratio**-2.0, feature_name=list(FEATURE_COLUMNS))
+    rows, departure = training_target(train)
+    ratio, words = np.exp(departure), category_values(rows)
+    data = lightgbm.Dataset(training_matrix(rows, words), ratio, weight=ratio**-2.0, feature_name=list(OWN_COLUMNS))
     threads = 2 if len(rows) > MIN_TRAINING_ROWS_FOR_TWO_THREADS else 1
     booster = lightgbm.train(PARAMETERS | {"seed": seed, "num_threads": threads}, data, ROUNDS)
     shares = {
@@ -179,7 +176,30 @@ def fit(train: pd.DataFrame, seed: int) -> SeasonalBoosting:
         "level": LEVEL_SHARE,
         "anchor": ANCHOR_SHARE,
     }
-    return SeasonalBoosting(GradientBoosting(booster, FEATURE_COLUMNS, words), _seen_days(train), shares)
+    return SeasonalBoosting(GradientBoosting(booster, OWN_COLUMNS, words), seen_days(train), shares)
+
+
+def training_target(train: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Return the rows that trees learn from, and by how much, in logs, sales depart from the base, (rows,)."""
+    base = (train["linear"] + train["season"]).to_numpy(float)
+    departure = np.clip(np.log(train["sales"].to_numpy(float)) - base, *LOG_RATIO_RANGE)
+    day = pd.factorize(train["day"])[0]
+    chain = np.bincount(day, departure) / np.bincount(day)
+    kept = ~(train["season_weight"].isna() & _near_christmas(train)).to_numpy()
+    return train if kept.all() else train[kept], (departure - REMOVED * chain[day])[kept]
+
+
+def training_matrix(rows: pd.DataFrame, words: dict[str, list[str]]) -> NDArray[np.float32]:
+    """Return `OWN_COLUMNS` of training rows, with levels relative to the mean of the day: (rows, columns)."""
+    x = feature_matrix(rows, OWN_COLUMNS, words)
+    day = pd.factorize(rows["day"])[0]
+    for name in CHAIN_COLUMNS:
+        values = rows[name].to_numpy(float)
+        known = np.isfinite(values)
+        count = np.bincount(day, known)
+        mean = np.bincount(day, np.where(known, values, 0)) / np.where(count > 0, count, np.nan)
+        x[:, OWN_COLUMNS.index(relative_name(name))] = values - mean[day]
+    return x
 
 
 def _near_christmas(train: pd.DataFrame) -> pd.Series:
@@ -188,7 +208,7 @@ def _near_christmas(train: pd.DataFrame) -> pd.Series:
     return near
 
 
-def _seen_days(train: pd.DataFrame) -> list[int]:
+def seen_days(train: pd.DataFrame) -> list[int]:
     """Return for each day of the year whether rows of an earlier year near it knew their season, as 0 or 1.
 
     Those of the first `LEVEL_DAYS` that know a season do not count: their linear models have hardly a year of history

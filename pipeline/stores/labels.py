@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.reports.labels import Label
 from pipeline.reports.phrasing import WEEKDAYS
+from pipeline.stores.chain import relative_name
+from pipeline.stores.features import CHAIN_COLUMNS
 
 PREDICTIONS: Mapping[str, Label] = {
     "store_sales": Label("what the model adds to the linear forecast of a store", kind="change")
 }
 """Model -> what is watched of its predictions."""
 
-LABELS: Mapping[str, Label] = {
+_ABSOLUTE: Mapping[str, Label] = {
     "weekday": Label("weekday", codes={str(day): name for day, name in enumerate(WEEKDAYS)}),
     "day_of_month": Label("day of the month"),
     "days_to_month_end": Label("days to the end of the month", "days"),
@@ -90,4 +93,11 @@ LABELS: Mapping[str, Label] = {
     "last_season": Label("the forecast from last year's weekday", kind="log amount", table="store_days"),
     "season_forecast": Label("the forecast from last year's season", kind="log amount", table="store_days"),
     "ahead": Label("days ahead of the forecast's day", "days"),
+}
+LABELS: Mapping[str, Label] = {
+    **_ABSOLUTE,
+    **{
+        relative_name(name): replace(_ABSOLUTE[name], text=f"{_ABSOLUTE[name].text}, beyond the chain")
+        for name in CHAIN_COLUMNS
+    },
 }

@@ -10,10 +10,12 @@ Groups are the store itself, its state, and its format ("kind" in the column nam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.stores.chain import mean_of_stores, relative_name
 from pipeline.stores.linear import FIXED_POINT
 
 if TYPE_CHECKING:
@@ -51,15 +53,23 @@ class Levels:
     last: Floats
     recent: Floats
 
+    @cached_property
+    def _chain(self) -> tuple[Floats, Floats]:
+        """The means of both over the stores: (`LAST_YEAR_COLUMNS`, horizon) and (`RECENT_COLUMNS`,)."""
+        return mean_of_stores(self.last, 1), mean_of_stores(self.recent, 1)
+
     def rows(self, store: Ints, ahead: Ints) -> Columns:
-        """Return `LAST_YEAR_COLUMNS` and `RECENT_COLUMNS` of n days.
+        """Return `LAST_YEAR_COLUMNS` and `RECENT_COLUMNS` of n days, and the same relative to the chain.
 
         Args:
             store: index of each day's store, (n,).
             ahead: days from the origin to each day, (n,).
         """
+        chain_last, chain_recent = self._chain
         last, recent = self.last[:, store, ahead], self.recent[:, store]
-        return dict(zip((*LAST_YEAR_COLUMNS, *RECENT_COLUMNS), (*last, *recent), strict=True))
+        relative = *(last - chain_last[:, ahead]), *(recent - chain_recent[:, None])
+        names = *LAST_YEAR_COLUMNS, *RECENT_COLUMNS
+        return dict(zip((*names, *map(relative_name, names)), (*last, *recent, *relative), strict=True))
 
 
 class DailyLevels:

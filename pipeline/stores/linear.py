@@ -11,11 +11,13 @@ learn the levels of 1,115 stores from a few days each, while a linear model can.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from pipeline.stores.chain import mean_of_stores, relative_name
 from pipeline.stores.grids import BLOCK_DAYS
 from pipeline.stores.linear_design import DESIGN_COLUMNS, IS_LEVEL, design_matrix, history_design
 from pipeline.stores.ridge import fit_ridge, fit_ridge_at_end
@@ -43,10 +45,14 @@ FIXED_POINT = 1_000_000
 OUTLIER_SCALES = 3.0
 """Standard deviations of the store's own residuals beyond which a day is an outlier."""
 EFFECTS = ("promo", "school", "month_start", "month_end", "next_closed", "saturday", "sunday", "trend")
-LINEAR_COLUMNS: tuple[str, ...] = (
-    "linear",
+DEPARTURE_COLUMNS: tuple[str, ...] = (
     *(f"linear_{half_life}" for half_life in HALF_LIVES[1:]),
     *(f"level_{days}" for days in LEVEL_DAYS),
+)
+"""What the other linear forecasts and the store's recent levels depart from `linear`."""
+LINEAR_COLUMNS: tuple[str, ...] = (
+    "linear",
+    *DEPARTURE_COLUMNS,
     *(f"effect_{name}" for name in EFFECTS),
     "store_level",
     "scale",
@@ -73,7 +79,7 @@ class LinearModels:
     a_customer: Floats
 
     def rows(self, store: NDArray[np.int64], days: Columns, end: int) -> Columns:
-        """Return `LINEAR_COLUMNS` of n days, in logs.
+        """Return `LINEAR_COLUMNS` of n days, in logs, and `DEPARTURE_COLUMNS` relative to the chain.
 
         Args:
             store: index of each day's store, (n,).
@@ -94,11 +100,31 @@ class LinearModels:
             columns[f"level_{back}"] = self.levels[store, k] - (forecasts[0] - adjustment)
         for name in EFFECTS:
             columns[f"effect_{name}"] = base[store, DESIGN_COLUMNS.index(name)]
-        return columns | {
+        columns |= {
             "store_level": means[0],
             "scale": self.scales[store],
             "sales_a_customer": self.a_customer[store],
         }
+        constants, slopes = self._chain
+        chain = constants[:, None] + np.einsum("cl,nl->cn", slopes, x[:, IS_LEVEL])
+        relative = {
+            relative_name(name): columns[name] - mean for name, mean in zip(DEPARTURE_COLUMNS, chain, strict=True)
+        }
+        return columns | relative
+
+    @cached_property
+    def _chain(self) -> tuple[Floats, Floats]:
+        """The means over the stores of `DEPARTURE_COLUMNS`, without effects of the day.
+
+        Returns:
+            What does not depend on the day, (columns,), and the coefficients of the level's columns of the design,
+            (columns, L).
+        """
+        own = self.coefficients[:, :, IS_LEVEL]
+        constants = np.array([*(self.means[1:] - self.means[0]), *(self.levels.T - self.means[0])])
+        slopes = np.array([*(own[1:] - own[0]), *[-own[0]] * len(LEVEL_DAYS)])
+        slopes[~np.isfinite(constants)] = np.nan
+        return mean_of_stores(constants, 1), mean_of_stores(slopes, 1)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.stores.calendar import CALENDAR_COLUMNS
+from pipeline.stores.chain import relative_name
 from pipeline.stores.domain import DOMAIN, MODEL
 from pipeline.stores.labels import LABELS, PREDICTIONS
 from pipeline.stores.levels import LAST_YEAR_COLUMNS
@@ -35,7 +36,7 @@ JUDGED_DAYS, MIN_STORE_DAYS = 28, 200
 MAX_ERROR_RATIO = 1.5
 """On the open data six weeks differ that much without a fault: RMSPE 0.157 in late winter, 0.102 before Easter."""
 LEVEL = Method("wasserstein", 0.5)
-OF_THE_DAY = (*CALENDAR_COLUMNS, *LAST_YEAR_COLUMNS, "ahead")
+OF_THE_DAY = (*CALENDAR_COLUMNS, *LAST_YEAR_COLUMNS, *map(relative_name, LAST_YEAR_COLUMNS), "ahead")
 """The features that describe the day, and last year around it, not how the store performs now."""
 
 

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from pipeline.errors import RefusedError
 from pipeline.stores import features, state
 from pipeline.stores.calendar import CATEGORICAL_COLUMNS
+from pipeline.stores.chain import relative_name
 from pipeline.stores.features import COLUMNS, store_features
 from pipeline.stores.grids import read_grids
+from pipeline.stores.levels import LAST_YEAR_COLUMNS
 from tests.stores.helpers import AS_OF, HORIZON, plain_days, plain_stores, tables
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ def test_there_is_one_row_per_open_day_with_all_columns(con: Backend) -> None:
     assert ahead["sales"].isna().all()
     assert set(ahead["ahead"]) <= set(range(HORIZON))
     assert not frame.duplicated(["store", "day"]).any()
+    all_open = ahead.groupby("day").filter(lambda rows: len(rows) == COUNT)
+    of_chain = all_open.groupby("day")[[relative_name(name) for name in ("level_28", *LAST_YEAR_COLUMNS)]].mean()
+    np.testing.assert_allclose(np.nan_to_num(of_chain), 0, atol=1e-6)
 
 
 def test_sales_of_the_horizon_and_later_days_are_not_read(con: Backend) -> None:

@@ -15,7 +15,7 @@ from pipeline.errors import RefusedError, UsageError
 from pipeline.stores import gradient_boosting
 from pipeline.stores.candidates import load_fit
 from pipeline.stores.explain import explain_day, mean_contributions, partial_effect, permutation_importance
-from pipeline.stores.features import FEATURE_COLUMNS, store_features
+from pipeline.stores.features import OWN_COLUMNS, store_features
 from pipeline.stores.gradient_boosting import AROUND_DAYS, EARLIER_DAYS
 from pipeline.stores.model import forecast_rows, training_rows
 from pipeline.stores.season import LEVEL_DAYS
@@ -100,7 +100,7 @@ def test_contributions_add_up_to_the_forecast(frame: pd.DataFrame) -> None:
     row = ahead.iloc[0]
     day = explain_day(fitted, ahead, int(row["store"]), row["day"].date())
     assert day.start + day.contributions.sum() == pytest.approx(day.forecast / day.linear, rel=1e-6)
-    assert set(mean_contributions(fitted, ahead, seed=1).index) == {*FEATURE_COLUMNS, "season"}
+    assert set(mean_contributions(fitted, ahead, seed=1).index) == {*OWN_COLUMNS, "season"}
     with pytest.raises(UsageError, match="store 999"):
         explain_day(fitted, ahead, 999, row["day"].date())
 
@@ -179,7 +179,7 @@ def test_an_unusual_season_moves_the_forecast_to_the_one_without_model(frame: pd
 def test_an_earlier_year_counts_as_seen_once_its_linear_models_could_tell_trend_from_season() -> None:
     days = pd.date_range("2023-07-01", "2025-06-30")
     knows = days >= "2024-01-01"
-    seen = gradient_boosting._seen_days(pd.DataFrame({"day": days, "season_weight": np.where(knows, 0.5, np.nan)}))
+    seen = gradient_boosting.seen_days(pd.DataFrame({"day": days, "season_weight": np.where(knows, 0.5, np.nan)}))
     first = pd.Timestamp("2024-01-01") + pd.Timedelta(days=LEVEL_DAYS - AROUND_DAYS)
     last = days[-1] - pd.Timedelta(days=EARLIER_DAYS - AROUND_DAYS)
     expected = [first.dayofyear <= day <= last.dayofyear for day in range(1, 367)]
