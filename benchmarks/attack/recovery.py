@@ -20,11 +20,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.attack.outcome import Outcome
+from pipeline.lake.tables import Lake
+from pipeline.settings import Settings
+from tests.ingestion.broken_files import Cells, as_csv, good_rows, shop
 
 KILLS = 8
 """How many times the registry's first start is killed, at moments spread over its duration."""
 SMALL_DISKS_KB = (64, 400, 800, 1200)
 """Sizes of the disks on which the registry is made; it needs about 1 MB."""
+COPIES = 1_000
+"""How many times a file of 199 lines is repeated, for a delivery that passes in several batches."""
 INGEST = ("ingest", "footfall", "--from", "2024-01-01", "--until", "2024-02-01")
 
 
@@ -32,6 +37,7 @@ def attacks() -> Iterator[Outcome]:
     """Make the attacks; those that need mounts are left out, and say so, where mounting is not permitted."""
     if _can_mount():
         yield from _full_disks()
+        yield from _full_while_streamed()
         yield from _read_only()
     else:
         print("recovery: left out, because they need root: full disks, a read-only home", file=sys.stderr)
@@ -39,10 +45,10 @@ def attacks() -> Iterator[Outcome]:
     yield from _kills()
 
 
-def _aisle(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _aisle(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *arguments],
-        env={**os.environ, "AISLE_HOME": str(home)},
+        env={**os.environ, "AISLE_HOME": str(home), **variables},
         capture_output=True,
         text=True,
         timeout=600,
@@ -118,6 +124,96 @@ def _full_disks() -> Iterator[Outcome]:
             well = _aisle(home, "doctor", "--deep")
             held = _is_sentence(full) and again.returncode == 0 and well.returncode == 0
             yield Outcome(f"ingestion with {kilobytes} kB free, then with space, then doctor --deep", held, _last(full))
+
+
+def _full_while_streamed() -> Iterator[Outcome]:
+    """Fill the disk while one large delivery is landed, received and committed, and the disk of temporary files.
+
+    Held means: a sentence; the rows of the delivery before it are as they were; with space, the same command goes
+    through, the tables hold every row once, and the doctor finds nothing.
+    """
+    with _folder() as folder:
+        settings = shop(folder)
+        header, *rows = good_rows("transactions")
+        place = folder / "data" / "transactions" / "csv"
+        (place / "a.csv").write_bytes(as_csv([header, *rows]))
+        known, every = len(rows), len(rows) * (1 + COPIES)
+        with _disk("size=200m") as home:
+            sizes = [_used(home)]
+            assert _ingest(folder, home).returncode == 0
+            (place / "b.csv").write_bytes(as_csv([header, *_copies(rows)]))
+            sizes += [_used(home), _used(home) + (place / "b.csv").stat().st_size]
+            assert _ingest(folder, home).returncode == 0
+            sizes.append(_used(home))
+            assert _counts(settings, home) == (every, every)
+        (place / "b.csv").rename(folder / "b.csv")
+        landing, written = (sizes[1] + sizes[2]) // 2, sizes[3] - sizes[2]
+        moments = {
+            "it is landed": landing,
+            "its rows are received": sizes[2] + written // 4,
+            "its days are written": sizes[2] + written * 3 // 4,
+        }
+        for moment, size in moments.items():
+            with _disk(f"size={size // 1024}k") as home:
+                assert _ingest(folder, home).returncode == 0
+                (folder / "b.csv").rename(place / "b.csv")
+                full = _ingest(folder, home)
+                between = _counts(settings, home)
+                subprocess.run(["mount", "-o", "remount,size=200m", str(home)], check=True)
+                yield _streamed(f"the home is full while {moment}", full, between, known, every, folder, home)
+                (place / "b.csv").rename(folder / "b.csv")
+        for megabytes in (2, 12):
+            with _disk("size=200m") as home, _disk(f"size={megabytes}m") as temporary:
+                assert _ingest(folder, home).returncode == 0
+                (folder / "b.csv").rename(place / "b.csv")
+                full = _ingest(folder, home, temporary)
+                between = _counts(settings, home)
+                name = f"{megabytes} MB for the temporary files of a large delivery"
+                yield _streamed(name, full, between, known, every, folder, home)
+                (place / "b.csv").rename(folder / "b.csv")
+
+
+def _streamed(
+    name: str,
+    full: subprocess.CompletedProcess[str],
+    between: tuple[int, int],
+    known: int,
+    every: int,
+    folder: Path,
+    home: Path,
+) -> Outcome:
+    """Give the disk space again and tell whether the product held."""
+    again = _ingest(folder, home)
+    whole = _counts(Settings(home=str(home)), home)
+    well = _aisle(home, "doctor", "--deep", **_of_shop(folder))
+    # Received rows that the ledger does not know yet are written anew by the next run.
+    held = _is_sentence(full) and between[1] == known and again.returncode == 0 and whole == (every, every)
+    return Outcome(name, held and well.returncode == 0, f"{_last(full)}; {between} rows, then {whole}")
+
+
+def _copies(rows: Cells) -> Cells:
+    """Rows again and again, each time under other invoice numbers."""
+    return [[f"{copy}-{invoice}", *rest] for copy in range(COPIES) for invoice, *rest in rows]
+
+
+def _ingest(folder: Path, home: Path, temporary: Path | None = None) -> subprocess.CompletedProcess[str]:
+    place = {"TMPDIR": str(temporary)} if temporary else {}
+    return _aisle(home, "ingest", "transactions", "--all", "--source", "csv", **_of_shop(folder), **place)
+
+
+def _of_shop(folder: Path) -> dict[str, str]:
+    return {"AISLE_SOURCES": str(folder / "sources.yaml"), "AISLE_DATA": str(folder / "data")}
+
+
+def _counts(settings: Settings, home: Path) -> tuple[int, int]:
+    """The rows of the received table and of the clean one."""
+    lake = Lake(settings.model_copy(update={"home": str(home)}))
+    received, clean = (lake.row_counts(*of) for of in (("transactions.received", "delivery"), ("transactions", "day")))
+    return sum(received.values()), sum(clean.values())
+
+
+def _used(home: Path) -> int:
+    return shutil.disk_usage(home).used
 
 
 def _read_only() -> Iterator[Outcome]:

@@ -30,7 +30,8 @@ def _derive(rows: pa.Table, options: Mapping[str, str]) -> pa.Table:
     """Classify lines as sale, return or adjustment, and as merchandise or other (postage, fees, manual entries)."""
     adjustment = pc.or_kleene(pc.equal(rows["unit_price"], 0), pc.starts_with(rows["invoice"], "A"))
     kind = pc.case_when(pc.make_struct(adjustment, pc.less(rows["quantity"], 0)), "adjustment", "return", "sale")
-    is_product = pc.match_substring_regex(rows["stock_code"], options["merchandise"])
+    codes = rows["stock_code"].combine_chunks().dictionary_encode()
+    is_product = pc.match_substring_regex(codes.dictionary, options["merchandise"]).take(codes.indices)
     return rows.append_column("kind", kind).append_column("is_product", is_product)
 
 

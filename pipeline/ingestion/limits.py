@@ -10,6 +10,7 @@ MAX_GROWTH = 50
 FREE_BYTES = 1 << 26
 """Up to here (64 MiB), a file may grow by any factor."""
 FREE_CELLS = 4_000_000
+MAX_SHEET_ROWS = 1 << 20
 CELLS_PER_BYTE = 16
 """How many cells a workbook or Parquet file may have for each of its bytes, beyond `FREE_CELLS`; lines of a till have
 one or two."""
@@ -67,6 +68,22 @@ def refuse_columns(columns: int, name: str) -> None:
             observed=f"{columns:,}",
             allowed=f"{MAX_COLUMNS:,}",
             todo="ask the source for one row for each line of an invoice, visit or day, not one column",
+        )
+
+
+def refuse_rows(rows: int, name: str) -> None:
+    """Check the number of rows of a workbook's sheet, all of which are in memory at once.
+
+    Raises:
+        RefusedError: if there are more than a sheet of Excel has.
+    """
+    if rows > MAX_SHEET_ROWS:
+        raise RefusedError(
+            "The workbook has too many rows",
+            where=name,
+            observed=f"{rows:,}",
+            allowed=f"{MAX_SHEET_ROWS:,}, as many as a sheet of Excel has",
+            todo="deliver it as CSV or Parquet, or in several workbooks",
         )
 
 

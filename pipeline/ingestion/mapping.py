@@ -145,22 +145,29 @@ def _positions(mask: pa.ChunkedArray) -> list[int]:
 def _parse_cells(
     cells: Sequence[pa.ChunkedArray], of_type: ColumnType, mapping: MappedColumn, source: NamedSource
 ) -> tuple[pa.ChunkedArray, dict[int, str]]:
-    parts = [trimmed(column) for column in cells]
-    if of_type is ColumnType.IDENTIFIER and len(parts) > 1:
-        parts = [without_placeholders(part) for part in parts]
-    text = replaced(joined(parts), mapping.values)
+    if len(cells) == 1:
+        joint = cells[0]
+    else:
+        parts = [trimmed(column) for column in cells]
+        joint = joined([without_placeholders(part) for part in parts] if of_type is ColumnType.IDENTIFIER else parts)
+    # Most columns repeat the same cells, so each distinct one is parsed once; a missing one may be replaced.
+    distinct = joint.combine_chunks().dictionary_encode(null_encoding="encode")
+    text = replaced(trimmed(pa.chunked_array([distinct.dictionary])), mapping.values)
     if of_type is ColumnType.IDENTIFIER:
         text = without_placeholders(text)
     values = parse(text, of_type, decimal=source.spec.format.decimal, form=mapping.format, day_one=mapping.day_one)
     unreadable = pc.and_(pc.is_valid(text), pc.is_null(values))
-    iso = "YYYY-MM-DD HH:MM:SS" if of_type is ColumnType.TIMESTAMP else "YYYY-MM-DD"
-    form = f"1, 2, … (1 is {mapping.day_one})" if mapping.day_one else mapping.format or iso
-    expected = EXPECTED.get(of_type, "").format(form=form)
-    reasons = [f"{cell[:MAX_QUOTED]!r} {expected}" for cell in text.filter(unreadable).to_pylist()]
-    faults = dict(zip(_positions(unreadable), reasons, strict=True))
+    faults: dict[int, str] = {}
+    if pc.any(unreadable).as_py():
+        iso = "YYYY-MM-DD HH:MM:SS" if of_type is ColumnType.TIMESTAMP else "YYYY-MM-DD"
+        form = f"1, 2, … (1 is {mapping.day_one})" if mapping.day_one else mapping.format or iso
+        expected = EXPECTED.get(of_type, "").format(form=form)
+        positions = _positions(unreadable.take(distinct.indices))
+        quoted = text.take(distinct.indices.take(pa.array(positions, pa.int64()))).to_pylist()
+        faults = {at: f"{cell[:MAX_QUOTED]!r} {expected}" for at, cell in zip(positions, quoted, strict=True)}
     if of_type is ColumnType.TIMESTAMP and mapping.time_zone not in (None, source.time_zone):
         values = _to_shop_time(values, str(mapping.time_zone), source.time_zone)
-    return values, faults
+    return values.take(distinct.indices), faults
 
 
 def _as_maps(columns: Mapping[str, pa.ChunkedArray], map_type: pa.MapType) -> pa.ChunkedArray:

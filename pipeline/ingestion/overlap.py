@@ -6,6 +6,7 @@ deliveries arrive, arrive again, or arrive at the same time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -25,11 +26,14 @@ from pipeline.lake.tables import Lake
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+PIECE_ROWS = 2 * BATCH_ROWS
+"""How many rows of a delivery are ordered at once."""
+
 
 def current_rows(con: DuckDBPyConnection, lake: Lake, contract: Contract, days: list[date]) -> pa.RecordBatchReader:
     """Compute the rows of the clean table on some days from all rows that were received for them.
 
-    They are computed while they are read, in the order of day, delivery and row.
+    They are computed while they are read; those of a day are in the order of delivery and row.
     """
     name = received_table(contract.table)
     version = lake.version(name)
@@ -38,13 +42,29 @@ def current_rows(con: DuckDBPyConnection, lake: Lake, contract: Contract, days: 
         return contract.schema.empty_table().to_reader()
     listed = ", ".join(f"DATE '{day}'" for day in days)
     received = f"SELECT * FROM ({scan(files, lake.schema(name, version), ['delivery'])}) WHERE day IN ({listed})"  # noqa: S608
-    (deliveries,) = con.execute(f"SELECT count(DISTINCT speaker) FROM ({received})").fetchone() or (0,)  # noqa: S608
-    if deliveries > 1:
-        received = _newest_of_each_line(received, contract)
     columns = ", ".join(map(quoted, contract.schema.names))
+    about = "min(speaker) < max(speaker), min(delivery) < max(delivery), min(row), max(row)"
+    ((overlap, several, first, last),) = con.execute(f"SELECT {about} FROM ({received})").fetchall()  # noqa: S608
+    if first is not None and not several:
+        query = f"SELECT {columns} FROM ({received})"  # noqa: S608 (names are quoted)
+        pieces = _in_pieces(con, query, range(first, last + 1), contract.schema)
+        return pa.RecordBatchReader.from_batches(contract.schema, pieces)
+    if overlap:
+        received = _newest_of_each_line(received, contract)
     query = f"SELECT {columns} FROM ({received}) ORDER BY day, delivery, row"  # noqa: S608 (names are quoted)
     batches = con.execute(query).to_arrow_reader(BATCH_ROWS)
     return batches.cast(contract.schema)
+
+
+def _in_pieces(con: DuckDBPyConnection, query: str, numbers: range, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Compute the rows of one delivery piece by piece, each in the order of day and row.
+
+    Files hold the rows nearly in order, so that each piece is in a few parts of them. Ordering pieces takes a fraction
+    of the time and memory that ordering all rows does, and the rows of each day are in the same order.
+    """
+    for start in range(numbers.start, numbers.stop, PIECE_ROWS):
+        piece = f"{query} WHERE row BETWEEN {start} AND {start + PIECE_ROWS - 1} ORDER BY day, row"
+        yield from con.execute(piece).to_arrow_table().cast(schema).to_batches()
 
 
 def _newest_of_each_line(received: str, contract: Contract) -> str:

@@ -63,7 +63,10 @@ class Stage:
         if self._text is None or self._typed is None:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._text = pa.ipc.new_file(self._text_file, text.table.schema, options=options)
-            self._typed = pq.ParquetWriter(self._typed_path, typed.schema, compression="lz4")
+            # The rows are read twice at most, so that what makes reading faster costs more than it saves.
+            self._typed = pq.ParquetWriter(
+                self._typed_path, typed.schema, compression="lz4", use_dictionary=False, write_statistics=False
+            )
         self.rows += typed.num_rows
         self._typed.write_table(typed)
         for batch in text.table.combine_chunks().to_batches():

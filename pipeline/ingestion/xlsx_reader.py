@@ -11,7 +11,7 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook
 
 from pipeline.errors import RefusedError
-from pipeline.ingestion.limits import refuse_cells, refuse_growth
+from pipeline.ingestion.limits import refuse_cells, refuse_growth, refuse_rows
 from pipeline.ingestion.rows import empty_delivery, refuse_repeated_columns
 
 BYTES_PER_BYTE = 16
@@ -46,6 +46,7 @@ def read_xlsx(data: bytes, name: str, sheet: str | None, max_bytes: int, allow: 
         found = book.get_sheet_by_name(chosen)
     except CalamineError as error:
         raise _damaged(error, name) from error
+    refuse_rows(found.height, name)
     refuse_cells(found.height, found.width, unpacked, name)
     cells = found.to_python(skip_empty_area=True)
     # Like an empty line of a CSV, a row without a single cell is no row.

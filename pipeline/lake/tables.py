@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import (
+    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
@@ -45,8 +46,18 @@ DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
 """Names of the column by which a table with a partition per day is partitioned; the last two in earlier releases."""
 
 WHOLE = WriterProperties(compression="SNAPPY")
-STREAMED = WriterProperties(compression="SNAPPY", max_row_group_size=1 << 14)
-"""How rows are written that arrive in batches: a row group that is not complete is in memory, for each partition."""
+ROW_GROUP = 1 << 14
+"""How many rows are written at once of those that arrive in batches."""
+STREAMED = WriterProperties(
+    compression="SNAPPY",
+    max_row_group_size=ROW_GROUP,
+    data_page_row_count_limit=1 << 11,
+    write_batch_size=1 << 10,
+    default_column_properties=ColumnProperties(statistics_enabled="CHUNK"),
+    column_properties={"row": ColumnProperties(dictionary_enabled=False)},
+)
+"""How rows are written that arrive in batches: a row group that is not complete is in memory, for each partition, and
+takes eight bytes a cell until its page is complete. Nothing reads statistics of pages; every row has another number."""
 
 INPUTS = "aisle.inputs"
 """The entry of a commit that names the tables that its rows were made from."""
@@ -261,7 +272,7 @@ class Lake(Files):
         made_from = {INPUTS: json.dumps({"where": as_json(where), "tables": dict(inputs)})} if inputs else {}
         for attempt in range(CONFLICT_RETRIES):
             target = self._take(table) if self.exists(table) else None
-            rows = self._made_from(table, target, make_rows)
+            rows = _in_row_groups(self._made_from(table, target, make_rows))
             metadata = made_from | _written(where, rows) or None
             try:
                 if target is None:
@@ -429,6 +440,14 @@ def _written(where: Partition, rows: RowsOrBatches) -> dict[str, str]:
     columns = sorted(rows.column_names)
     record = {"part": part, "rows": rows.num_rows, "columns": columns, "digest": rows_digest(rows.select(columns))}
     return {WRITTEN: json.dumps(record)}
+
+
+def _in_row_groups(rows: RowsOrBatches) -> RowsOrBatches:
+    """Pass on rows in small batches, because Delta lets several of them wait for its writer."""
+    if isinstance(rows, pa.Table):
+        return rows
+    pieces = (batch.slice(start, ROW_GROUP) for batch in rows for start in range(0, batch.num_rows, ROW_GROUP))
+    return pa.RecordBatchReader.from_batches(rows.schema, pieces)
 
 
 def _wait(attempt: int) -> None:

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from pipeline.errors import RefusedError
-from pipeline.ingestion import csv_reader
+from pipeline.ingestion import csv_blocks, csv_reader, limits
 from pipeline.ingestion.readers import read_rows
 from pipeline.ingestion.rows import Rows
 from pipeline.ingestion.source_schema import Format
+from pipeline.ingestion.xlsx_reader import read_xlsx
 from pipeline.simulate.defects import HUGE_FIELD
 
 CSV = Format(type="csv")
@@ -155,12 +156,17 @@ def test_every_row_is_in_the_table_or_malformed(lines: list[list[str]]) -> None:
     assert [m.text for m in rows.malformed] == [",".join(line) for line in lines if len(line) != 3]
 
 
+@pytest.mark.parametrize("long_row", [0, 1, 100, 105, 199])
 @pytest.mark.parametrize("quoted", [False, True])
-def test_rows_keep_their_numbers_across_blocks(monkeypatch: pytest.MonkeyPatch, quoted: bool) -> None:
-    monkeypatch.setattr(csv_reader, "MAX_ROW_BYTES", 100)
+def test_rows_keep_their_numbers_across_blocks(monkeypatch: pytest.MonkeyPatch, quoted: bool, long_row: int) -> None:
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 100)
     lines = [f"{n}" if n % 7 == 0 else f'"{n}\n",x' if quoted else f"{n},x" for n in range(1, 200)]
+    if long_row:
+        lines[long_row - 1] += "x" * 300
     rows = read_rows(("a,b\n" + "\n".join(lines) + "\n").encode(), "x.csv", CSV)
     assert [m.row for m in rows.malformed] == list(range(7, 200, 7))
+    texts = rows.table["b"].to_pylist() + [line.text for line in rows.malformed]
+    assert sum(text.endswith("x" * 300) for text in texts) == bool(long_row)
     assert [int(a) for a in rows.table["a"].to_pylist()] == rows.numbers.to_pylist()
 
 
@@ -294,13 +300,25 @@ def test_a_parquet_file_with_a_column_twice_is_refused() -> None:
 
 
 def test_a_row_beyond_the_largest_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_reader, "MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(csv_blocks, "MAX_ROW_BYTES", 1000)
     refused(b"a,b\n" + b"x" * 5000 + b",2\n", "x.csv", CSV, "not readable as CSV")
 
 
 def test_a_field_of_ten_megabytes_is_read_whole() -> None:
     rows = read_rows(as_csv([["1", "X" * HUGE_FIELD, "2"], ["2", 'Y"\n' * 1000, "3"]]), "x.csv", CSV)
     assert [len(cell) for cell in rows.table["Description"].to_pylist()] == [HUGE_FIELD, 3000]
+
+
+def test_a_workbook_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = as_xlsx({"sheet": [["a"], [1], [2]]})
+    monkeypatch.setattr(limits, "MAX_SHEET_ROWS", 3)
+    assert read_xlsx(data, "x.xlsx", None, len(data) * 100, lambda _: None).num_rows == 2
+    monkeypatch.setattr(limits, "MAX_SHEET_ROWS", 2)
+    with pytest.raises(RefusedError, match="too many rows") as refusal:
+        read_xlsx(data, "x.xlsx", None, len(data) * 100, lambda _: None)
+    assert refusal.value.observed == "3"
+    assert "CSV or Parquet" in refusal.value.todo
 
 
 def test_one_of_several_sheets_must_be_named() -> None:
@@ -366,7 +384,7 @@ def test_more_columns_than_allowed_are_refused_before_they_are_read(monkeypatch:
     row = as_csv([], header=names[:10_000]) * 2
     assert read_rows(row, "x.csv", CSV).table.num_columns == 10_000
     with monkeypatch.context() as patch:
-        patch.delattr(csv_reader.csv, "open_csv")
+        patch.delattr(csv_blocks.csv, "open_csv")
         for text in (
             as_csv([], header=names),
             as_csv([], header=['"quoted",', *names]),
@@ -384,7 +402,7 @@ def test_a_header_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_more_malformed_lines_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_reader, "MAX_MALFORMED", 5)
+    monkeypatch.setattr(csv_blocks, "MAX_MALFORMED", 5)
     assert len(read_rows(b"a,b\n1,2\n" + b"x\n" * 4, "x.csv", CSV).malformed) == 4
     assert "row 2: 1 fields instead of 2" in refused(b"a,b\n1,2\n" + b"x\n" * 9, "x.csv", CSV, "Too many lines")
 
