@@ -63,7 +63,8 @@ def _is_sentence(done: subprocess.CompletedProcess[str]) -> bool:
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
     text = " ".join((done.stderr or done.stdout).split())
-    return f"exit code {done.returncode}, {text[:160]}"
+    # What a library prints when it panics comes before the sentence.
+    return f"exit code {done.returncode}, {text[max(text.find('error: '), 0) :][:160]}"
 
 
 def _kills() -> Iterator[Outcome]:

@@ -33,7 +33,7 @@ PIECE_ROWS = 2 * BATCH_ROWS
 def current_rows(con: DuckDBPyConnection, lake: Lake, contract: Contract, days: list[date]) -> pa.RecordBatchReader:
     """Compute the rows of the clean table on some days from all rows that were received for them.
 
-    They are computed while they are read; those of a day are in the order of delivery and row.
+    They are computed while they are read, ordered by day, so that few of the days' files are written at the same time.
     """
     name = received_table(contract.table)
     version = lake.version(name)
@@ -60,7 +60,7 @@ def _in_pieces(con: DuckDBPyConnection, query: str, numbers: range, schema: pa.S
     """Compute the rows of one delivery piece by piece, each in the order of day and row.
 
     Files hold the rows nearly in order, so that each piece is in a few parts of them. Ordering pieces takes a fraction
-    of the time and memory that ordering all rows does, and the rows of each day are in the same order.
+    of the time and memory that ordering all rows does.
     """
     for start in range(numbers.start, numbers.stop, PIECE_ROWS):
         piece = f"{query} WHERE row BETWEEN {start} AND {start + PIECE_ROWS - 1} ORDER BY day, row"

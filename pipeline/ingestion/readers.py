@@ -7,6 +7,7 @@ reported with the row.
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
@@ -21,6 +22,8 @@ from pipeline.ingestion.rows import BATCH_ROWS, Rows, empty_delivery, refuse_rep
 from pipeline.ingestion.source_schema import Format
 from pipeline.ingestion.unpacking import unpack
 from pipeline.settings import MAX_DELIVERY_BYTES
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_batches(stream: BinaryIO, name: str, form: Format, max_bytes: int = MAX_DELIVERY_BYTES) -> Iterator[Rows]:
@@ -48,6 +51,9 @@ def read_batches(stream: BinaryIO, name: str, form: Format, max_bytes: int = MAX
     except AisleError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            # The disk of temporary files is full, which is no fault of the delivery.
+            raise
         # No check can foresee all that a parser raises; whatever it is, it concerns this delivery alone.
         raise unreadable(name, form.type, f"{type(error).__name__}: {error}") from error
 

@@ -444,7 +444,7 @@ def _written(where: Partition, rows: RowsOrBatches) -> dict[str, str]:
 
 def _in_row_groups(rows: RowsOrBatches) -> RowsOrBatches:
     """Pass on rows in small batches, because Delta lets several of them wait for its writer."""
-    if isinstance(rows, pa.Table):
+    if not isinstance(rows, pa.RecordBatchReader):
         return rows
     pieces = (batch.slice(start, ROW_GROUP) for batch in rows for start in range(0, batch.num_rows, ROW_GROUP))
     return pa.RecordBatchReader.from_batches(rows.schema, pieces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime as dt
+import errno
 import gzip
 import io
 import zipfile
@@ -308,6 +309,15 @@ def test_a_row_beyond_the_largest_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_field_of_ten_megabytes_is_read_whole() -> None:
     rows = read_rows(as_csv([["1", "X" * HUGE_FIELD, "2"], ["2", 'Y"\n' * 1000, "3"]]), "x.csv", CSV)
     assert [len(cell) for cell in rows.table["Description"].to_pylist()] == [HUGE_FIELD, 3000]
+
+
+def test_a_full_disk_is_no_fault_of_the_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(csv_reader, "TemporaryFile", full)
+    with pytest.raises(OSError, match="No space"):
+        read_rows(as_csv(ROWS), "x.csv", CSV)
 
 
 def test_a_workbook_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
