@@ -425,7 +425,7 @@ def main() -> int:
                     found |= {f"open data, {what}": value for what, value in made(side, commands).items()}
                 results.append(found)
     rows = compared(*results)
-    for name in (name for name in results[0] if name.startswith("page ") and results[0][name] != results[1].get(name)):
+    for name in (name for name in results[0] if "page " in name and results[0][name] != results[1].get(name)):
         print(*difflib.unified_diff(results[0][name], results[1].get(name, []), name, name, lineterm="", n=0), sep="\n")
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     for row in (("what", opts.old, opts.new, ""), *rows):
