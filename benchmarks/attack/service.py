@@ -27,9 +27,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.attack.outcome import Outcome
+from pipeline.endpoints import MAX_ITEMS
 from pipeline.lake.tables import Lake
 from pipeline.registry.client import Registry
 from pipeline.settings import Settings
+from pipeline.stores.store_endpoint import HORIZON, RECENT_DAYS
 from tests.serving.shop import shop_settings, train
 
 SECONDS, MEGABYTES, HEALTH_SECONDS = 2.0, 200.0, 1.0
@@ -222,12 +224,11 @@ def _stores(settings: Settings) -> Iterator[tuple[str, str, bytes]]:
     days = [{"store": 1, "day": str(date(1900, 1, 1) + timedelta(days=n))} for n in range(10_000)]
     yield "/predict", "10,000 days out of reach", json.dumps({"rows": days}).encode()
     stores = [{"store": store} for store in sorted({row["store"] for row in state})]
-    yield "/stores", "10,000 known stores", json.dumps({"rows": (stores * 10_000)[:10_000]}).encode()
-    yield (
-        "/stores",
-        "10,000 unknown stores",
-        json.dumps({"rows": [{"store": 10**6 + n} for n in range(10_000)]}).encode(),
-    )
+    room = MAX_ITEMS // (RECENT_DAYS + HORIZON)
+    yield "/stores", "as many stores as there is room for", json.dumps({"rows": (stores * room)[:room]}).encode()
+    unknown = [{"store": 10**6 + n} for n in range(room)]
+    yield "/stores", "as many unknown stores", json.dumps({"rows": unknown}).encode()
+    yield "/stores", "10,000 stores", json.dumps({"rows": (stores * 10_000)[:10_000]}).encode()
     yield "/stores", "numbers that are no stores", _filled('{"store":-1}')
     yield "/stores", "a store of a long number", b'{"rows":[{"store":' + b"9" * (BYTES - 30) + b"}]}"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +103,29 @@ def test_the_first_request_that_is_accepted_is_answered(empty: Settings) -> None
     """The service listens when its champions are loaded, so no client sees a 503 after its start."""
     with running(empty, endpoints=(STUB,), registry=SlowRegistry) as client:
         assert client.post(STUB.path, json={"rows": [{"number": 5}]}).status_code == 200
+
+
+def test_nothing_of_replaced_models_stays_night_after_night(empty: Settings) -> None:
+    """Each goes when it is replaced, without the garbage collector; what stays does not grow with the nights."""
+    night = iter(range(1_000))
+    replaced: list[weakref.ref[NumberPredictor]] = []
+
+    def build(loaded: Mapping[str, Loaded], settings: Settings) -> NumberPredictor:
+        predictor = NumberPredictor(loaded, settings)
+        replaced.append(weakref.ref(predictor))
+        return predictor
+
+    nightly = replace(STUB, build=build, source=lambda _: str(next(night)))
+    manager = ModelManager(empty, (nightly,), Metrics(), StubRegistry)
+    tracked = []
+    for _ in range(3):
+        for _ in range(10):
+            manager.refresh()
+        assert [predictor() is None for predictor in replaced] == [True] * (len(replaced) - 1) + [False]
+        gc.collect()
+        tracked.append(len(gc.get_objects()))
+    assert len(replaced) == 30
+    assert tracked[2] - tracked[1] < 100, "ten nights leave nothing but the references of this test"
 
 
 def test_endpoints_of_one_model_load_it_once_and_one_more_champion_does_not_interrupt(empty: Settings) -> None:
