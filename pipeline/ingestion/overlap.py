@@ -26,7 +26,7 @@ from pipeline.lake.tables import Lake
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PIECE_ROWS = 2 * BATCH_ROWS
+PIECE_ROWS = BATCH_ROWS
 """How many rows of a delivery are ordered at once."""
 
 

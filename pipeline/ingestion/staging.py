@@ -50,6 +50,8 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+        # Arrow keeps what the batches took; the clean table is written next, by code that has memory of its own.
+        pa.default_memory_pool().release_unused()
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
