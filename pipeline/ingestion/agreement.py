@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Set
+from datetime import date, timedelta
 
 import ibis
 
 from pipeline.contracts import CONTRACTS
 from pipeline.errors import RefusedError
 from pipeline.ingestion import ledger
-from pipeline.ingestion.ledger import CORRECTION, LedgerEntry, Status
-from pipeline.ingestion.overlap import resolve_overlaps
+from pipeline.ingestion.ledger import CORRECTION, LEDGER, LedgerEntry, Status
+from pipeline.ingestion.overlap import days_of, resolve_overlaps
 from pipeline.ingestion.quarantine import quarantine_table
 from pipeline.ingestion.received import received_table
 from pipeline.lake import engine
@@ -26,7 +27,7 @@ def require_agreement(settings: Settings, lake: Lake, entry: LedgerEntry) -> Non
         RefusedError: if they do not, or cannot be read.
     """
     try:
-        observed = "" if _agrees(settings, lake, entry) else "other numbers of rows"
+        observed = "" if _agrees_undisturbed(settings, lake, entry) else "other numbers of rows"
     except Exception as error:  # noqa: BLE001 - Delta raises many types for a table that is damaged
         observed = (str(error).splitlines() or [repr(error)])[0]
     if observed:
@@ -37,6 +38,20 @@ def require_agreement(settings: Settings, lake: Lake, entry: LedgerEntry) -> Non
             allowed=f"{entry.clean} clean and {entry.quarantined} quarantined",
             todo=f"aisle repair {entry.table}",
         )
+
+
+def _agrees_undisturbed(settings: Settings, lake: Lake, entry: LedgerEntry) -> bool:
+    """Compare again as long as the tables do not agree and were written to while they were compared.
+
+    The tables are read one after the other; another process may commit a delivery of the same days in between.
+    """
+    names = (LEDGER, received_table(entry.table), entry.table)
+    while True:
+        before = [lake.exists(name) and lake.version(name) for name in names]
+        if _agrees(settings, lake, entry):
+            return True
+        if before == [lake.exists(name) and lake.version(name) for name in names]:
+            return False
 
 
 def _agrees(settings: Settings, lake: Lake, entry: LedgerEntry) -> bool:
@@ -74,5 +89,18 @@ def _clean_rows_agree(settings: Settings, lake: Lake, entry: LedgerEntry) -> boo
         rows = resolve_overlaps(rows.filter(rows.day.between(first, last)), CONTRACTS[table])
         expected = rows.group_by("day").aggregate(rows=ibis._.count()).to_pyarrow().to_pylist()
         well = {str(row["day"]): row["rows"] for row in expected} == clean
-    # While another delivery of these days is under way, the clean table does not follow from the received rows.
-    return well or any(e.status is Status.LANDED and e.delivery in deliveries for e in ledger.entries(lake, table))
+    return well or _under_way(lake, table, first, last, deliveries)
+
+
+def _under_way(lake: Lake, table: str, first: date, last: date, near: Set[str]) -> bool:
+    """Tell whether another delivery of these days is under way, so that the clean rows do not follow from the received.
+
+    Such a delivery is among those `near`, whose received rows are of these days, or has clean rows of them from before.
+    """
+    landed = [entry.delivery for entry in ledger.entries(lake, table) if entry.status is Status.LANDED]
+    if near & set(landed):
+        return True
+    if not landed:
+        return False
+    with lake.engine.connection() as con:
+        return any(first <= day <= last for day in days_of(con, lake, table, landed))
