@@ -75,7 +75,7 @@ def keep_house(settings: Settings, *, dry_run: bool = False, now: datetime | Non
         done.predictions = remove_predictions(settings, until, dry_run=dry_run)
         age = timedelta(days=settings.keep_versions_days)
         for table in log_each(log, "keep the table", maintenance.tables()):
-            if maintenance.update_configuration(table):
+            if maintenance.update_configuration(table) and not dry_run:
                 log_event(log, "configuration updated", table=table)
             if joined := maintenance.join_small_files(table):
                 done.joined[table] = joined

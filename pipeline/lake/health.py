@@ -17,8 +17,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.lake.commits import WRITTEN
 from pipeline.lake.digests import rows_digest
-from pipeline.lake.tables import DAY_COLUMNS, WRITTEN, Lake
+from pipeline.lake.tables import DAY_COLUMNS, Lake
 from pipeline.redaction import redact
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from pipeline.lake.commits import CONFIGURATION, KEEP_LOG
 from pipeline.lake.files import Files, StoredFile
 from pipeline.lake.scratch import abandoned
-from pipeline.lake.tables import CONFIGURATION, KEEP_LOG
 from pipeline.settings import Settings
 
 MIN_RETENTION = timedelta(days=7)
@@ -65,7 +65,7 @@ class Maintenance(Files):
         return sorted(child.name for child in folder.iterdir() if (child / "_delta_log").exists())
 
     def update_configuration(self, table: str) -> bool:
-        """Give a table that an earlier release created the configuration of today; see `tables.CONFIGURATION`.
+        """Give a table that an earlier release created the configuration of today; see `commits.CONFIGURATION`.
 
         Returns:
             Whether it lacked any of it. A table that another writer changes meanwhile is left as it is.

@@ -15,66 +15,35 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from threading import get_ident
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import (
-    ColumnProperties,
-    CommitProperties,
-    DeltaTable,
-    PostCommitHookProperties,
-    QueryBuilder,
-    WriterProperties,
-    write_deltalake,
-)
-from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline.dates import format_day, parse_as_of
-from pipeline.errors import AisleError, RefusedError
-from pipeline.lake.digests import rows_digest
+from pipeline.errors import RefusedError
+from pipeline.lake.commits import (
+    CONFIGURATION,
+    INPUTS,
+    KEEP_LOG,
+    RowsOrBatches,
+    in_row_groups,
+    writer_properties,
+    written_record,
+)
 from pipeline.lake.files import Files
 from pipeline.lake.partitions import Keep, Partition, as_json, predicate, single_day
 from pipeline.lake.snapshots import Snapshots
 from pipeline.lake.sql import Engine
+from pipeline.lake.write_errors import is_conflict, overtaken, unwritable
 from pipeline.redaction import redact
 from pipeline.settings import Settings
 
-RowsOrBatches: TypeAlias = pa.Table | pa.RecordBatchReader
 CONFLICT_RETRIES = 20
 DAY_COLUMNS = ("day", "as_of", "made_on", "checked_on")
 """Names of the column by which a table with a partition per day is partitioned; the last two in earlier releases."""
-
-WHOLE = WriterProperties(compression="SNAPPY")
-ROW_GROUP = 1 << 14
-"""How many rows are written at once of those that arrive in batches."""
-STREAMED = WriterProperties(
-    compression="SNAPPY",
-    max_row_group_size=ROW_GROUP,
-    data_page_row_count_limit=1 << 11,
-    write_batch_size=1 << 10,
-    default_column_properties=ColumnProperties(statistics_enabled="CHUNK"),
-    column_properties={"row": ColumnProperties(dictionary_enabled=False)},
-)
-"""How rows are written that arrive in batches: a row group that is not complete is in memory, for each partition, and
-takes eight bytes a cell until its page is complete. Nothing reads statistics of pages; every row has another number."""
-
-INPUTS = "aisle.inputs"
-"""The entry of a commit that names the tables that its rows were made from."""
-WRITTEN = "aisle.written"
-"""The entry of a commit of one part of an as-of day: which part, how many rows, their columns, and their digest."""
-
-CONFIGURATION = {
-    # A table is opened from its last checkpoint and the commits since then, each of which takes a millisecond to read.
-    "delta.checkpointInterval": "10",
-    # Files are chosen by these columns alone. The log repeats what it says of a file for as long as the file is there,
-    # so with all columns a table of a thousand files takes twice as long to open and to write.
-    "delta.dataSkippingStatsColumns": "day,delivery",
-}
-"""With what a table is created."""
-KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-"""By default Delta removes the commits before a checkpoint after 30 days, and with them the versions of a table that
-registered models were trained on."""
 
 
 @dataclass(frozen=True)
@@ -272,8 +241,8 @@ class Lake(Files):
         made_from = {INPUTS: json.dumps({"where": as_json(where), "tables": dict(inputs)})} if inputs else {}
         for attempt in range(CONFLICT_RETRIES):
             target = self._take(table) if self.exists(table) else None
-            rows = _in_row_groups(self._made_from(table, target, make_rows))
-            metadata = made_from | _written(where, rows) or None
+            rows = in_row_groups(self._made_from(table, target, make_rows))
+            metadata = made_from | written_record(where, rows) or None
             try:
                 if target is None:
                     self._create(table, rows, list(where), metadata)
@@ -288,18 +257,18 @@ class Lake(Files):
                     mode="overwrite",
                     schema_mode="merge" if adds else None,
                     predicate=predicate(where),
-                    writer_properties=WHOLE if isinstance(rows, pa.Table) else STREAMED,
+                    writer_properties=writer_properties(rows),
                     commit_properties=CommitProperties(custom_metadata=metadata),
                     post_commithook_properties=KEEP_LOG,
                 )
                 self._snapshots.keep(table, target)
                 return TableRef(table, int(target.version()), day)
             except DeltaError as error:
-                if not _is_conflict(error):
-                    raise _unwritable(table, error) from error
+                if not is_conflict(error):
+                    raise unwritable(table, error) from error
                 lost = error
                 _wait(attempt)
-        raise _overtaken(table, str(dict(where))) from lost
+        raise overtaken(table, str(dict(where)), CONFLICT_RETRIES) from lost
 
     def _made_from(
         self, table: str, target: DeltaTable | None, make_rows: Callable[[], RowsOrBatches]
@@ -350,7 +319,7 @@ class Lake(Files):
                 return True
             except DeltaError as error:
                 if self.version(table) == version:
-                    raise _unwritable(table, error) from error
+                    raise unwritable(table, error) from error
                 lost = error
                 _wait(attempt)
         what = "Other writers kept changing the table"
@@ -375,11 +344,11 @@ class Lake(Files):
                 self._snapshots.keep(table, target)
                 return TableRef(table, int(target.version()))
             except DeltaError as error:
-                if not _is_conflict(error):
-                    raise _unwritable(table, error) from error
+                if not is_conflict(error):
+                    raise unwritable(table, error) from error
                 lost = error
                 _wait(attempt)
-        raise _overtaken(table, "all partitions") from lost
+        raise overtaken(table, "all partitions", CONFLICT_RETRIES) from lost
 
     def _create(
         self, table: str, rows: RowsOrBatches, partition: list[str], metadata: dict[str, str] | None = None
@@ -399,7 +368,7 @@ class Lake(Files):
             mode="error",
             storage_options=self._options,
             configuration=CONFIGURATION,
-            writer_properties=WHOLE if isinstance(rows, pa.Table) else STREAMED,
+            writer_properties=writer_properties(rows),
             commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
         )
 
@@ -432,52 +401,6 @@ class Lake(Files):
         return str(self.home / "lake" / table)
 
 
-def _written(where: Partition, rows: RowsOrBatches) -> dict[str, str]:
-    """What a commit records of the rows of an as-of day. Other tables can be compared with what they are made from."""
-    if not isinstance(rows, pa.Table) or "as_of" not in where or any(len(values) != 1 for values in where.values()):
-        return {}
-    part = [str(where[column][0]) for column in sorted(where)]
-    columns = sorted(rows.column_names)
-    record = {"part": part, "rows": rows.num_rows, "columns": columns, "digest": rows_digest(rows.select(columns))}
-    return {WRITTEN: json.dumps(record)}
-
-
-def _in_row_groups(rows: RowsOrBatches) -> RowsOrBatches:
-    """Pass on rows in small batches, because Delta lets several of them wait for its writer."""
-    if not isinstance(rows, pa.RecordBatchReader):
-        return rows
-    pieces = (batch.slice(start, ROW_GROUP) for batch in rows for start in range(0, batch.num_rows, ROW_GROUP))
-    return pa.RecordBatchReader.from_batches(rows.schema, pieces)
-
-
 def _wait(attempt: int) -> None:
     # The random delay keeps two writers from colliding again; it does not affect what is written.
     time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311
-
-
-def _overtaken(table: str, where: str) -> RefusedError:
-    return RefusedError(
-        "Other writers kept changing the same partitions",
-        where=f"table {table}, {where}",
-        observed=f"{CONFLICT_RETRIES} conflicting commits",
-        todo="run the step again; if it persists, look for a task that writes in a loop",
-    )
-
-
-def _unwritable(table: str, error: DeltaError) -> AisleError:
-    """An error of the storage, such as a full or read-only disk, as a sentence. The table is as it was before."""
-    if isinstance(error, SchemaMismatchError):
-        # Not the storage's fault but that of the code.
-        raise error
-    lines = str(error).strip().splitlines()
-    return AisleError(
-        "The table cannot be written",
-        where=f"table {table}",
-        observed=lines[0][:300] if lines else type(error).__name__,
-        todo="see that the home can be written and has space, then run it again; aisle doctor says what else is wrong",
-    )
-
-
-def _is_conflict(error: DeltaError) -> bool:
-    """Tell whether a commit failed because another writer committed first (and not because of, say, a full disk)."""
-    return isinstance(error, CommitFailedError) or "already exists" in str(error).lower()

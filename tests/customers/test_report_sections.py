@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.customers import customer_search
+from pipeline.customers import customer_lists, customer_search
 from pipeline.customers.customer_search import CHUNK, FIELDS, search_section
 from pipeline.customers.insiders import Bounds, Review, Rule
 from pipeline.customers.insiders_compared import Difference
@@ -189,6 +189,18 @@ def test_too_many_customers_are_searched_by_the_service(tmp_path: Path, monkeypa
     section, contents = found_by_search(tmp_path, pd.DataFrame({"customer_id": ["1", "2"]}), {})
     assert "GET /customers/{customer}" in section.sentences[0]
     assert (section.widget, contents) == (None, [])
+
+
+def test_too_many_customers_for_a_file_are_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    customers = pd.DataFrame({"customer_id": ["1", "2"], "segment_name": "all", "revenue": 1.0})
+    customers = customers.assign(invoices=1.0, recency_days=2.0)
+    lake = Lake(Settings(home=str(tmp_path)))
+    assert len(customer_lists.lists_section(lake, DAY, customers, ["all"]).sentences) == 1
+    assert len(list(tmp_path.rglob("*.csv"))) == 1
+    monkeypatch.setattr(customer_lists, "MAX_CUSTOMERS", 1)
+    later = customer_lists.lists_section(lake, DAY + timedelta(days=1), customers, ["all"])
+    assert "too many for a file" in later.sentences[1]
+    assert len(list(tmp_path.rglob("*.csv"))) == 1
 
 
 def test_a_page_of_many_customers_stays_small(tmp_path: Path) -> None:

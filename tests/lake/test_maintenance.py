@@ -20,9 +20,10 @@ from deltalake import DeltaTable, write_deltalake
 
 from pipeline.errors import RefusedError
 from pipeline.lake import maintenance
+from pipeline.lake.commits import CONFIGURATION
 from pipeline.lake.health import damages
 from pipeline.lake.maintenance import MANY_FILES, MIN_RETENTION, NOTHING, Maintenance, Removed
-from pipeline.lake.tables import CONFIGURATION, Lake
+from pipeline.lake.tables import Lake
 from pipeline.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -289,6 +290,29 @@ def test_a_table_whose_old_log_is_removed_stays_as_it_is(settings: Settings) -> 
     lake.replace("t", {"day": [DAY]}, rows(99))
     assert values(settings) == [99]
     assert not damages(lake, "t", deep=True)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_kill_while_an_old_log_is_removed_loses_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, newest_first: bool
+) -> None:
+    """Between any two of the files that go, in whatever order they go, the table is what it was and can be written."""
+    lake, log = Lake(settings), Path(settings.home, "lake", "t", "_delta_log")
+    for number in range(12):
+        lake.replace("t", {"day": [DAY]}, rows(number))
+    age(settings, 40)
+    Maintenance(settings).remove_commits("t", NOW, timedelta(days=30))
+    kept = {file.name for file in log.iterdir()}
+    assert f"{8:020}.json" not in kept
+    shutil.rmtree(Path(settings.home, "lake", "t"))
+    again = Lake(settings)
+    for number in range(12):
+        again.replace("t", {"day": [DAY]}, rows(number))
+    for file in sorted((file for file in log.iterdir() if file.name not in kept), reverse=newest_first):
+        file.unlink()
+        assert values(settings) == [11]
+    Lake(settings).replace("t", {"day": [DAY]}, rows(99))
+    assert values(settings) == [99]
 
 
 def test_old_states_are_removed_but_the_newest_of_each_model(settings: Settings) -> None:
